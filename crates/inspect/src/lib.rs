@@ -1,6 +1,28 @@
-//! Sockets, their owners, and the packets between them.
+//! Sockets, their owners, and the packets between them: the library behind `inspect`.
+//!
+//! A map of the rooms, from the ground up; each knows only those on lower floors.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 0 | [`model`]: the words everything is written in |
+//! | 1 | [`selection`], [`names`], [`namespaces`], [`clock`], [`privilege`], [`stop`] |
+//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket |
+//! | 4 | [`listing`]: sockets joined with owners and peers |
+//! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
+//! | 6 | `app`: one file a view; files, signals, terminal |
 
-/// Runs the program on the process's own arguments and gives its exit code.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+mod app;
+pub mod cli;
+pub mod clock;
+pub mod listing;
+pub mod model;
+pub mod names;
+pub mod namespaces;
+pub mod owners;
+pub mod privilege;
+pub mod render;
+pub mod selection;
+pub mod sockets;
+pub mod stop;
+
+pub use app::{run, run_with};

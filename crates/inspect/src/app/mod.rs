@@ -1,0 +1,123 @@
+//! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
+
+mod machine;
+mod signals;
+mod sockets;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, View};
+use crate::render::{Screen, Style};
+
+/// How a run ended, for the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// Failed, or nothing was found where the question was "is there".
+    Failed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+        }
+    }
+}
+
+/// What every view needs to know of its surroundings.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What stdout can show.
+    pub(crate) screen: Screen,
+    /// What stderr can show.
+    pub(crate) messages: Screen,
+    /// The real path of this program, for hints that can be pasted.
+    pub(crate) program: PathBuf,
+    /// The arguments after the program's name, for the same.
+    pub(crate) arguments: Vec<String>,
+    /// No hints, no progress.
+    pub(crate) quiet: bool,
+    /// Sources and reasons are wanted.
+    pub(crate) verbose: bool,
+}
+
+impl Context {
+    /// Says something beside the data, on stderr. A stderr that is closed is not an error.
+    pub(crate) fn say(&self, line: &str) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// Says something only to a person: on a terminal, and not when told to be quiet.
+    pub(crate) fn hint(&self, line: &str) {
+        if self.messages.is_terminal() && !self.quiet {
+            self.say(&self.messages.paint(Style::Dim, line));
+        }
+    }
+}
+
+/// Runs the program on the process's own arguments and gives its exit code.
+pub fn run() -> ExitCode {
+    run_with(std::env::args_os().skip(1))
+}
+
+/// Runs the program on the given arguments, without the program's name.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let named = std::iter::once(OsString::from("inspect")).chain(arguments.iter().cloned());
+    let cli = match Cli::try_parse_from(named) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers (0, stdout), the rest is wrong usage (2, stderr).
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let context = Context {
+        screen: terminal::of_stdout(cli.color),
+        messages: terminal::of_stderr(cli.color),
+        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("inspect")),
+        arguments: arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect(),
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    let done = match cli.view {
+        View::Sockets(flags) => match flags.validate() {
+            Ok(request) => sockets::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.say(&format!("inspect: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_usage(usage: &str, context: &Context) -> ExitCode {
+    context.say(&format!("inspect: {usage}"));
+    ExitCode::from(2)
+}
+
+/// The reader of our output has gone: it has what it wanted.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,102 @@
+//! Flags -> validated requests; help and completions. Opens nothing.
+
+pub mod sockets;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Shows sockets and who holds them, packets and who sent them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "inspect",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The view.
+    #[command(subcommand)]
+    pub view: View,
+
+    /// Colour the output: on a terminal unless NO_COLOR is set, always, or never.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+
+    /// Print no hints and no progress.
+    #[arg(long, global = true)]
+    pub quiet: bool,
+
+    /// Say which sources were used, and what could not be read.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The views.
+#[derive(Debug, Subcommand)]
+pub enum View {
+    /// Sockets, their states, and every process that holds them.
+    Sockets(sockets::Flags),
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// JSON Lines, for programs.
+    Json,
+}
+
+/// A port number, 1 to 65535.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn port(text: &str) -> Result<u16, String> {
+    match text.parse::<u32>() {
+        Ok(0) => Err("port 0 means \"any free port\" and is never used itself".to_owned()),
+        Ok(number) => u16::try_from(number)
+            .map_err(|_| format!("{number} is no port: ports go from 1 to 65535")),
+        Err(_) => Err(format!("{text:?} is no port number (1 to 65535)")),
+    }
+}
+
+/// `:2345`, short for `--port 2345`.
+///
+/// # Errors
+/// When it begins with a colon and goes on with something that is no port.
+pub fn short_port(text: &str) -> Option<Result<u16, String>> {
+    text.strip_prefix(':').map(port)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ports_are_bounded() {
+        assert_eq!(port("2345"), Ok(2345));
+        for bad in ["0", "70000", "-1", "", "http", "99999999999"] {
+            assert!(port(bad).is_err(), "{bad}");
+        }
+        assert_eq!(short_port(":80"), Some(Ok(80)));
+        assert_eq!(short_port("80"), None);
+    }
+}

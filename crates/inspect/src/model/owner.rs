@@ -1,0 +1,51 @@
+//! Who holds a socket.
+
+use super::{Fd, ForeignText, Pid, Timestamp};
+
+/// One process, or thread with a descriptor table of its own, that holds a descriptor on a
+/// socket. A socket has as many owners as there are descriptors on it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// The process.
+    pub pid: Pid,
+    /// The thread whose table holds the descriptor; the process's first thread has `tid == pid`.
+    pub tid: Pid,
+    /// The descriptor.
+    pub fd: Fd,
+    /// The process's name (`/proc/PID/comm`): up to 15 bytes that the process itself chose.
+    pub command: ForeignText,
+    /// When the process started, where it could be read.
+    pub started: Option<Timestamp>,
+}
+
+/// How well the owners of a socket are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerStatus {
+    /// Owners were found.
+    Known,
+    /// Owners were found, and a process of the same session could not be read: it may hold
+    /// the socket too.
+    Partial,
+    /// Every process was read and none holds it.
+    None,
+    /// No owner was found, and there are processes that could not be read.
+    Hidden,
+    /// It waits in a listener's queue for accept(), and has no descriptor yet.
+    Pending,
+    /// The kernel alone holds it: TIME_WAIT, or an orphan whose descriptors are all closed.
+    Kernel,
+}
+
+impl OwnerStatus {
+    /// The word used in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Partial => "partial",
+            Self::None => "none",
+            Self::Hidden => "hidden",
+            Self::Pending => "pending",
+            Self::Kernel => "kernel",
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What kind of socket or segment it is.
+
+/// The address family of a socket (socket(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// AF_INET.
+    Inet,
+    /// AF_INET6.
+    Inet6,
+    /// AF_UNIX.
+    Unix,
+    /// AF_NETLINK.
+    Netlink,
+    /// AF_PACKET.
+    Packet,
+    /// AF_VSOCK.
+    Vsock,
+    /// AF_TIPC.
+    Tipc,
+}
+
+impl Family {
+    /// All, in the order of the summary.
+    pub const ALL: [Self; 7] = [
+        Self::Inet,
+        Self::Inet6,
+        Self::Unix,
+        Self::Netlink,
+        Self::Packet,
+        Self::Vsock,
+        Self::Tipc,
+    ];
+
+    /// The word used in records and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Inet6 => "inet6",
+            Self::Unix => "unix",
+            Self::Netlink => "netlink",
+            Self::Packet => "packet",
+            Self::Vsock => "vsock",
+            Self::Tipc => "tipc",
+        }
+    }
+}
+
+/// The protocol of a socket; for unix sockets their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP (RFC 9293).
+    Tcp,
+    /// UDP (RFC 768).
+    Udp,
+    /// A raw IP socket (raw(7)).
+    Raw,
+    /// A unix stream socket.
+    UnixStream,
+    /// A unix datagram socket.
+    UnixDatagram,
+    /// A unix sequenced-packet socket.
+    UnixSeqpacket,
+}
+
+impl Protocol {
+    /// The word used in records and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Raw => "raw",
+            Self::UnixStream => "unix-stream",
+            Self::UnixDatagram => "unix-dgram",
+            Self::UnixSeqpacket => "unix-seqpacket",
+        }
+    }
+
+    /// Whether it is one of the unix socket types.
+    pub fn is_unix(self) -> bool {
+        matches!(
+            self,
+            Self::UnixStream | Self::UnixDatagram | Self::UnixSeqpacket
+        )
+    }
+}

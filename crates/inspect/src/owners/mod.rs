@@ -1,0 +1,137 @@
+//! Who holds which socket now: inode -> every owner. Knows no address.
+
+mod source;
+
+use std::collections::HashMap;
+
+use crate::model::{ForeignText, Gap, Inode, Owner, OwnerStatus, Pid, Uid};
+pub use source::ProcWalk;
+
+/// Everything one walk over the processes found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// The owners of each socket, by pid, then descriptor.
+    pub by_inode: HashMap<Inode, Vec<Holder>>,
+    /// Processes whose descriptors could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Set when there may be processes that the walk could not even list: /proc is mounted
+    /// with hidepid, or shows one pid namespace of several.
+    pub unlisted: Option<String>,
+    /// What else went wrong.
+    pub gaps: Vec<Gap>,
+}
+
+/// An owner, and the session (setsid(2)) its process belongs to, where it could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The owner.
+    pub owner: Owner,
+    /// The session id.
+    pub session: Option<i32>,
+}
+
+/// A process that exists and whose descriptors are hidden from us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The process.
+    pub pid: Pid,
+    /// Its user, where that could be read.
+    pub uid: Option<Uid>,
+    /// Its name, where that could be read.
+    pub command: Option<ForeignText>,
+    /// The session id.
+    pub session: Option<i32>,
+}
+
+impl Holdings {
+    /// The owners of a socket, and how well they are known.
+    ///
+    /// Sockets are shared by inheritance, mostly within a session: an owner whose session holds
+    /// a process that could not be read is `Partial`. `None` is said only when every process
+    /// could be read.
+    pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
+        let Some(holders) = self.by_inode.get(&inode) else {
+            let all_read = self.unreadable.is_empty() && self.unlisted.is_none();
+            let status = if all_read {
+                OwnerStatus::None
+            } else {
+                OwnerStatus::Hidden
+            };
+            return (Vec::new(), status);
+        };
+        let shares_session = |session: i32| {
+            self.unreadable
+                .iter()
+                .any(|process| process.session == Some(session))
+        };
+        let partial = holders
+            .iter()
+            .any(|holder| holder.session.is_some_and(shares_session));
+        let owners = holders.iter().map(|holder| holder.owner.clone()).collect();
+        let status = if partial {
+            OwnerStatus::Partial
+        } else {
+            OwnerStatus::Known
+        };
+        (owners, status)
+    }
+}
+
+/// Something that can list who holds sockets: the running system, or a recorded tree.
+pub trait Source {
+    /// The name that `begin` records and `-v` show.
+    fn name(&self) -> &'static str;
+
+    /// Looks once at every process. A process that vanishes meanwhile held nothing.
+    fn look(&mut self) -> Holdings;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Fd;
+
+    fn holdings(session: i32, unreadable_session: Option<i32>) -> Holdings {
+        let owner = Owner {
+            pid: Pid(10),
+            tid: Pid(10),
+            fd: Fd(3),
+            command: ForeignText::from("nginx"),
+            started: None,
+        };
+        Holdings {
+            by_inode: HashMap::from([(
+                Inode(7),
+                vec![Holder {
+                    owner,
+                    session: Some(session),
+                }],
+            )]),
+            unreadable: unreadable_session
+                .map(|session| Unreadable {
+                    pid: Pid(1),
+                    uid: Some(Uid(0)),
+                    command: None,
+                    session: Some(session),
+                })
+                .into_iter()
+                .collect(),
+            ..Holdings::default()
+        }
+    }
+
+    #[test]
+    fn an_unreadable_process_of_the_same_session_makes_owners_partial() {
+        assert_eq!(holdings(5, Some(5)).of(Inode(7)).1, OwnerStatus::Partial);
+        assert_eq!(holdings(5, Some(1)).of(Inode(7)).1, OwnerStatus::Known);
+    }
+
+    #[test]
+    fn no_owner_is_said_only_when_every_process_was_read() {
+        assert_eq!(holdings(5, None).of(Inode(8)).1, OwnerStatus::None);
+        assert_eq!(holdings(5, Some(1)).of(Inode(8)).1, OwnerStatus::Hidden);
+        let mut hidepid = holdings(5, None);
+        hidepid.unlisted = Some("hidepid".to_owned());
+        assert_eq!(hidepid.of(Inode(8)).1, OwnerStatus::Hidden);
+    }
+}

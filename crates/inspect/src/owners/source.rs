@@ -1,0 +1,285 @@
+//! The walk over /proc/PID/fd, of the running system or of a recorded tree.
+//!
+//! procfs reads what a process says of itself (stat, status); its descriptor list opens each
+//! descriptor, so the links are read here with readlinkat on the directory instead.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+use procfs::process::{Process, Stat};
+use procfs::{FromReadSI, KernelStats};
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat_raw};
+use rustix::io::Errno;
+
+use super::{Holder, Holdings, Source, Unreadable};
+use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Owner, Pid, Timestamp, Uid};
+
+/// Walks the processes below a proc root.
+#[derive(Debug, Clone)]
+pub struct ProcWalk {
+    root: PathBuf,
+}
+
+/// `PF_KTHREAD` (include/linux/sched.h): a kernel thread has no descriptors of its own.
+const PF_KTHREAD: u32 = 0x0020_0000;
+/// The inode of the first pid namespace (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+impl ProcWalk {
+    /// Processes below `root`: /proc, or a recorded tree.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Seconds since the epoch at which the machine booted, as /proc/stat rounds them.
+    fn boot_time(&self) -> Option<u64> {
+        KernelStats::from_file(self.root.join("stat"), procfs::current_system_info())
+            .ok()
+            .map(|stats| stats.btime)
+    }
+
+    /// Why the listing itself may be incomplete.
+    fn unlisted(&self, pids: &[u32]) -> Option<String> {
+        // Every pid namespace has a process 1; who does not see it looks through hidepid.
+        if !pids.contains(&1) {
+            return Some("process 1 is not listed: /proc hides processes (hidepid)".to_owned());
+        }
+        let namespace = std::fs::read_link(self.root.join("self/ns/pid")).ok()?;
+        let inode = crate::namespaces::inode_of_link(namespace.as_os_str())?;
+        (inode != FIRST_PID_NAMESPACE).then(|| {
+            "this pid namespace is not the machine's first: others are not seen".to_owned()
+        })
+    }
+
+    fn read(&self, pid: u32, boot_time: Option<u64>, holdings: &mut Holdings) -> io::Result<()> {
+        let directory = self.root.join(pid.to_string());
+        let fds = match openat(
+            CWD,
+            directory.join("fd"),
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(fds) => fds,
+            Err(Errno::NOENT | Errno::SRCH) => return Ok(()),
+            Err(Errno::ACCESS | Errno::PERM) => {
+                self.note_unreadable(pid, holdings);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut about: Option<About> = None;
+        let listed = sockets_in(fds.as_fd(), |fd, inode| {
+            let about = about.get_or_insert_with(|| self.about(pid, boot_time));
+            holdings.by_inode.entry(inode).or_default().push(Holder {
+                owner: Owner {
+                    pid: Pid(pid),
+                    tid: Pid(pid),
+                    fd,
+                    command: about.command.clone().unwrap_or_default(),
+                    started: about.started,
+                },
+                session: about.session,
+            });
+        });
+        match listed {
+            // It exited while we looked.
+            Err(Errno::NOENT | Errno::SRCH) | Ok(()) => Ok(()),
+            // The directory opens for any user on some kernels, and only its links refuse.
+            Err(Errno::ACCESS | Errno::PERM) => {
+                self.note_unreadable(pid, holdings);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn process(&self, pid: u32) -> Option<Process> {
+        Process::new_with_root(self.root.join(pid.to_string())).ok()
+    }
+
+    fn about(&self, pid: u32, boot_time: Option<u64>) -> About {
+        let Some(process) = self.process(pid) else {
+            return About::default();
+        };
+        let stat = process.stat().ok();
+        About {
+            command: command_of(&process),
+            started: stat
+                .as_ref()
+                .zip(boot_time)
+                .map(|(stat, boot_time)| start(stat, boot_time)),
+            session: stat.as_ref().map(|stat| stat.session),
+        }
+    }
+
+    fn note_unreadable(&self, pid: u32, holdings: &mut Holdings) {
+        let Some(process) = self.process(pid) else {
+            return;
+        };
+        let stat = process.stat().ok();
+        if let Some(stat) = &stat {
+            // A zombie has given its descriptors back.
+            if stat.flags & PF_KTHREAD != 0 || matches!(stat.state, 'Z' | 'X') {
+                return;
+            }
+        }
+        holdings.unreadable.push(Unreadable {
+            pid: Pid(pid),
+            uid: process.status().ok().map(|status| Uid(status.ruid)),
+            command: command_of(&process),
+            session: stat.map(|stat| stat.session),
+        });
+    }
+}
+
+impl Source for ProcWalk {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+
+    fn look(&mut self) -> Holdings {
+        let mut holdings = Holdings::default();
+        let pids = match pids(&self.root) {
+            Ok(pids) => pids,
+            Err(error) => {
+                let reason = format!("{} cannot be listed: {error}", self.root.display());
+                holdings.unlisted = Some(reason.clone());
+                holdings.gaps.push(Gap::uncounted(Origin::Owners, reason));
+                return holdings;
+            }
+        };
+        holdings.unlisted = self.unlisted(&pids);
+        let boot_time = self.boot_time();
+        for pid in pids {
+            if let Err(error) = self.read(pid, boot_time, &mut holdings) {
+                holdings.gaps.push(Gap::uncounted(
+                    Origin::Owners,
+                    format!("descriptors of process {pid} cannot be read: {error}"),
+                ));
+                self.note_unreadable(pid, &mut holdings);
+            }
+        }
+        for holders in holdings.by_inode.values_mut() {
+            holders.sort_by(|a, b| a.owner.cmp(&b.owner));
+        }
+        holdings
+    }
+}
+
+#[derive(Default)]
+struct About {
+    command: Option<ForeignText>,
+    started: Option<Timestamp>,
+    session: Option<i32>,
+}
+
+/// Processes, in ascending order.
+fn pids(root: &std::path::Path) -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir(root)? {
+        let name = entry?.file_name();
+        pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// The name from `comm`, which gives the exact bytes; `stat` puts it in parentheses that it may
+/// itself contain, and procfs takes it for UTF-8.
+fn command_of(process: &Process) -> Option<ForeignText> {
+    let mut file = process.open_relative("comm").ok()?;
+    let mut name = Vec::new();
+    // TASK_COMM_LEN is 16; kernel workers get up to 64.
+    io::Read::read_to_end(&mut io::Read::take(&mut file, 128), &mut name).ok()?;
+    if name.last() == Some(&b'\n') {
+        name.pop();
+    }
+    Some(ForeignText::new(name))
+}
+
+fn start(stat: &Stat, boot_time: u64) -> Timestamp {
+    let ticks_per_second = procfs::ticks_per_second().max(1);
+    let seconds = boot_time.saturating_add(stat.starttime / ticks_per_second);
+    let nanos = stat.starttime % ticks_per_second * (1_000_000_000 / ticks_per_second);
+    Timestamp::from_parts(
+        i64::try_from(seconds).unwrap_or(i64::MAX),
+        i64::try_from(nanos).unwrap_or(0),
+    )
+}
+
+/// Calls `found` for every descriptor in an fd directory that is a socket.
+fn sockets_in(fds: BorrowedFd<'_>, mut found: impl FnMut(Fd, Inode)) -> Result<(), Errno> {
+    let mut link = [MaybeUninit::<u8>::uninit(); 64];
+    for entry in Dir::read_from(fds)? {
+        let entry = entry?;
+        let Some(fd) = entry
+            .file_name()
+            .to_str()
+            .ok()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        match readlinkat_raw(fds, entry.file_name(), &mut link[..]) {
+            Ok((target, _)) => {
+                if let Some(inode) = socket_inode(target) {
+                    found(Fd(fd), inode);
+                }
+            }
+            // Closed while we looked.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// `socket:[123]` -> 123 (net/socket.c `sockfs_dname`).
+fn socket_inode(target: &[u8]) -> Option<Inode> {
+    let number = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(number).ok()?.parse().ok().map(Inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_link_has_an_inode() {
+        assert_eq!(socket_inode(b"socket:[8916]"), Some(Inode(8916)));
+        for other in [
+            &b"pipe:[1]"[..],
+            b"/tmp/socket:[1]",
+            b"socket:[]",
+            b"socket:[1",
+            b"socket:[-1]",
+        ] {
+            assert_eq!(socket_inode(other), None);
+        }
+    }
+
+    #[test]
+    fn our_own_listener_is_held_by_this_process_under_its_descriptor() {
+        use std::os::fd::AsRawFd;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
+        let inode = socket_inode(link.as_os_str().as_encoded_bytes()).unwrap();
+        let holdings = ProcWalk::new("/proc").look();
+        let owner = holdings.of(inode).0.into_iter().next().unwrap();
+        assert_eq!(owner.pid.0, std::process::id());
+        assert_eq!(i64::from(owner.fd.0), i64::from(listener.as_raw_fd()));
+        let age = crate::clock::now().as_nanos() - owner.started.unwrap().as_nanos();
+        assert!((-2_000_000_000..3_600_000_000_000).contains(&age), "{age}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_link_target_is_harmless(target in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = socket_inode(&target);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! JSON Lines: one object a line, `type` first.
+//!
+//! The records are types of their own, apart from the model: what scripts rely on changes only
+//! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
+
+mod socket;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
+pub use socket::{PeerRecord, SocketRecord};
+
+/// The version of the records' meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Writes one record and its newline.
+///
+/// # Errors
+/// What the writer answers.
+pub fn write(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
+}
+
+/// The record that opens every output.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "begin")]
+pub struct Begin {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The program's version.
+    pub version: &'static str,
+    /// The subcommand.
+    pub view: &'static str,
+    /// The machine's name.
+    pub host: Option<String>,
+    /// The kernel's id of this boot.
+    pub boot_id: Option<String>,
+    /// The wall clock.
+    pub time: String,
+    /// The monotonic clock at the same moment, nanoseconds.
+    pub monotonic_ns: String,
+    /// What was read.
+    pub sources: Vec<String>,
+}
+
+/// The record that closes every output; without it the output was cut.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "end")]
+pub struct End {
+    /// How many of each record.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// How many things are known to be lost; gap records say which.
+    pub lost: u64,
+    /// Whether nothing is missing.
+    pub complete: bool,
+}
+
+impl End {
+    /// Counts, and what the gaps say is missing.
+    pub fn new(counts: impl IntoIterator<Item = (&'static str, u64)>, gaps: &[Gap]) -> Self {
+        Self {
+            counts: counts.into_iter().collect(),
+            lost: gaps.iter().filter_map(|gap| gap.count).sum(),
+            complete: gaps.is_empty(),
+        }
+    }
+}
+
+/// Something that could not be seen.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "gap")]
+pub struct GapRecord<'a> {
+    source: &'static str,
+    reason: &'a str,
+    count: Option<u64>,
+}
+
+impl<'a> From<&'a Gap> for GapRecord<'a> {
+    fn from(gap: &'a Gap) -> Self {
+        Self {
+            source: gap.source.word(),
+            reason: &gap.reason,
+            count: gap.count,
+        }
+    }
+}
+
+/// An address and a port; a link-local address has its scope.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointRecord {
+    address: String,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<u32>,
+}
+
+impl From<Endpoint> for EndpointRecord {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            address: endpoint.address.to_string(),
+            port: endpoint.port,
+            scope: endpoint.scope,
+        }
+    }
+}
+
+/// A process that holds a socket.
+#[derive(Debug, Clone, Serialize)]
+pub struct OwnerRecord<'a> {
+    pid: u32,
+    tid: u32,
+    fd: u32,
+    command: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_base64: Option<String>,
+    started: Option<String>,
+}
+
+impl<'a> From<&'a Owner> for OwnerRecord<'a> {
+    fn from(owner: &'a Owner) -> Self {
+        Self {
+            pid: owner.pid.0,
+            tid: owner.tid.0,
+            fd: owner.fd.0,
+            command: owner.command.to_lossy(),
+            command_base64: exact(&owner.command),
+            started: owner.started.map(time),
+        }
+    }
+}
+
+/// The exact bytes of a text that is not UTF-8, for its `…_base64` sibling.
+pub fn exact(text: &ForeignText) -> Option<String> {
+    match text.as_utf8() {
+        Some(_) => None,
+        None => Some(base64(text.as_bytes())),
+    }
+}
+
+/// Base64 (RFC 4648, with padding).
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// RFC 3339, UTC, nanoseconds.
+pub fn time(time: Timestamp) -> String {
+    time.to_string()
+}

@@ -1,0 +1,110 @@
+//! The `socket` record.
+
+use serde::Serialize;
+
+use super::{EndpointRecord, OwnerRecord, exact, time};
+use crate::listing::{Peer, Row};
+use crate::model::{Timestamp, UnixAddress};
+use crate::sockets::Address;
+
+/// One socket with its owners.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "socket")]
+pub struct SocketRecord<'a> {
+    time: String,
+    family: &'static str,
+    protocol: &'static str,
+    state: &'static str,
+    #[serde(flatten)]
+    address: AddressRecord<'a>,
+    interface: Option<&'a str>,
+    recv_queue: Option<u64>,
+    send_queue: Option<u64>,
+    inode: Option<u64>,
+    cookie: Option<String>,
+    uid: Option<u32>,
+    user: Option<&'a str>,
+    netns: Option<u64>,
+    owners: Vec<OwnerRecord<'a>>,
+    owner_status: &'static str,
+    peer: Option<PeerRecord<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum AddressRecord<'a> {
+    Inet {
+        local: EndpointRecord,
+        remote: EndpointRecord,
+    },
+    Unix {
+        kind: &'static str,
+        path: Option<std::borrow::Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_base64: Option<String>,
+    },
+}
+
+/// The other end of a connection within this machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerRecord<'a> {
+    inode: Option<u64>,
+    owners: Vec<OwnerRecord<'a>>,
+    owner_status: &'static str,
+}
+
+impl<'a> SocketRecord<'a> {
+    /// A row seen at `at`, with the name of its user.
+    pub fn new(row: &'a Row, at: Timestamp, user: Option<&'a str>) -> Self {
+        let socket = &row.socket;
+        Self {
+            time: time(at),
+            family: socket.family.word(),
+            protocol: socket.protocol.word(),
+            state: socket.state.word(),
+            address: (&socket.address).into(),
+            interface: None,
+            recv_queue: socket.recv_queue,
+            send_queue: socket.send_queue,
+            inode: socket.inode.map(|inode| inode.0),
+            cookie: socket.cookie.map(|cookie| format!("{:x}", cookie.0)),
+            uid: socket.uid.map(|uid| uid.0),
+            user,
+            netns: socket.netns.map(|netns| netns.0),
+            owners: row.owners.iter().map(Into::into).collect(),
+            owner_status: row.owner_status.word(),
+            peer: row.peer.as_ref().map(Into::into),
+        }
+    }
+}
+
+impl<'a> From<&'a Address> for AddressRecord<'a> {
+    fn from(address: &'a Address) -> Self {
+        let (kind, path) = match address {
+            Address::Inet { local, remote } => {
+                return Self::Inet {
+                    local: (*local).into(),
+                    remote: (*remote).into(),
+                };
+            }
+            Address::Unix(UnixAddress::Path(path)) => ("path", Some(path)),
+            Address::Unix(UnixAddress::Abstract(name)) => ("abstract", Some(name)),
+            Address::Unix(UnixAddress::Unnamed) => ("unnamed", None),
+        };
+        Self::Unix {
+            kind,
+            path: path.map(|path| path.to_lossy()),
+            path_base64: path.and_then(exact),
+        }
+    }
+}
+
+impl<'a> From<&'a Peer> for PeerRecord<'a> {
+    fn from(peer: &'a Peer) -> Self {
+        Self {
+            inode: peer.inode.map(|inode| inode.0),
+            owners: peer.owners.iter().map(Into::into).collect(),
+            owner_status: peer.owner_status.word(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Values and a writer -> screens, lines and JSON. No clock, no /proc, no exit.
+
+pub mod json;
+mod screen;
+mod text;
+
+pub use screen::{Screen, Style};
+pub use text::{Charset, Escaped};

@@ -1,0 +1,194 @@
+//! Foreign text made harmless and readable.
+
+use std::fmt::{self, Write};
+
+use crate::model::ForeignText;
+
+/// The characters an output can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// Everything.
+    Utf8,
+    /// ASCII only: the locale is not UTF-8.
+    Ascii,
+}
+
+/// Foreign bytes as one line of visible text. Written with `{}` it can be read back to the
+/// exact bytes: what is escaped begins with a backslash, and a backslash is doubled.
+///
+/// Escaped are the C0 and C1 controls, DEL, line and paragraph separators, and characters that
+/// are invisible or turn the direction of the text around; bytes that are not UTF-8 become
+/// `\xff`.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a> {
+    bytes: &'a [u8],
+    charset: Charset,
+    quotes: bool,
+}
+
+impl<'a> Escaped<'a> {
+    /// A name: without quotes.
+    pub fn name(text: &'a ForeignText, charset: Charset) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            charset,
+            quotes: false,
+        }
+    }
+
+    /// A payload: in quotes, and quotes inside it escaped.
+    pub fn quoted(bytes: &'a [u8], charset: Charset) -> Self {
+        Self {
+            bytes,
+            charset,
+            quotes: true,
+        }
+    }
+
+    /// Text of a payload without the quotes, as a dialogue shows it.
+    pub fn bare(bytes: &'a [u8], charset: Charset) -> Self {
+        Self {
+            bytes,
+            charset,
+            quotes: false,
+        }
+    }
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.quotes {
+            f.write_char('"')?;
+        }
+        for chunk in self.bytes.utf8_chunks() {
+            let valid = chunk.valid();
+            // Runs of harmless ASCII, the common case, are written at once.
+            let mut plain_from = 0;
+            for (at, c) in valid.char_indices() {
+                if is_plain(c, self.quotes) {
+                    continue;
+                }
+                if c as u32 > 0x7f && self.charset == Charset::Utf8 && !is_hidden(c) {
+                    continue;
+                }
+                f.write_str(&valid[plain_from..at])?;
+                plain_from = at + c.len_utf8();
+                match c {
+                    '\n' => f.write_str("\\n")?,
+                    '\r' => f.write_str("\\r")?,
+                    '\t' => f.write_str("\\t")?,
+                    '\\' => f.write_str("\\\\")?,
+                    '"' => f.write_str("\\\"")?,
+                    c => write!(f, "\\u{{{:x}}}", c as u32)?,
+                }
+            }
+            f.write_str(&valid[plain_from..])?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        if self.quotes {
+            f.write_char('"')?;
+        }
+        Ok(())
+    }
+}
+
+fn is_plain(c: char, quotes: bool) -> bool {
+    match c {
+        '\\' => false,
+        '"' => !quotes,
+        ' '..='~' => true,
+        _ => false,
+    }
+}
+
+/// Characters that a terminal obeys or does not show, or that change what the others around
+/// them look like.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' // soft hyphen
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' // direction marks
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // direction embeddings, isolates
+            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' // zero width
+            | '\u{206a}'..='\u{206f}' // deprecated format controls
+            | '\u{2028}' | '\u{2029}' // line, paragraph separator
+            | '\u{180e}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // blank letters
+            | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+            | '\u{e0000}'..='\u{e007f}' // tags
+            | '\u{fe00}'..='\u{fe0f}') // variation selectors
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quoted(bytes: &[u8], charset: Charset) -> String {
+        Escaped::quoted(bytes, charset).to_string()
+    }
+
+    #[test]
+    fn words_stay_and_controls_become_visible() {
+        assert_eq!(quoted("你好".as_bytes(), Charset::Utf8), "\"你好\"");
+        assert_eq!(
+            quoted("你好".as_bytes(), Charset::Ascii),
+            r#""\u{4f60}\u{597d}""#
+        );
+        assert_eq!(quoted(b"\x1b[31mred", Charset::Utf8), r#""\u{1b}[31mred""#);
+        assert_eq!(quoted(b"a\r\n\tb\\\"", Charset::Utf8), r#""a\r\n\tb\\\"""#);
+        assert_eq!(quoted(b"\xffok\xc3", Charset::Utf8), r#""\xffok\xc3""#);
+        assert_eq!(
+            quoted("\u{202e}x\u{200b}\u{9b}".as_bytes(), Charset::Utf8),
+            r#""\u{202e}x\u{200b}\u{9b}""#
+        );
+    }
+
+    #[test]
+    fn a_name_keeps_its_quotes_but_not_its_newline() {
+        let name = ForeignText::from("a\"b\nc");
+        assert_eq!(Escaped::name(&name, Charset::Utf8).to_string(), "a\"b\\nc");
+    }
+
+    /// Reads the escaped form back.
+    fn unescape(text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            if c != '\\' {
+                bytes.extend(c.to_string().bytes());
+                continue;
+            }
+            match rest.next().unwrap() {
+                'n' => bytes.push(b'\n'),
+                'r' => bytes.push(b'\r'),
+                't' => bytes.push(b'\t'),
+                'x' => {
+                    let digits: String = rest.by_ref().take(2).collect();
+                    bytes.push(u8::from_str_radix(&digits, 16).unwrap());
+                }
+                'u' => {
+                    let digits: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                    let c = char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap();
+                    bytes.extend(c.to_string().bytes());
+                }
+                c => bytes.extend(c.to_string().bytes()),
+            }
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_escapes_and_nothing_is_lost(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for charset in [Charset::Utf8, Charset::Ascii] {
+                let text = Escaped::bare(&bytes, charset).to_string();
+                prop_assert!(!text.chars().any(|c| c.is_control() || is_hidden(c)));
+                prop_assert!(charset == Charset::Utf8 || text.is_ascii());
+                prop_assert_eq!(unescape(&text), bytes.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The kernel's socket tables as values. Knows no process.
+
+mod proc_row;
+mod source;
+
+use crate::model::{
+    Cookie, Endpoint, Family, Gap, Inode, NetworkNamespace, Protocol, State, Uid, UnixAddress,
+};
+pub use source::ProcTables;
+
+/// One socket as the kernel described it at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Address family.
+    pub family: Family,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// State; for datagram and raw sockets ESTABLISHED means: has a fixed peer.
+    pub state: State,
+    /// Where its ends are.
+    pub address: Address,
+    /// Bytes received and not read yet; for a listener the connections waiting for accept().
+    /// `None` where the source does not tell.
+    pub recv_queue: Option<u64>,
+    /// Bytes sent and not acknowledged yet; `None` where the source does not tell.
+    pub send_queue: Option<u64>,
+    /// `None` for sockets without one: TIME_WAIT, orphans, those waiting for accept().
+    pub inode: Option<Inode>,
+    /// `None` where the source does not tell.
+    pub cookie: Option<Cookie>,
+    /// The user who created it; `None` where the source does not tell.
+    pub uid: Option<Uid>,
+    /// The network namespace it lives in; `None` where that is unknown.
+    pub netns: Option<NetworkNamespace>,
+}
+
+/// The ends of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// IP endpoints.
+    Inet {
+        /// This side.
+        local: Endpoint,
+        /// The other side; unspecified when there is none.
+        remote: Endpoint,
+    },
+    /// A unix socket has a name or none; its peer is another socket, not an address.
+    Unix(UnixAddress),
+}
+
+impl Socket {
+    /// Local and remote endpoint, for IP sockets.
+    pub fn endpoints(&self) -> Option<(Endpoint, Endpoint)> {
+        match self.address {
+            Address::Inet { local, remote } => Some((local, remote)),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
+/// Which tables to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// TCP over IPv4.
+    Tcp,
+    /// TCP over IPv6.
+    Tcp6,
+    /// UDP over IPv4.
+    Udp,
+    /// UDP over IPv6.
+    Udp6,
+    /// Raw IPv4 sockets.
+    Raw,
+    /// Raw IPv6 sockets.
+    Raw6,
+    /// Unix sockets.
+    Unix,
+}
+
+impl Table {
+    /// All tables, in the order they are read.
+    pub const ALL: [Self; 7] = [
+        Self::Tcp,
+        Self::Tcp6,
+        Self::Udp,
+        Self::Udp6,
+        Self::Raw,
+        Self::Raw6,
+        Self::Unix,
+    ];
+
+    /// The family of its sockets.
+    pub fn family(self) -> Family {
+        match self {
+            Self::Tcp | Self::Udp | Self::Raw => Family::Inet,
+            Self::Tcp6 | Self::Udp6 | Self::Raw6 => Family::Inet6,
+            Self::Unix => Family::Unix,
+        }
+    }
+
+    /// The protocol of its sockets; `None` for unix, whose sockets each say their own.
+    pub fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::Tcp | Self::Tcp6 => Some(Protocol::Tcp),
+            Self::Udp | Self::Udp6 => Some(Protocol::Udp),
+            Self::Raw | Self::Raw6 => Some(Protocol::Raw),
+            Self::Unix => None,
+        }
+    }
+
+    /// Its file below /proc/net (proc_net(5)).
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tcp6 => "tcp6",
+            Self::Udp => "udp",
+            Self::Udp6 => "udp6",
+            Self::Raw => "raw",
+            Self::Raw6 => "raw6",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+/// The sockets that one look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// In the kernel's order, each once.
+    pub sockets: Vec<Socket>,
+    /// What could not be read, and why.
+    pub gaps: Vec<Gap>,
+}
+
+/// Something that can list sockets: the running kernel, or a recorded tree.
+pub trait Source {
+    /// The name that `begin` records and `--source` understand.
+    fn name(&self) -> &'static str;
+
+    /// Looks once at the given tables. A table or row that cannot be read becomes a gap; what
+    /// could be read is returned.
+    fn look(&mut self, tables: &[Table]) -> Snapshot;
+}

@@ -1,0 +1,281 @@
+//! One row of a /proc/net table -> a socket. Pure.
+//!
+//! The procfs crate parses the rows, but fails a whole table on one bad row, so it is fed a row
+//! at a time. Of a unix row it gets only the columns before the path: it cuts a path at its
+//! first space and fails on one that is not UTF-8.
+//!
+//! Layouts: net/ipv4/tcp_ipv4.c `get_tcp4_sock`, net/ipv4/udp.c `udp4_format_sock`,
+//! net/unix/af_unix.c `unix_seq_show`; proc_net(5).
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+
+use procfs::net::{TcpNetEntries, UdpNetEntries, UnixNetEntries, UnixState};
+use procfs::{FromBufRead, FromBufReadSI};
+
+use super::{Address, Socket, Table};
+use crate::model::{
+    Endpoint, Family, ForeignText, Inode, NetworkNamespace, Protocol, State, Uid, UnixAddress,
+};
+
+/// Why a row was kept out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadRow(pub(super) String);
+
+/// Parses one row, without its newline, of the given table.
+pub(super) fn parse(
+    table: Table,
+    row: &[u8],
+    netns: Option<NetworkNamespace>,
+) -> Result<Socket, BadRow> {
+    match table {
+        Table::Unix => unix(row, netns),
+        Table::Tcp | Table::Tcp6 => {
+            let entry = one(TcpNetEntries::from_buf_read(
+                headed(row),
+                procfs::current_system_info(),
+            )
+            .map(|entries| entries.0))?;
+            let state = State::from_tcp_number(entry.state.to_u8())
+                .ok_or_else(|| BadRow("no such state".to_owned()))?;
+            Ok(inet(
+                table,
+                state,
+                (entry.local_address, entry.remote_address),
+                (entry.rx_queue, entry.tx_queue),
+                (entry.uid, entry.inode),
+                netns,
+            ))
+        }
+        Table::Udp | Table::Udp6 | Table::Raw | Table::Raw6 => {
+            let entry = one(UdpNetEntries::from_buf_read(
+                headed(row),
+                procfs::current_system_info(),
+            )
+            .map(|entries| entries.0))?;
+            let state = match entry.state {
+                procfs::net::UdpState::Established => State::Established,
+                procfs::net::UdpState::Close => State::Unconnected,
+            };
+            Ok(inet(
+                table,
+                state,
+                (entry.local_address, entry.remote_address),
+                (entry.rx_queue, entry.tx_queue),
+                (entry.uid, entry.inode),
+                netns,
+            ))
+        }
+    }
+}
+
+/// procfs expects a header line before the rows.
+fn headed(row: &[u8]) -> Cursor<Vec<u8>> {
+    let mut text = Vec::with_capacity(row.len() + 2);
+    text.push(b'\n');
+    text.extend_from_slice(row);
+    text.push(b'\n');
+    Cursor::new(text)
+}
+
+fn one<T>(entries: procfs::ProcResult<Vec<T>>) -> Result<T, BadRow> {
+    let mut entries = entries.map_err(|error| BadRow(first_line(&error.to_string())))?;
+    match entries.pop() {
+        Some(entry) if entries.is_empty() => Ok(entry),
+        _ => Err(BadRow("not exactly one row".to_owned())),
+    }
+}
+
+/// procfs explains an internal error over several lines, ending in a plea to report it.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn inet(
+    table: Table,
+    state: State,
+    (local, remote): (SocketAddr, SocketAddr),
+    (recv_queue, send_queue): (u32, u32),
+    (uid, inode): (u32, u64),
+    netns: Option<NetworkNamespace>,
+) -> Socket {
+    Socket {
+        family: table.family(),
+        protocol: table.protocol().unwrap_or(Protocol::Raw),
+        state,
+        address: Address::Inet {
+            local: Endpoint::new(local.ip(), local.port()),
+            remote: Endpoint::new(remote.ip(), remote.port()),
+        },
+        recv_queue: Some(recv_queue.into()),
+        send_queue: Some(send_queue.into()),
+        inode: (inode != 0).then_some(Inode(inode)),
+        cookie: None,
+        // TIME_WAIT and half-open rows carry 0 because the kernel has no user for them.
+        uid: (inode != 0 || !matches!(state, State::TimeWait | State::SynRecv)).then_some(Uid(uid)),
+        netns,
+    }
+}
+
+/// The columns of a unix row before the path.
+const UNIX_COLUMNS: usize = 7;
+/// `__SO_ACCEPTCON` (include/uapi/linux/net.h): the socket listens.
+const SO_ACCEPTCON: u32 = 1 << 16;
+
+fn unix(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
+    let (columns, path) = split_unix(row);
+    let entry = one(UnixNetEntries::from_buf_read(headed(columns)).map(|entries| entries.0))?;
+    let flags = columns
+        .split(u8::is_ascii_whitespace)
+        .filter(|column| !column.is_empty())
+        .nth(3)
+        .and_then(|column| u32::from_str_radix(std::str::from_utf8(column).ok()?, 16).ok())
+        .ok_or_else(|| BadRow("flags are no number".to_owned()))?;
+    let protocol = match entry.socket_type {
+        1 => Protocol::UnixStream,
+        2 => Protocol::UnixDatagram,
+        5 => Protocol::UnixSeqpacket,
+        other => return Err(BadRow(format!("socket type {other}"))),
+    };
+    let state = match entry.state {
+        _ if flags & SO_ACCEPTCON != 0 => State::Listen,
+        UnixState::CONNECTED => State::Established,
+        UnixState::CONNECTING => State::SynSent,
+        // The kernel writes "unconnected" for both; a datagram socket is none the less ready.
+        UnixState::UNCONNECTED if protocol == Protocol::UnixDatagram => State::Unconnected,
+        UnixState::UNCONNECTED | UnixState::DISCONNECTING => State::Closed,
+    };
+    Ok(Socket {
+        family: Family::Unix,
+        protocol,
+        state,
+        address: Address::Unix(unix_address(path)),
+        recv_queue: None,
+        send_queue: None,
+        inode: (entry.inode != 0).then_some(Inode(entry.inode)),
+        cookie: None,
+        uid: None,
+        netns,
+    })
+}
+
+/// The seven columns, and the path with its first separating space taken off.
+fn split_unix(row: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut position = 0;
+    for _ in 0..UNIX_COLUMNS {
+        position += row[position..]
+            .iter()
+            .take_while(|byte| **byte == b' ')
+            .count();
+        position += row[position..]
+            .iter()
+            .take_while(|byte| **byte != b' ')
+            .count();
+    }
+    let path = row[position..].strip_prefix(b" ");
+    (&row[..position], path.filter(|path| !path.is_empty()))
+}
+
+/// An abstract name is shown with `@` for its leading NUL; so is every other NUL inside it, and
+/// that cannot be undone here.
+fn unix_address(path: Option<&[u8]>) -> UnixAddress {
+    match path {
+        None => UnixAddress::Unnamed,
+        Some([b'@', name @ ..]) => UnixAddress::Abstract(ForeignText::new(name)),
+        Some(path) => UnixAddress::Path(ForeignText::new(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_tcp_row_gives_ends_queues_user_and_inode() {
+        let row = b"   1: 0100007F:0929 0100007F:CC5C 01 00000002:00034000 00:00000000 00000000  1000        0 8916 1 0000000035d84452 20 4 30 10 -1";
+        let socket = parse(Table::Tcp, row, Some(NetworkNamespace(4_026_531_840))).unwrap();
+        assert_eq!(socket.state, State::Established);
+        let (local, remote) = socket.endpoints().unwrap();
+        assert_eq!((local.port, remote.port), (2345, 52316));
+        assert!(local.is_loopback());
+        assert_eq!(socket.recv_queue, Some(212_992));
+        assert_eq!(socket.send_queue, Some(2));
+        assert_eq!(socket.uid, Some(Uid(1000)));
+        assert_eq!(socket.inode, Some(Inode(8916)));
+    }
+
+    #[test]
+    fn a_row_without_inode_has_none() {
+        let row = b"   1: 0100007F:0929 0100007F:CC5C 06 00000000:00000000 03:00001760 00000000     0        0 0 3 0000000035d84452";
+        let socket = parse(Table::Tcp, row, None).unwrap();
+        assert_eq!((socket.inode, socket.uid), (None, None));
+        assert_eq!(socket.state, State::TimeWait);
+    }
+
+    #[test]
+    fn a_v6_row_is_read_word_by_word() {
+        let row = b"   0: 00000000000000000000000001000000:0929 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0";
+        let socket = parse(Table::Tcp6, row, None).unwrap();
+        let (local, _) = socket.endpoints().unwrap();
+        assert_eq!(local.address.to_string(), "::1");
+        assert_eq!(socket.family, Family::Inet6);
+    }
+
+    #[test]
+    fn a_unix_path_keeps_spaces_and_bytes_that_are_not_text() {
+        let row =
+            b"0000000000000000: 00000002 00000000 00010000 0001 01 31415 /run/my \xff socket ";
+        let socket = parse(Table::Unix, row, None).unwrap();
+        assert_eq!(socket.state, State::Listen);
+        assert_eq!(
+            socket.address,
+            Address::Unix(UnixAddress::Path(ForeignText::new(
+                &b"/run/my \xff socket "[..]
+            )))
+        );
+    }
+
+    #[test]
+    fn an_abstract_name_loses_only_its_marker() {
+        let row = b"0: 00000002 00000000 00000000 0002 01 5 @a@b";
+        let socket = parse(Table::Unix, row, None).unwrap();
+        assert_eq!(
+            socket.address,
+            Address::Unix(UnixAddress::Abstract(ForeignText::from("a@b")))
+        );
+        assert_eq!(socket.state, State::Unconnected);
+    }
+
+    #[test]
+    fn an_unlisted_state_is_a_bad_row_with_a_one_line_reason() {
+        let row = b"   1: 0100007F:0929 0100007F:CC5C 7F 00000000:00000000 00:00000000 00000000 0 0 1 1 0";
+        let error = parse(Table::Tcp, row, None).unwrap_err();
+        assert!(!error.0.contains('\n'), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_socket_or_a_bad_row(row in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for table in Table::ALL {
+                let _ = parse(table, &row, None);
+            }
+        }
+
+        #[test]
+        fn a_row_with_one_byte_changed_does_not_panic(at in 0usize..150, byte: u8) {
+            for (table, row) in [
+                (Table::Tcp, &b"   1: 0100007F:0929 0100007F:CC5C 01 00000002:00034000 00:00000000 00000000  1000        0 8916 1 0000000035d84452 20 4 30 10 -1"[..]),
+                (Table::Udp6, &b"   0: 00000000000000000000000001000000:0929 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 77 1 0"[..]),
+                (Table::Unix, &b"0000000000000000: 00000002 00000000 00010000 0001 01 31415 /run/my socket"[..]),
+            ] {
+                let mut row = row.to_vec();
+                let at = at % row.len();
+                row[at] = byte;
+                let _ = parse(table, &row, None);
+            }
+        }
+    }
+}

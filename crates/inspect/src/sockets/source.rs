@@ -1,0 +1,199 @@
+//! Reads the tables below a proc root: /proc, or a recorded tree.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::proc_row::{self, BadRow};
+use super::{Snapshot, Socket, Source, Table};
+use crate::model::{Endpoint, Gap, Inode, NetworkNamespace, Origin, Protocol};
+
+/// The /proc/net tables of one network namespace.
+#[derive(Debug, Clone)]
+pub struct ProcTables {
+    root: PathBuf,
+    netns: Option<NetworkNamespace>,
+}
+
+/// A newline in an abstract unix name ends the row early and begins another; no row is longer
+/// than a path of 108 bytes, escaped, and the columns before it.
+const LONGEST_ROW: u64 = 4096;
+
+impl ProcTables {
+    /// Tables below `root`; `netns` is the namespace they describe, where that is known.
+    pub fn new(root: impl Into<PathBuf>, netns: Option<NetworkNamespace>) -> Self {
+        Self {
+            root: root.into(),
+            netns,
+        }
+    }
+
+    fn path(&self, table: Table) -> PathBuf {
+        self.root.join("net").join(table.file_name())
+    }
+}
+
+impl Source for ProcTables {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+
+    fn look(&mut self, tables: &[Table]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for table in tables {
+            let path = self.path(*table);
+            match File::open(&path) {
+                Ok(file) => read(
+                    *table,
+                    BufReader::with_capacity(1 << 18, file),
+                    &path,
+                    self.netns,
+                    &mut snapshot,
+                ),
+                // A kernel without the family has no file: nothing is missing then.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => snapshot.gaps.push(Gap::uncounted(
+                    Origin::Sockets,
+                    format!("{} cannot be read: {error}", path.display()),
+                )),
+            }
+        }
+        snapshot
+    }
+}
+
+fn read(
+    table: Table,
+    mut rows: impl BufRead,
+    path: &Path,
+    netns: Option<NetworkNamespace>,
+    snapshot: &mut Snapshot,
+) {
+    let mut row = Vec::new();
+    let mut number = 0u64;
+    let mut bad = 0u64;
+    let mut first_bad: Option<(u64, BadRow)> = None;
+    // While connections come and go the kernel restarts inside a changed hash bucket, and shows
+    // a socket twice (measured: in 14 of 40 looks at 20k sockets).
+    let mut seen = HashSet::new();
+    loop {
+        row.clear();
+        match io::Read::take(&mut rows, LONGEST_ROW).read_until(b'\n', &mut row) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                snapshot.gaps.push(Gap::uncounted(
+                    Origin::Sockets,
+                    format!("{} broke off after line {number}: {error}", path.display()),
+                ));
+                break;
+            }
+        }
+        number += 1;
+        if row.last() == Some(&b'\n') {
+            row.pop();
+        }
+        if number == 1 || row.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match proc_row::parse(table, &row, netns) {
+            Ok(socket) => {
+                if is_new(&socket, &mut seen) {
+                    snapshot.sockets.push(socket);
+                }
+            }
+            Err(error) => {
+                bad += 1;
+                first_bad.get_or_insert((number, error));
+            }
+        }
+    }
+    if let Some((line, error)) = first_bad {
+        snapshot.gaps.push(Gap::counted(
+            Origin::Sockets,
+            format!(
+                "rows of {} did not parse; the first is line {line}: {error}",
+                path.display()
+            ),
+            bad,
+        ));
+    }
+}
+
+/// What tells one socket of a table from another.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Inode(Inode),
+    /// Without an inode (TIME_WAIT, SYN_RECV, waiting for accept) the two ends identify a TCP
+    /// socket: a namespace has no two with the same.
+    Ends(Endpoint, Endpoint),
+}
+
+fn is_new(socket: &Socket, seen: &mut HashSet<Identity>) -> bool {
+    let identity = match (socket.inode, socket.endpoints()) {
+        (Some(inode), _) => Identity::Inode(inode),
+        (None, Some((local, remote))) if socket.protocol == Protocol::Tcp => {
+            Identity::Ends(local, remote)
+        }
+        _ => return true,
+    };
+    seen.insert(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    const HEADER: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n";
+    const ROW: &str = "   0: 0100007F:0929 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1124 1 0 100 0 0 10 0\n";
+
+    fn look(text: &str) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        read(
+            Table::Tcp,
+            Cursor::new(text.to_owned()),
+            Path::new("net/tcp"),
+            None,
+            &mut snapshot,
+        );
+        snapshot
+    }
+
+    #[test]
+    fn a_bad_row_is_counted_and_the_good_ones_stay() {
+        let bad = ROW.replace(" 0A ", " ZZ ");
+        let snapshot = look(&format!("{HEADER}{bad}{ROW}{bad}"));
+        assert_eq!(snapshot.sockets.len(), 1);
+        assert_eq!(snapshot.gaps.len(), 1);
+        assert_eq!(snapshot.gaps[0].count, Some(2));
+        assert!(
+            snapshot.gaps[0]
+                .reason
+                .contains("net/tcp did not parse; the first is line 2"),
+            "{:?}",
+            snapshot.gaps[0]
+        );
+    }
+
+    #[test]
+    fn a_socket_shown_twice_is_kept_once() {
+        assert_eq!(look(&format!("{HEADER}{ROW}{ROW}")).sockets.len(), 1);
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_bounded() {
+        let endless = format!("{HEADER}{}", "x".repeat(1 << 20));
+        let snapshot = look(&endless);
+        assert!(snapshot.sockets.is_empty());
+        assert_eq!(snapshot.gaps[0].count, Some((1 << 20) / LONGEST_ROW));
+    }
+
+    #[test]
+    fn an_empty_table_is_empty_and_complete() {
+        assert_eq!(look(HEADER), Snapshot::default());
+        assert_eq!(look(""), Snapshot::default());
+    }
+}
