@@ -6,12 +6,15 @@
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
 //! | 1 | [`selection`], [`names`], [`namespaces`], [`clock`], [`privilege`], [`stop`] |
-//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket |
+//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`capture`]: frames and what they say |
+//! | 3 | [`attribution`]: packets joined with sockets and owners |
 //! | 4 | [`listing`]: sockets joined with owners and peers |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
 //! | 6 | `app`: one file a view; files, signals, terminal |
 
 mod app;
+pub mod attribution;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod listing;

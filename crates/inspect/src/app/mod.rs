@@ -1,5 +1,6 @@
 //! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
 
+mod capture;
 mod machine;
 mod signals;
 mod sockets;
@@ -22,6 +23,8 @@ pub(crate) enum Exit {
     Done,
     /// Failed, or nothing was found where the question was "is there".
     Failed,
+    /// Wrong usage that only running could tell: a filter that libpcap does not understand.
+    WrongUsage,
 }
 
 impl From<Exit> for ExitCode {
@@ -29,6 +32,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
+            Exit::WrongUsage => Self::from(2),
         }
     }
 }
@@ -95,6 +99,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.view {
         View::Sockets(flags) => match flags.validate() {
             Ok(request) => sockets::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+        View::Capture(flags) => match flags.validate() {
+            Ok(request) => capture::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
     };

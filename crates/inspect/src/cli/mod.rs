@@ -1,5 +1,6 @@
 //! Flags -> validated requests; help and completions. Opens nothing.
 
+pub mod capture;
 pub mod sockets;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -36,6 +37,8 @@ pub struct Cli {
 pub enum View {
     /// Sockets, their states, and every process that holds them.
     Sockets(sockets::Flags),
+    /// Packets with readable words, and the processes at both ends.
+    Capture(capture::Flags),
 }
 
 /// When to colour.

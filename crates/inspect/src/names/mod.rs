@@ -1,5 +1,5 @@
-//! Names for numbers: users, services, hosts. Numbers stay where there is no name.
+//! Names for numbers: users, services, hosts, interfaces. Numbers stay where there is no name.
 
 mod source;
 
-pub use source::{Hosts, Services, Users};
+pub use source::{Hosts, Interfaces, Services, Users};

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Protocol, Uid};
 
+mod interfaces;
+pub use interfaces::Interfaces;
+
 /// Users by id.
 #[derive(Debug, Default)]
 pub struct Users {

@@ -1,6 +1,7 @@
 //! Values and a writer -> screens, lines and JSON. No clock, no /proc, no exit.
 
 pub mod json;
+pub mod packet;
 mod screen;
 mod text;
 

@@ -1,0 +1,88 @@
+//! What is said beside the packets.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::app::Context;
+use crate::attribution::Table;
+use crate::capture::Interface;
+use crate::cli::capture::{From, Request};
+use crate::privilege::{Right, shell_word, with_sudo};
+
+/// `Capturing port 2345 on every interface. Ctrl-C ends.`
+pub(super) fn capturing(request: &Request) -> String {
+    let place = match &request.from {
+        From::Interface(Some(name)) => name.as_str(),
+        _ => "every interface",
+    };
+    format!("Capturing{} on {place}. Ctrl-C ends.", wanted(request))
+}
+
+/// What is wanted, with a space before it, or nothing.
+fn wanted(request: &Request) -> String {
+    let mut text = String::new();
+    for (index, port) in request.ports.iter().enumerate() {
+        let before = if index == 0 { " port " } else { ", " };
+        let _ = write!(text, "{before}{port}");
+    }
+    if !request.filter.is_empty() {
+        let and = if text.is_empty() { " " } else { " and " };
+        let _ = write!(text, "{and}{:?}", request.filter);
+    }
+    text
+}
+
+/// The port of the pair, for which there is a program to suggest.
+const PAIR: u16 = 2345;
+
+/// After two silent seconds: what is awaited.
+pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
+    let (Some(table), [port]) = (table, request.ports.as_slice()) else {
+        return format!("Nothing yet{}.", match wanted(request) {
+            nothing if nothing.is_empty() => nothing,
+            wanted => format!(" of{wanted}"),
+        });
+    };
+    let usage = table.port_use(*port);
+    let sockets = |count: usize| if count == 1 { "socket" } else { "sockets" };
+    match (usage.waiting, usage.connected) {
+        (0, 0) if *port == PAIR => format!(
+            "Nothing yet. No socket here uses port {port}; chat pair starts a conversation."
+        ),
+        (0, 0) => format!("Nothing yet. No socket here uses port {port}."),
+        (1, 0) => format!("Nothing yet. 1 listener on port {port} waits."),
+        (waiting, 0) => format!("Nothing yet. {waiting} listeners on port {port} wait."),
+        (_, connected) => format!(
+            "Nothing yet. {connected} connected {} on port {port}, all silent.",
+            sockets(connected)
+        ),
+    }
+}
+
+/// Without the right: one error, and the two ways out.
+pub(super) fn permission(context: &Context) -> String {
+    let program = shell_word(&context.program.to_string_lossy());
+    format!(
+        "inspect: cannot capture: permission denied\n  \
+         once:    {}\n  \
+         always:  sudo setcap {} {program}\n           \
+         (then every user of this machine may read its traffic)",
+        with_sudo(&context.program, &context.arguments),
+        Right::Capture.setcap_words(),
+    )
+}
+
+/// `-D`.
+pub(super) fn list_interfaces(interfaces: &[Interface]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let width = interfaces.iter().map(|it| it.name.len()).max().unwrap_or(0);
+    for interface in interfaces {
+        let state = if interface.up { "up  " } else { "down" };
+        let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+        let line = format!("{:width$}  {state}  {}", interface.name, addresses.join(" "));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! `inspect capture`: frames in; lines, records or a file out.
+
+mod looker;
+mod messages;
+mod output;
+mod show;
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::{Context, Exit, signals};
+use crate::capture::{
+    self, Conversations, Event, Fault, File, FileError, FilterError, Frame, Live, OpenError,
+    Options, Source, SourceError, decode, selects,
+};
+use crate::cli::capture::{From, Request};
+use crate::model::{Gap, Origin};
+use crate::render::packet::Totals;
+use crate::selection::Selection;
+use crate::stop::Stop;
+use looker::Looker;
+use output::Output;
+use show::Known;
+
+/// Nothing on the screen for so long means a line saying what is awaited.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How often a busy capture looks at the clock: after so many frames.
+const LOOK_EVERY: u64 = 64;
+/// A line waits for others to be written together at most this long.
+const FLUSH_EVERY: Duration = Duration::from_millis(40);
+/// How often a quiet capture sees whether its reader is still there.
+const READER_EVERY: Duration = Duration::from_millis(500);
+
+pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
+    match &request.from {
+        From::List => messages::list_interfaces(&capture::interfaces()).map(|()| Exit::Done),
+        From::File(path) => {
+            match File::open(path, &request.selection, &request.filter, stop.clone()) {
+                Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
+                Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
+                Err(error) => Err(error.into()),
+            }
+        }
+        From::Interface(interface) => {
+            let options = Options {
+                interface: interface.clone(),
+                snaplen: request.snaplen,
+                buffer_kib: request.buffer_kib,
+                selection: request.selection.clone(),
+                filter: request.filter.clone(),
+            };
+            match Live::open(&options, stop.clone()) {
+                Ok(mut live) => {
+                    Run::new(request, context, &stop, &mut live, Some(Looker::start()?))?.run()
+                }
+                Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
+                Err(OpenError::Permission) => {
+                    context.say(&messages::permission(context));
+                    Ok(Exit::Failed)
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+    }
+}
+
+fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
+    context.say(&format!("inspect: {error}"));
+    Exit::WrongUsage
+}
+
+/// One capture from beginning to end.
+struct Run<'a> {
+    request: &'a Request,
+    context: &'a Context,
+    stop: &'a Stop,
+    source: &'a mut dyn Source,
+    looker: Option<Looker>,
+    output: Output,
+    conversations: Conversations<Known>,
+    totals: Totals,
+    /// Packets of which it cannot be told whether they were wanted.
+    undecided: u64,
+    malformed: u64,
+    began: Instant,
+    silence_said: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        request: &'a Request,
+        context: &'a Context,
+        stop: &'a Stop,
+        source: &'a mut dyn Source,
+        looker: Option<Looker>,
+    ) -> anyhow::Result<Self> {
+        let output = Output::open(request, context, source.link())?;
+        Ok(Self {
+            request,
+            context,
+            stop,
+            source,
+            looker,
+            output,
+            conversations: Conversations::new(),
+            totals: Totals::default(),
+            undecided: 0,
+            malformed: 0,
+            began: Instant::now(),
+            silence_said: false,
+        })
+    }
+
+    fn run(mut self) -> anyhow::Result<Exit> {
+        if self.is_live() && !self.request.brief {
+            self.context.hint(&messages::capturing(self.request));
+        }
+        let done = self.output.begin(self.is_live()).map_err(Into::into).and_then(|()| self.read());
+        let (exit, broken) = match done {
+            Ok(None) => (Exit::Done, None),
+            Ok(Some(broken)) => (Exit::Failed, Some(broken)),
+            // The reader has what it wanted: the run ends as it would have, without a word.
+            Err(error) if super::is_closed_pipe(&error) => return Ok(Exit::Done),
+            Err(error) => return Err(error),
+        };
+        let gaps = self.gaps(broken.as_ref());
+        self.output.end(&self.totals, &gaps)?;
+        self.output.summary(self.context, &self.totals, &gaps, self.is_live());
+        if let Some(error) = broken {
+            let name = match &self.request.from {
+                From::File(path) => path.display().to_string(),
+                _ => "the capture".to_owned(),
+            };
+            self.context.say(&format!("inspect: {name} broke off: {error}"));
+        }
+        Ok(exit)
+    }
+
+    fn is_live(&self) -> bool {
+        self.looker.is_some()
+    }
+
+    /// Reads to the end. `Some`: the source broke off, which is an error after all that it gave.
+    fn read(&mut self) -> anyhow::Result<Option<SourceError>> {
+        let link = self.source.link();
+        let everything = self.request.selection == Selection::everything();
+        let mut frames = 0u64;
+        loop {
+            // The frame borrows the source, so what is beside it is borrowed field by field.
+            match self.source.next() {
+                Ok(Event::Frame(frame)) => {
+                    let shown = Step {
+                        everything,
+                        request: self.request,
+                        looker: &mut self.looker,
+                        output: &mut self.output,
+                        conversations: &mut self.conversations,
+                        totals: &mut self.totals,
+                        undecided: &mut self.undecided,
+                        malformed: &mut self.malformed,
+                    }
+                    .take(link, &frame)?;
+                    if shown && self.request.count == Some(self.totals.packets) {
+                        return Ok(None);
+                    }
+                    frames += 1;
+                    if frames % LOOK_EVERY == 0 && self.is_live() {
+                        self.look_at_clock()?;
+                    }
+                }
+                Ok(Event::Quiet) => {
+                    self.output.flush()?;
+                    self.look_at_clock()?;
+                    if let Err(error) = self.source.wait(self.patience()) {
+                        return Ok(Some(error));
+                    }
+                }
+                Ok(Event::End) => return Ok(None),
+                Err(error) => return Ok(Some(error)),
+            }
+        }
+    }
+
+    /// What time brings: the end, a line about silence, lines that have waited.
+    fn look_at_clock(&mut self) -> anyhow::Result<()> {
+        let running = self.began.elapsed();
+        if self.request.duration.is_some_and(|limit| running >= limit) {
+            self.stop.raise();
+        }
+        if self.totals.packets == 0 && !self.silence_said && running >= SILENCE {
+            self.silence_said = true;
+            if !self.context.quiet && !self.request.brief {
+                let table = self.looker.as_mut().map(Looker::fresh);
+                self.context.say(&messages::awaited(self.request, table.as_deref()));
+            }
+        }
+        self.output.flush_after(FLUSH_EVERY)?;
+        self.output.see_reader()?;
+        Ok(())
+    }
+
+    /// How long nothing can become due.
+    fn patience(&self) -> Duration {
+        let running = self.began.elapsed();
+        let mut patience = READER_EVERY;
+        if let Some(limit) = self.request.duration {
+            patience = patience.min(limit.saturating_sub(running));
+        }
+        if self.totals.packets == 0 && !self.silence_said {
+            patience = patience.min(SILENCE.saturating_sub(running));
+        }
+        patience
+    }
+
+    fn gaps(&mut self, broken: Option<&SourceError>) -> Vec<Gap> {
+        let mut gaps = self.source.gaps();
+        let mut add = |count: u64, reason: &str| {
+            if count > 0 {
+                gaps.push(Gap::counted(Origin::Capture, reason, count));
+            }
+        };
+        add(
+            self.undecided,
+            "packets not shown: their ports are in another fragment, or were cut off",
+        );
+        add(self.malformed, "packets not decoded to their end");
+        if let Some(error) = broken {
+            gaps.push(Gap::uncounted(Origin::Capture, format!("the source broke off: {error}")));
+        }
+        gaps
+    }
+}
+
+/// What is needed for one frame.
+struct Step<'s> {
+    everything: bool,
+    request: &'s Request,
+    looker: &'s mut Option<Looker>,
+    output: &'s mut Output,
+    conversations: &'s mut Conversations<Known>,
+    totals: &'s mut Totals,
+    undecided: &'s mut u64,
+    malformed: &'s mut u64,
+}
+
+impl Step<'_> {
+    /// Shows a frame, if it is wanted; tells whether it was.
+    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
+        let packet = decode(link, frame);
+        if !self.everything {
+            match selects(&self.request.selection, &packet) {
+                Some(true) => {}
+                Some(false) => return Ok(false),
+                None => {
+                    *self.undecided += 1;
+                    return Ok(false);
+                }
+            }
+        }
+        self.totals.packets += 1;
+        self.totals.payload += u64::from(packet.payload().1);
+        if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
+            *self.malformed += 1;
+        }
+        let seen = self.conversations.see(&packet);
+        if seen.as_ref().is_some_and(|seen| seen.is_new) {
+            self.totals.conversations += 1;
+        }
+        self.output.packet(self.totals.packets, frame, &packet, seen, self.looker.as_mut())?;
+        Ok(true)
+    }
+}
+
+/// Whether two paths are one file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (std::fs::metadata(one), std::fs::metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}

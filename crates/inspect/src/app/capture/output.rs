@@ -1,0 +1,281 @@
+//! Where packets go: lines, records, or a file.
+
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags};
+
+use super::looker::Looker;
+use super::show::{self, Known};
+use crate::app::{Context, machine};
+use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer};
+use crate::cli::capture::{From, Request, Shape};
+use crate::model::Gap;
+use crate::names::{Interfaces, Users};
+use crate::render::json::{self, End, GapRecord, PacketRecord};
+use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::Charset;
+use crate::stop::wait_for;
+
+/// Bytes that are written at once when there is no pause.
+const BATCH: usize = 1 << 16;
+
+/// Where packets go.
+pub(super) struct Output {
+    shape: Written,
+    out: Vec<u8>,
+    oldest: Option<Instant>,
+    charset: Charset,
+    users: Users,
+    interfaces: Interfaces,
+    interface: Option<String>,
+}
+
+enum Written {
+    Lines(Box<Lines>),
+    Json,
+    File(Writer<Box<dyn Write>>),
+}
+
+impl Output {
+    /// Opens what is asked for.
+    pub(super) fn open(request: &Request, context: &Context, link: Link) -> anyhow::Result<Self> {
+        let shape = match (&request.write, request.shape) {
+            (Some(path), _) => Written::File(file(path, request, link)?),
+            (None, Shape::Json) => Written::Json,
+            (None, Shape::Lines { heading, whole_payloads }) => Written::Lines(Box::new(Lines {
+                screen: context.screen,
+                headings: heading.unwrap_or(context.screen.is_terminal()),
+                whole_payloads,
+                brief: request.brief,
+                clock: TimeOfDay::new(jiff::tz::TimeZone::system()),
+            })),
+        };
+        let (interfaces, interface) = match &request.from {
+            From::Interface(interface) => (Interfaces::new(), interface.clone()),
+            _ => (Interfaces::of_another_machine(), None),
+        };
+        Ok(Self {
+            shape,
+            out: Vec::with_capacity(2 * BATCH),
+            oldest: None,
+            charset: context.screen.charset,
+            users: Users::of_this_machine(),
+            interfaces,
+            interface,
+        })
+    }
+
+    /// Writes what opens the output.
+    pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
+        if let Written::Json = self.shape {
+            let source = if live { "pcap" } else { "file" };
+            let mut sources = vec![source.to_owned()];
+            if live {
+                sources.push("proc".to_owned());
+            }
+            json::write(&mut self.out, &machine::begin("capture", sources))?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes one packet. What the reader does not get at once it gets with
+    /// [`Self::flush`].
+    pub(super) fn packet(
+        &mut self,
+        number: u64,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        seen: Option<Seen<'_, Known>>,
+        looker: Option<&mut Looker>,
+    ) -> io::Result<()> {
+        if let Written::File(writer) = &mut self.shape {
+            return writer.write(frame);
+        }
+        let mut unnamed = String::new();
+        let interface = match (&self.interface, packet.interface) {
+            (Some(name), _) => Some(name.as_str()),
+            (None, Some(index)) => Some(match self.interfaces.name(index) {
+                Some(name) => name,
+                None => {
+                    unnamed = format!("if{index}");
+                    &unnamed
+                }
+            }),
+            (None, None) => None,
+        };
+        let _ = &unnamed;
+        let mut seen = seen;
+        if let Some(seen) = &mut seen {
+            show::attribute(
+                seen.conversation,
+                seen.is_new,
+                packet,
+                looker,
+                &mut self.users,
+                self.charset,
+            );
+        }
+        match &mut self.shape {
+            Written::Lines(lines) => lines_of(lines, &mut self.out, packet, seen.as_ref(), interface),
+            Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
+            Written::File(_) => {}
+        }
+        if self.out.len() >= BATCH {
+            self.flush()?;
+        } else if self.oldest.is_none() {
+            self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Hands everything on.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.oldest = None;
+        if let Written::File(writer) = &mut self.shape {
+            return writer.flush();
+        }
+        if !self.out.is_empty() {
+            // Cleared first: what could not be written once will not be tried again.
+            let result = io::stdout().lock().write_all(&self.out);
+            self.out.clear();
+            result?;
+            io::stdout().lock().flush()?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything on, if something has waited for long.
+    pub(super) fn flush_after(&mut self, patience: Duration) -> io::Result<()> {
+        if self.oldest.is_some_and(|oldest| oldest.elapsed() >= patience) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the reader of stdout is still there: without traffic, no write would tell.
+    pub(super) fn see_reader(&self) -> io::Result<()> {
+        let stdout = io::stdout();
+        let mut polled = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+        wait_for(&mut polled, Some(Duration::ZERO))?;
+        if polled[0].revents().contains(PollFlags::ERR) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    }
+
+    /// Writes what closes the output.
+    pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
+        if let Written::Json = self.shape {
+            for gap in gaps {
+                json::write(&mut self.out, &GapRecord::from(gap))?;
+            }
+            let counts = [
+                ("packet", totals.packets),
+                ("conversation", totals.conversations),
+                ("payload_bytes", totals.payload),
+            ];
+            json::write(&mut self.out, &End::new(counts, gaps))?;
+        }
+        self.flush()?;
+        Ok(())
+    }
+
+    /// Says on stderr what was shown and what was lost; of records, which say it themselves,
+    /// only what was lost.
+    pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
+        let is_json = matches!(self.shape, Written::Json);
+        if gaps.is_empty() && (is_json || context.quiet) {
+            return;
+        }
+        context.say(&summary(totals, gaps, live));
+    }
+}
+
+fn lines_of(
+    lines: &mut Lines,
+    out: &mut Vec<u8>,
+    packet: &Packet<'_>,
+    seen: Option<&Seen<'_, Known>>,
+    interface: Option<&str>,
+) {
+    let mut line = Line {
+        packet,
+        relative: Relative::default(),
+        conversation: None,
+        interface,
+        ends: None,
+    };
+    if let Some(seen) = seen {
+        let conversation = &seen.conversation;
+        let note = &conversation.note;
+        let [client, server] = &note.labels;
+        if seen.is_new && lines.headings {
+            let is_tcp = packet.segment().is_some_and(|segment| segment.tcp.is_some());
+            let heading = Heading {
+                number: conversation.number,
+                client,
+                server,
+                interface,
+                began_earlier: is_tcp && !conversation.opening_seen(),
+            };
+            heading.write(out, &lines.screen);
+        }
+        line.relative = seen.relative;
+        if let Some((source, _)) = packet.ends() {
+            let direction = conversation.direction(source);
+            line.conversation = Some((conversation.number, direction));
+            line.ends = Some(match direction {
+                Direction::Forth => (client, server),
+                Direction::Back => (server, client),
+            });
+        }
+        if lines.headings && packet.interface == note.interface {
+            line.interface = None;
+        }
+    }
+    lines.write(out, &line);
+}
+
+fn record_of(
+    out: &mut Vec<u8>,
+    number: u64,
+    packet: &Packet<'_>,
+    seen: Option<&Seen<'_, Known>>,
+    interface: Option<&str>,
+) -> io::Result<()> {
+    let mut owners = None;
+    if let (Some(seen), Some((source, _))) = (seen, packet.ends()) {
+        let [client, server] = &seen.conversation.note.sides;
+        owners = Some(match seen.conversation.direction(source) {
+            Direction::Forth => (client, server),
+            Direction::Back => (server, client),
+        });
+    }
+    let relative = seen.map_or(Relative::default(), |seen| seen.relative);
+    let conversation = seen.map(|seen| seen.conversation.number);
+    let record = PacketRecord::new(number, packet, interface, conversation, relative, owners);
+    json::write(out, &record)
+}
+
+fn file(path: &Path, request: &Request, link: Link) -> anyhow::Result<Writer<Box<dyn Write>>> {
+    let name = || format!("cannot write {}", path.display());
+    let out: Box<dyn Write> = if path == Path::new("-") {
+        if io::stdout().is_terminal() {
+            anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
+        }
+        Box::new(BufWriter::with_capacity(BATCH, io::stdout()))
+    } else {
+        if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
+            anyhow::bail!("cannot write {}: it is the file to read", path.display());
+        }
+        let file = fs::File::create(path).with_context(name)?;
+        Box::new(BufWriter::with_capacity(BATCH, file))
+    };
+    Writer::begin(out, link, request.snaplen).with_context(name)
+}

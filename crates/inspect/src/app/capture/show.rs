@@ -1,0 +1,102 @@
+//! What is known of a conversation while its packets are shown.
+
+use super::looker::Looker;
+use crate::attribution::{Attribution, Grounds};
+use crate::capture::{Content, Conversation, Packet};
+use crate::model::{Endpoint, Protocol};
+use crate::names::Users;
+use crate::render::Charset;
+use crate::render::packet::end_label;
+
+/// Remembered with each conversation.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The side that opened, and the other.
+    pub(super) sides: [Attribution; 2],
+    /// Their labels, written once rather than for each packet.
+    pub(super) labels: [String; 2],
+    /// The interface of the first packet.
+    pub(super) interface: Option<u32>,
+    /// The look that was asked last.
+    generation: u64,
+    /// Looks that were asked for.
+    looks: u8,
+}
+
+/// Who is not found after so many looks will not be found.
+const LOOKS: u8 = 8;
+
+/// Finds out who holds the two ends, as far as that can be told now.
+pub(super) fn attribute(
+    conversation: &mut Conversation<Known>,
+    is_new: bool,
+    packet: &Packet<'_>,
+    looker: Option<&mut Looker>,
+    users: &mut Users,
+    charset: Charset,
+) {
+    let protocol = packet.segment().map(|segment| segment.protocol);
+    let mut changed = is_new;
+    if is_new {
+        conversation.note.interface = packet.interface;
+    }
+    if let (Some(looker), Some(protocol)) = (looker, protocol) {
+        changed |= ask(conversation, is_new, protocol, looker);
+    }
+    if changed {
+        let has_port = matches!(packet.content, Content::Segment(_));
+        let (client, server) = conversation.ends();
+        let note = &mut conversation.note;
+        for (index, end) in [client, server].into_iter().enumerate() {
+            let side = &note.sides[index];
+            let user = match side.grounds {
+                Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
+                _ => None,
+            };
+            note.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
+        }
+    }
+}
+
+/// Asks the newest look, and for a newer one while it may tell more; tells whether it told.
+fn ask(
+    conversation: &mut Conversation<Known>,
+    is_new: bool,
+    protocol: Protocol,
+    looker: &mut Looker,
+) -> bool {
+    let note = &conversation.note;
+    let may_improve = is_new || note.sides.iter().any(|side| side.grounds.may_improve());
+    if !may_improve || note.looks >= LOOKS {
+        return false;
+    }
+    if is_new {
+        looker.ask_and_wait();
+    } else {
+        looker.ask();
+    }
+    let (table, generation) = looker.newest();
+    if generation == note.generation {
+        return false;
+    }
+    if is_new && !conversation.opening_seen() {
+        let (client, server) = conversation.ends();
+        let waits = |end: Endpoint| table.waits_at(protocol, end);
+        if waits(client) && !waits(server) {
+            conversation.set_client(server);
+        }
+    }
+    let (client, server) = conversation.ends();
+    let note = &mut conversation.note;
+    note.generation = generation;
+    note.looks += 1;
+    let found = [
+        table.attribute(protocol, client, server),
+        table.attribute(protocol, server, client),
+    ];
+    let mut changed = false;
+    for (side, found) in note.sides.iter_mut().zip(found) {
+        changed |= side.improve(found);
+    }
+    changed
+}

@@ -1,0 +1,77 @@
+//! Who sent it, and how that is known: ends of packets joined with sockets and owners. Pure.
+//!
+//! Only sockets that live while somebody looks can be seen in the kernel's tables. So an answer
+//! always says how it came about, and two candidates give no answer, never a coin toss.
+
+mod table;
+
+pub use table::{PortUse, Table};
+
+use crate::model::{Owner, Uid};
+
+/// The owners of one end of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attribution {
+    /// Everyone who holds the socket; empty when nobody is known.
+    pub owners: Vec<Owner>,
+    /// How the owners are known, or why not.
+    pub grounds: Grounds,
+}
+
+/// How owners are known, or why not. Later is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Grounds {
+    /// Nobody has looked yet, or nobody can: packets from a file.
+    #[default]
+    NotLooked,
+    /// The address is another machine's.
+    Elsewhere,
+    /// The address is ours and has no socket: it was gone when we looked.
+    Gone,
+    /// Several sockets of different owners could have sent it.
+    Ambiguous,
+    /// It waits in a listener's queue, whose owner is not known.
+    Pending,
+    /// There is a socket, and its owner is hidden from us; the user who made it.
+    Hidden(Option<Uid>),
+    /// By a socket that shares the local port: a listener, or a datagram socket without peer.
+    LocalPort,
+    /// By the socket of exactly these two ends, seen alive.
+    Exact,
+}
+
+impl Grounds {
+    /// The word used in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LocalPort => "inferred",
+            _ => "unknown",
+        }
+    }
+
+    /// Whether a later look may tell more.
+    pub fn may_improve(self) -> bool {
+        !matches!(self, Self::Exact | Self::Elsewhere)
+    }
+}
+
+impl Attribution {
+    /// Nobody, for this reason.
+    pub fn nobody(grounds: Grounds) -> Self {
+        Self {
+            owners: Vec::new(),
+            grounds,
+        }
+    }
+
+    /// Takes over a newer answer, unless it knows less: what was seen alive stays true of the
+    /// packets of that conversation. Tells whether anything changed.
+    pub fn improve(&mut self, newer: Self) -> bool {
+        if newer.grounds < self.grounds || newer == *self {
+            return false;
+        }
+        *self = newer;
+        true
+    }
+}

@@ -1,0 +1,359 @@
+//! Which packets belong together, who opened, and numbers relative to the beginning.
+//!
+//! The table is bounded: behind [`Conversations::LIMIT`] the one that was quiet for long makes
+//! room (second chance, which needs no order to be kept for each packet). Should it speak
+//! again it gets a new number, as a conversation that began earlier.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+
+use super::packet::{Content, Flags, Packet};
+use crate::model::{Endpoint, Protocol};
+
+/// Which way a packet goes within its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the side that opened: `→`.
+    Forth,
+    /// From the other side: `←`.
+    Back,
+}
+
+/// All packets between two ends; `T` is what the caller remembers of it.
+#[derive(Debug, Clone)]
+pub struct Conversation<T> {
+    /// Counts from 1, in order of appearance.
+    pub number: u64,
+    /// What the caller remembers.
+    pub note: T,
+    ends: [Endpoint; 2],
+    client: usize,
+    opening_seen: bool,
+    bases: [Option<u32>; 2],
+    finished: [bool; 2],
+    reset: bool,
+}
+
+impl<T> Conversation<T> {
+    /// The side that opened, and the other.
+    pub fn ends(&self) -> (Endpoint, Endpoint) {
+        (self.ends[self.client], self.ends[1 - self.client])
+    }
+
+    /// Whether the opening was seen; without it, who opened is a guess until
+    /// [`Self::set_client`].
+    pub fn opening_seen(&self) -> bool {
+        self.opening_seen
+    }
+
+    /// Says who opened, for a conversation that began earlier.
+    pub fn set_client(&mut self, client: Endpoint) {
+        self.client = usize::from(self.ends[0] != client);
+    }
+
+    /// The direction of a packet from this end.
+    pub fn direction(&self, source: Endpoint) -> Direction {
+        if self.ends[self.client] == source {
+            Direction::Forth
+        } else {
+            Direction::Back
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.reset || self.finished == [true, true]
+    }
+}
+
+/// Numbers counted from the beginning of the conversation, as Wireshark does: the SYN is 0, the
+/// first payload byte 1. Where the SYN was not seen, the first segment that was begins at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Relative {
+    /// Sequence number.
+    pub seq: Option<u32>,
+    /// Acknowledgement; `None` without the flag, or before the other side was seen.
+    pub ack: Option<u32>,
+}
+
+/// A packet's place.
+#[derive(Debug)]
+pub struct Seen<'t, T> {
+    /// Its conversation.
+    pub conversation: &'t mut Conversation<T>,
+    /// Whether this packet is the first of it.
+    pub is_new: bool,
+    /// For TCP, its numbers.
+    pub relative: Relative,
+}
+
+/// The conversations of a capture.
+#[derive(Debug)]
+pub struct Conversations<T> {
+    places: HashMap<Key, usize, Seeded>,
+    slots: Vec<Slot<T>>,
+    hand: usize,
+    last: usize,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    key: Key,
+    spoke: bool,
+    conversation: Conversation<T>,
+}
+
+/// Both ends in a fixed order, and the IP protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    addresses: [u128; 2],
+    ports_and_protocol: u64,
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.addresses[0]);
+        state.write_u128(self.addresses[1]);
+        state.write_u64(self.ports_and_protocol);
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+impl Key {
+    /// The key, and at which of its places the source stands.
+    fn of(source: Endpoint, destination: Endpoint, protocol: u8) -> (Self, usize) {
+        let from = (number(source.address), source.port);
+        let to = (number(destination.address), destination.port);
+        let (first, second, place) = if from <= to {
+            (from, to, 0)
+        } else {
+            (to, from, 1)
+        };
+        let family = u64::from(source.address.is_ipv6());
+        let key = Self {
+            addresses: [first.0, second.0],
+            ports_and_protocol: u64::from(first.1)
+                | u64::from(second.1) << 16
+                | u64::from(protocol) << 32
+                | family << 40,
+        };
+        (key, place)
+    }
+}
+
+fn ip_protocol(packet: &Packet<'_>) -> u8 {
+    match &packet.content {
+        Content::Segment(segment) if segment.protocol == Protocol::Tcp => 6,
+        Content::Segment(_) => 17,
+        Content::Datagram(datagram) => datagram.protocol,
+        Content::Arp(_) | Content::Other(_) => 0,
+    }
+}
+
+impl<T: Default> Default for Conversations<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Default> Conversations<T> {
+    /// Conversations remembered at once.
+    pub const LIMIT: usize = 65_536;
+
+    /// None yet.
+    pub fn new() -> Self {
+        Self {
+            places: HashMap::with_hasher(Seeded::new()),
+            slots: Vec::new(),
+            hand: 0,
+            last: 0,
+            count: 0,
+        }
+    }
+
+    /// Conversations seen so far, forgotten ones included.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Finds the conversation of a packet, or begins one. `None` for what is not IP.
+    pub fn see(&mut self, packet: &Packet<'_>) -> Option<Seen<'_, T>> {
+        let (source, destination) = packet.ends()?;
+        let (key, place) = Key::of(source, destination, ip_protocol(packet));
+        let tcp = packet.segment().and_then(|segment| segment.tcp);
+        let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
+        let opens = flags.has(Flags::SYN) && !flags.has(Flags::ACK);
+
+        let found = match self.slots.get(self.last) {
+            Some(slot) if slot.key == key => Some(self.last),
+            _ => self.places.get(&key).copied(),
+        };
+        let reopened = |slot: &Slot<T>| {
+            opens && slot.conversation.is_closed() && slot.conversation.bases[place] != tcp.map(|tcp| tcp.seq)
+        };
+        let (index, is_new) = match found {
+            Some(index) if !reopened(&self.slots[index]) => (index, false),
+            found => {
+                self.count += 1;
+                let ends = if place == 0 {
+                    [source, destination]
+                } else {
+                    [destination, source]
+                };
+                let slot = Slot {
+                    key,
+                    spoke: true,
+                    conversation: begin(self.count, ends, place, flags),
+                };
+                (self.place(slot, found), true)
+            }
+        };
+        self.last = index;
+        let slot = &mut self.slots[index];
+        slot.spoke = true;
+        let conversation = &mut slot.conversation;
+        let relative = tcp.map_or(Relative::default(), |tcp| {
+            let base = match conversation.bases[place] {
+                Some(base) if !opens => base,
+                _ if flags.has(Flags::SYN) => tcp.seq,
+                _ => tcp.seq.wrapping_sub(1),
+            };
+            conversation.bases[place] = Some(base);
+            conversation.finished[place] |= flags.has(Flags::FIN);
+            conversation.reset |= flags.has(Flags::RST);
+            Relative {
+                seq: Some(tcp.seq.wrapping_sub(base)),
+                ack: conversation.bases[1 - place]
+                    .filter(|_| flags.has(Flags::ACK))
+                    .map(|base| tcp.ack.wrapping_sub(base)),
+            }
+        });
+        Some(Seen {
+            conversation,
+            is_new,
+            relative,
+        })
+    }
+
+    /// Stores a new conversation, over the old one of the same ends, or over a quiet one.
+    fn place(&mut self, slot: Slot<T>, over: Option<usize>) -> usize {
+        if let Some(index) = over {
+            self.slots[index] = slot;
+            return index;
+        }
+        let index = if self.slots.len() < Self::LIMIT {
+            self.places.insert(slot.key, self.slots.len());
+            self.slots.push(slot);
+            return self.slots.len() - 1;
+        } else {
+            self.quiet_one()
+        };
+        self.places.remove(&self.slots[index].key);
+        self.places.insert(slot.key, index);
+        self.slots[index] = slot;
+        index
+    }
+
+    /// Goes round until one has not spoken since it was last passed.
+    fn quiet_one(&mut self) -> usize {
+        loop {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let slot = &mut self.slots[self.hand];
+            if !std::mem::take(&mut slot.spoke) {
+                return self.hand;
+            }
+        }
+    }
+}
+
+/// A conversation of which this is the first packet. Who opened: who sends the SYN, or gets the
+/// SYN ACK; else the higher port is taken for the client, and of equals who speaks first.
+fn begin<T: Default>(number: u64, ends: [Endpoint; 2], place: usize, flags: Flags) -> Conversation<T> {
+    let opening_seen = flags.has(Flags::SYN);
+    let client = match (opening_seen, ends[0].port.cmp(&ends[1].port)) {
+        (true, _) if flags.has(Flags::ACK) => 1 - place,
+        (true, _) | (false, std::cmp::Ordering::Equal) => place,
+        (false, std::cmp::Ordering::Greater) => 0,
+        (false, std::cmp::Ordering::Less) => 1,
+    };
+    Conversation {
+        number,
+        note: T::default(),
+        ends,
+        client,
+        opening_seen,
+        bases: [None; 2],
+        finished: [false; 2],
+        reset: false,
+    }
+}
+
+/// Folded multiplication: a few nanoseconds a packet, where the standard hash takes tens. The
+/// seed is random, so that nobody can send ends that fall together.
+#[derive(Debug, Clone)]
+struct Seeded(u64);
+
+impl Seeded {
+    fn new() -> Self {
+        Self(RandomState::new().hash_one(0u8) | 1)
+    }
+}
+
+impl BuildHasher for Seeded {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded {
+            state: self.0,
+            seed: self.0,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Folded {
+    state: u64,
+    seed: u64,
+}
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.state
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let product = u128::from(self.state ^ value) * u128::from(self.seed ^ 0x9e37_79b9_7f4a_7c15);
+        let [low, high] = halves(product);
+        self.state = low ^ high;
+    }
+
+    fn write_u128(&mut self, value: u128) {
+        let [low, high] = halves(value);
+        self.write_u64(low);
+        self.write_u64(high);
+    }
+}
+
+fn halves(value: u128) -> [u64; 2] {
+    let bytes = value.to_le_bytes();
+    let part = |at: usize| {
+        bytes
+            .get(at..at + 8)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, u64::from_le_bytes)
+    };
+    [part(0), part(8)]
+}

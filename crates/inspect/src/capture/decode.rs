@@ -1,0 +1,62 @@
+//! A frame -> a packet. Pure, without allocation; any bytes give a packet.
+
+use std::net::Ipv4Addr;
+
+use super::fields::{Left, be16};
+use super::packet::{Arp, Content, Fault, Packet};
+use super::{Frame, Link, ip, link, transport};
+
+/// Decodes a frame as far as it goes, and says where and why it stopped short.
+pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
+    let mut left = Left::new(frame.bytes, frame.original_length);
+    let (header, result) = link::read(link, &mut left);
+    let (content, fault) = match (result, header.ethertype) {
+        (Err(fault), kind) => (Content::Other(kind), Some(fault)),
+        (Ok(()), Some(link::IPV4)) => over_ip(link::IPV4, ip::read_v4(&mut left), left),
+        (Ok(()), Some(link::IPV6)) => over_ip(link::IPV6, ip::read_v6(&mut left), left),
+        (Ok(()), Some(link::ARP)) => arp(left),
+        (Ok(()), kind) => {
+            let unknown = matches!(link, Link::Other(_)).then_some(Fault::UnknownLink);
+            (Content::Other(kind), unknown)
+        }
+    };
+    Packet {
+        time: frame.time,
+        captured: u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX),
+        original_length: frame.original_length,
+        link,
+        interface: header.interface,
+        direction: header.direction,
+        vlans: header.vlans,
+        content,
+        fault,
+    }
+}
+
+type Headers = Result<(ip::IpHeader, Result<(), Fault>), Fault>;
+
+fn over_ip(kind: u16, headers: Headers, left: Left<'_>) -> (Content<'_>, Option<Fault>) {
+    match headers {
+        Ok((header, rest)) => transport::read(&header, left, rest.err()),
+        Err(fault) => (Content::Other(Some(kind)), Some(fault)),
+    }
+}
+
+/// RFC 826, for IPv4 over Ethernet; other pairs have the name alone.
+fn arp(left: Left<'_>) -> (Content<'_>, Option<Fault>) {
+    match left.peek(28, "ARP length") {
+        Ok(bytes) if bytes[4] == 6 && bytes[5] == 4 => {
+            let address = |at: usize| {
+                Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
+            };
+            let arp = Arp {
+                operation: be16(bytes, 6),
+                sender: address(14),
+                target: address(24),
+            };
+            (Content::Arp(arp), None)
+        }
+        Ok(_) => (Content::Other(Some(link::ARP)), None),
+        Err(fault) => (Content::Other(Some(link::ARP)), Some(fault)),
+    }
+}

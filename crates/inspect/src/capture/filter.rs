@@ -1,0 +1,115 @@
+//! A selection -> a filter for the kernel, and the exact answer after decoding.
+//!
+//! libpcap's `port` looks for ports right behind an untagged link header and a plain IP header.
+//! So the kernel is asked for more: everything that *may* match, which adds VLAN tags, IPv6
+//! extension headers and authentication headers. Which of it matches is decided on the decoded
+//! packet. libpcap's own `vlan` is avoided: it moves the offsets of all that stands to its
+//! right, and is refused on cooked links; the tag's ethertype tells as much everywhere.
+
+use super::ip::EXTENSIONS;
+use super::packet::{Content, Fault, Packet};
+use super::Link;
+use crate::model::{Family, Protocol};
+use crate::selection::{Selection, Test};
+
+/// A filter in libpcap's language that lets through at least what the selection selects;
+/// `None` when it cannot leave anything out.
+pub fn kernel_filter(selection: &Selection, link: Link) -> Option<String> {
+    let wanted = part(selection)?;
+    let mut filter = format!("({wanted})");
+    let may_match = [MAY_MATCH_V4.to_owned(), may_match_v6()];
+    for more in may_match.into_iter().chain(tagged(link)) {
+        filter.push_str(" or ");
+        filter.push_str(&more);
+    }
+    Some(filter)
+}
+
+/// Fragments, which have ports in the first piece only, and authentication headers.
+const MAY_MATCH_V4: &str = "(ip and (ip[6:2] & 0x1fff != 0 or ip[9] = 51))";
+
+fn may_match_v6() -> String {
+    let headers: Vec<String> = EXTENSIONS
+        .iter()
+        .map(|number| format!("ip6[6] = {number}"))
+        .collect();
+    format!("(ip6 and ({}))", headers.join(" or "))
+}
+
+/// Frames with a VLAN tag, on links that can carry one.
+fn tagged(link: Link) -> Option<String> {
+    matches!(link, Link::Ethernet | Link::Sll | Link::Sll2)
+        .then(|| "ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100".to_owned())
+}
+
+/// The part of the selection that libpcap understands.
+fn part(selection: &Selection) -> Option<String> {
+    match selection {
+        Selection::Test(Test::Port(port)) => Some(format!("tcp port {port} or udp port {port}")),
+        Selection::Test(Test::Protocol(Protocol::Tcp)) => Some("tcp".to_owned()),
+        Selection::Test(Test::Protocol(Protocol::Udp)) => Some("udp".to_owned()),
+        Selection::Test(Test::Host(address)) => Some(format!("host {address}")),
+        // Who owns a socket is not on the wire; and what lets through more than is wanted
+        // cannot be turned around.
+        Selection::Test(_) | Selection::Not(_) => None,
+        Selection::All(parts) => {
+            let parts: Vec<String> = parts.iter().filter_map(part).collect();
+            (!parts.is_empty()).then(|| format!("({})", parts.join(") and (")))
+        }
+        Selection::Any(parts) => {
+            // One part that may be anything makes the whole anything.
+            let parts: Option<Vec<String>> = parts.iter().map(part).collect();
+            let parts = parts.filter(|parts| !parts.is_empty())?;
+            Some(format!("({})", parts.join(") or (")))
+        }
+    }
+}
+
+/// Whether the packet is selected; `None` when that cannot be told, because its ports are in
+/// another fragment, or were cut off.
+pub fn selects(selection: &Selection, packet: &Packet<'_>) -> Option<bool> {
+    selection.holds(&mut |test| answer(test, packet))
+}
+
+/// The answer of a packet alone to one test.
+pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
+    // Where decoding did not get far enough, what was not seen may be what is asked for.
+    let unless_cut = packet.fault != Some(Fault::Cut);
+    match test {
+        Test::Port(port) => match &packet.content {
+            Content::Segment(segment) => {
+                Some(segment.source.port == *port || segment.destination.port == *port)
+            }
+            Content::Datagram(datagram) => {
+                let may_have_ports = datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
+                (unless_cut && !may_have_ports).then_some(false)
+            }
+            Content::Arp(_) => Some(false),
+            Content::Other(_) => unless_cut.then_some(false),
+        },
+        Test::Host(address) => match packet.ends() {
+            Some((source, destination)) => {
+                Some(source.address == *address || destination.address == *address)
+            }
+            None => unless_cut.then_some(false),
+        },
+        Test::Protocol(protocol) => match &packet.content {
+            Content::Segment(segment) => Some(segment.protocol == *protocol),
+            Content::Datagram(datagram) => match protocol {
+                Protocol::Tcp => Some(datagram.protocol == 6),
+                Protocol::Udp => Some(datagram.protocol == 17),
+                _ => Some(false),
+            },
+            _ => unless_cut.then_some(false),
+        },
+        Test::Family(family) => match packet.ends() {
+            Some((source, _)) => Some(match family {
+                Family::Inet => source.address.is_ipv4(),
+                Family::Inet6 => source.address.is_ipv6(),
+                _ => false,
+            }),
+            None => unless_cut.then_some(false),
+        },
+        Test::State(_) | Test::Pid(_) | Test::Process(_) | Test::User(_) => None,
+    }
+}

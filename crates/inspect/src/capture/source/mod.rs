@@ -1,0 +1,46 @@
+//! libpcap: live interfaces, files, filters.
+
+mod file;
+mod interfaces;
+mod live;
+mod program;
+
+pub use file::{File, FileError};
+pub use interfaces::{INTERFACES, Interface, interfaces};
+pub use live::{BUFFER_KIB, Live, OpenError, Options, SNAPLEN};
+pub use program::{FilterError, Program};
+
+use pcap::PacketHeader;
+
+use crate::capture::{Frame, Link, filter};
+use crate::model::Timestamp;
+use crate::selection::Selection;
+
+/// A frame out of libpcap's buffer, from a handle opened for nanoseconds.
+fn frame<'a>(header: &PacketHeader, bytes: &'a [u8]) -> Frame<'a> {
+    Frame {
+        time: Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec),
+        bytes,
+        original_length: header.len,
+    }
+}
+
+/// What the user wrote is exact and comes last, because its `vlan` would move the offsets of
+/// all to its right. It has been compiled alone before, so its parentheses match.
+fn whole_filter(parts: [Option<String>; 2], user: &str) -> String {
+    let mut filter = String::new();
+    let user = (!user.trim().is_empty()).then(|| user.to_owned());
+    for part in parts.into_iter().flatten().chain(user) {
+        if !filter.is_empty() {
+            filter.push_str(" and ");
+        }
+        filter.push('(');
+        filter.push_str(&part);
+        filter.push(')');
+    }
+    filter
+}
+
+fn selection_filter(selection: &Selection, link: Link) -> Option<String> {
+    filter::kernel_filter(selection, link)
+}

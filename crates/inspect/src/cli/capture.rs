@@ -1,0 +1,251 @@
+//! `inspect capture`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{port, short_port};
+use crate::capture::{BUFFER_KIB, SNAPLEN};
+use crate::selection::{Selection, Test};
+
+/// The flags as typed.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
+
+    /// Only packets from or to this port, VLAN tags and IPv6 extension headers or not; may be
+    /// repeated.
+    #[arg(short, long, value_name = "N", value_parser = port)]
+    port: Vec<u16>,
+
+    /// Capture on this interface only (see -D).
+    #[arg(short, long, value_name = "NAME")]
+    interface: Option<String>,
+
+    /// List the interfaces.
+    #[arg(short = 'D', long)]
+    list_interfaces: bool,
+
+    /// End after this many packets.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+
+    /// Keep this many bytes of each packet.
+    #[arg(short, long, value_name = "BYTES", default_value_t = SNAPLEN,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(SNAPLEN)))]
+    snaplen: u32,
+
+    /// Size of the kernel's buffer.
+    #[arg(short = 'B', long, value_name = "KIB", default_value_t = BUFFER_KIB,
+          value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    buffer_size: u32,
+
+    /// Write the packets into a pcap file instead of showing them; - is stdout.
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
+    /// Read packets from a file instead of capturing; - is stdin.
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interface", "list_interfaces", "duration"])]
+    read: Option<PathBuf>,
+
+    /// Show whole payloads, on lines of their own.
+    #[arg(short = 'A', long)]
+    ascii: bool,
+
+    /// Numbers, not names: always so; accepted because tcpdump has it.
+    #[arg(short = 'n', long = "numeric")]
+    numeric: bool,
+
+    /// Less: no sequence numbers, no windows, no hints.
+    #[arg(short = 'q', id = "brief")]
+    brief: bool,
+
+    /// Write JSON Lines.
+    #[arg(long, conflicts_with_all = ["ascii", "heading", "write"])]
+    json: bool,
+
+    /// A heading for each conversation, also in a pipe.
+    #[arg(long, overrides_with = "no_heading")]
+    heading: bool,
+
+    /// Whole lines, also on a terminal.
+    #[arg(long, overrides_with = "heading")]
+    no_heading: bool,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The ports, as a selection.
+    pub selection: Selection,
+    /// The ports, as typed.
+    pub ports: Vec<u16>,
+    /// libpcap's filter, or nothing.
+    pub filter: String,
+    /// Where packets come from.
+    pub from: From,
+    /// End after this many packets.
+    pub count: Option<u64>,
+    /// End after this time.
+    pub duration: Option<Duration>,
+    /// Bytes kept of a packet.
+    pub snaplen: u32,
+    /// Size of the kernel's buffer, KiB.
+    pub buffer_kib: u32,
+    /// Write packets into this file.
+    pub write: Option<PathBuf>,
+    /// What to print.
+    pub shape: Shape,
+    /// Less of it.
+    pub brief: bool,
+}
+
+/// Where packets come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// One interface, or all.
+    Interface(Option<String>),
+    /// A file.
+    File(PathBuf),
+    /// Nowhere: list the interfaces.
+    List,
+}
+
+/// What to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Lines.
+    Lines {
+        /// With headings; `None`: on a terminal.
+        heading: Option<bool>,
+        /// With whole payloads below.
+        whole_payloads: bool,
+    },
+    /// JSON Lines.
+    Json,
+}
+
+impl Flags {
+    /// Checks what clap could not.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn validate(self) -> Result<Request, String> {
+        let mut ports = self.port;
+        let mut words = self.filter.as_slice();
+        while let Some(short) = words.first().and_then(|word| short_port(word)) {
+            ports.push(short?);
+            words = &words[1..];
+        }
+        let from = match (self.read, self.list_interfaces) {
+            (_, true) => From::List,
+            (Some(path), false) => From::File(path),
+            (None, false) => From::Interface(self.interface.filter(|name| name != "any")),
+        };
+        let shape = if self.json {
+            Shape::Json
+        } else {
+            Shape::Lines {
+                heading: match (self.heading, self.no_heading) {
+                    (true, _) => Some(true),
+                    (_, true) => Some(false),
+                    _ => None,
+                },
+                whole_payloads: self.ascii,
+            }
+        };
+        Ok(Request {
+            selection: Selection::one_of(ports.iter().copied().map(Test::Port)),
+            ports,
+            filter: words.join(" "),
+            from,
+            count: self.count,
+            duration: self.duration,
+            snaplen: self.snaplen,
+            buffer_kib: self.buffer_size,
+            write: self.write,
+            shape,
+            brief: self.brief,
+        })
+    }
+}
+
+/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(not_a_duration(text)),
+    };
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(milliseconds)) {
+        Some(0) | None => Err(not_a_duration(text)),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+    }
+}
+
+fn not_a_duration(text: &str) -> String {
+    format!("{text:?} is no duration (10s, 500ms, 2m, 1h)")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, View};
+
+    fn request(words: &[&str]) -> Result<Request, String> {
+        let words = ["inspect", "capture"].iter().chain(words);
+        match Cli::try_parse_from(words).map_err(|error| error.to_string())?.view {
+            View::Capture(flags) => flags.validate(),
+            _ => Err("another view".to_owned()),
+        }
+    }
+
+    #[test]
+    fn filter_words_are_joined_and_a_leading_colon_is_a_port() {
+        let request = request(&[":2345", "tcp", "and", "not", "host", "10.0.0.1", "-c", "5"]).unwrap();
+        assert_eq!(request.ports, [2345]);
+        assert_eq!(request.filter, "tcp and not host 10.0.0.1");
+        assert_eq!(request.count, Some(5));
+        assert_eq!(request.from, From::Interface(None));
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for words in [
+            &["--port", "70000"][..],
+            &["--port", "0"],
+            &[":0"],
+            &[":70000"],
+            &["-c", "0"],
+            &["-s", "0"],
+            &["--duration", "0"],
+            &["--duration", "soon"],
+            &["--duration", "99999999999999999999h"],
+            &["-r", "a", "-i", "lo"],
+            &["--prot", "1"],
+        ] {
+            assert!(request(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+    }
+}

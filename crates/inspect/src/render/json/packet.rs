@@ -1,0 +1,219 @@
+//! The `packet` record.
+
+use serde::Serialize;
+
+use super::{OwnerRecord, base64, time};
+use crate::attribution::Attribution;
+use crate::capture::{Content, Fault, Flags, Packet, Relative};
+
+/// One packet with the owners of its ends.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename = "packet")]
+pub struct PacketRecord<'a> {
+    number: u64,
+    time: String,
+    interface: Option<&'a str>,
+    direction: Option<&'static str>,
+    link: &'static str,
+    captured: u32,
+    original_length: u32,
+    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
+    vlans: &'a [u16],
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip_protocol: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<u64>,
+    #[serde(flatten)]
+    ends: Option<EndsRecord<'a>>,
+    #[serde(flatten)]
+    tcp: Option<TcpRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icmp: Option<IcmpRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragment: Option<FragmentRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<PayloadRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultRecord>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct EndsRecord<'a> {
+    source: EndRecord,
+    destination: EndRecord,
+    source_owners: Vec<OwnerRecord<'a>>,
+    source_attribution: &'static str,
+    destination_owners: Vec<OwnerRecord<'a>>,
+    destination_attribution: &'static str,
+}
+
+/// An address, and the port where the protocol has them.
+#[derive(Debug, Clone, Serialize)]
+struct EndRecord {
+    address: String,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct TcpRecord {
+    flags: Vec<&'static str>,
+    seq: u32,
+    ack: Option<u32>,
+    relative_seq: Option<u32>,
+    relative_ack: Option<u32>,
+    window: u16,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct IcmpRecord {
+    #[serde(rename = "type")]
+    kind: u8,
+    code: u8,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct FragmentRecord {
+    id: u32,
+    offset: u16,
+    more: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct PayloadRecord<'a> {
+    text: Option<&'a str>,
+    base64: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct FaultRecord {
+    reason: &'static str,
+    field: Option<&'static str>,
+    value: Option<u32>,
+}
+
+impl<'a> PacketRecord<'a> {
+    /// A packet, where it stands in the capture and in its conversation, and who holds its ends:
+    /// source, then destination.
+    pub fn new(
+        number: u64,
+        packet: &'a Packet<'a>,
+        interface: Option<&'a str>,
+        conversation: Option<u64>,
+        relative: Relative,
+        owners: Option<(&'a Attribution, &'a Attribution)>,
+    ) -> Self {
+        let (length, payload) = match &packet.content {
+            Content::Segment(_) | Content::Datagram(_) => {
+                let (payload, length) = packet.payload();
+                (Some(length), Some(payload.into()))
+            }
+            Content::Arp(_) | Content::Other(_) => (None, None),
+        };
+        let (ip_protocol, icmp, fragment) = match &packet.content {
+            Content::Datagram(datagram) => {
+                (Some(datagram.protocol), datagram.icmp, datagram.fragment)
+            }
+            Content::Segment(segment) => (None, None, segment.fragment),
+            _ => (None, None, None),
+        };
+        Self {
+            number,
+            time: time(packet.time),
+            interface,
+            direction: packet.direction.map(|direction| direction.word()),
+            link: packet.link.word(),
+            captured: packet.captured,
+            original_length: packet.original_length,
+            vlans: packet.vlans.ids(),
+            protocol: packet.protocol_word(),
+            ip_protocol,
+            conversation,
+            ends: EndsRecord::new(packet, owners),
+            tcp: TcpRecord::new(packet, relative),
+            icmp: icmp.map(|icmp| IcmpRecord {
+                kind: icmp.kind,
+                code: icmp.code,
+            }),
+            fragment: fragment.map(|fragment| FragmentRecord {
+                id: fragment.id,
+                offset: fragment.offset,
+                more: fragment.more,
+            }),
+            length,
+            payload,
+            fault: packet.fault.map(Into::into),
+        }
+    }
+}
+
+impl<'a> EndsRecord<'a> {
+    fn new(
+        packet: &Packet<'_>,
+        owners: Option<(&'a Attribution, &'a Attribution)>,
+    ) -> Option<Self> {
+        let (source, destination) = packet.ends()?;
+        let has_port = packet.segment().is_some();
+        let end = |end: crate::model::Endpoint| EndRecord {
+            address: end.address.to_string(),
+            port: has_port.then_some(end.port),
+        };
+        let named = |attribution: Option<&'a Attribution>| {
+            let owners = attribution.into_iter().flat_map(|it| &it.owners);
+            owners.map(Into::into).collect()
+        };
+        let word = |attribution: Option<&Attribution>| {
+            attribution.map_or("unknown", |it| it.grounds.word())
+        };
+        let (from, to) = owners.unzip();
+        Some(Self {
+            source: end(source),
+            destination: end(destination),
+            source_owners: named(from),
+            source_attribution: word(from),
+            destination_owners: named(to),
+            destination_attribution: word(to),
+        })
+    }
+}
+
+impl TcpRecord {
+    fn new(packet: &Packet<'_>, relative: Relative) -> Option<Self> {
+        let tcp = packet.segment()?.tcp?;
+        let acknowledges = tcp.flags.has(Flags::ACK);
+        Some(Self {
+            flags: tcp.flags.words().collect(),
+            seq: tcp.seq,
+            ack: acknowledges.then_some(tcp.ack),
+            relative_seq: relative.seq,
+            relative_ack: relative.ack,
+            window: tcp.window,
+        })
+    }
+}
+
+impl<'a> From<&'a [u8]> for PayloadRecord<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self {
+            text: std::str::from_utf8(bytes).ok(),
+            base64: base64(bytes),
+        }
+    }
+}
+
+impl From<Fault> for FaultRecord {
+    fn from(fault: Fault) -> Self {
+        let (reason, field, value) = match fault {
+            Fault::Cut => ("cut", None, None),
+            Fault::Malformed { what, value } => ("malformed", Some(what), Some(value)),
+            Fault::UnknownLink => ("unknown link type", None, None),
+        };
+        Self {
+            reason,
+            field,
+            value,
+        }
+    }
+}

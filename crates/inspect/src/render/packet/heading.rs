@@ -1,0 +1,153 @@
+//! Headings of conversations, the labels of their ends, and the last line.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::digits::grouped;
+use crate::attribution::{Attribution, Grounds};
+use crate::model::{Endpoint, Gap};
+use crate::render::{Charset, Escaped, Screen, Style};
+
+/// The beginning of a conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Heading<'a> {
+    /// Its number.
+    pub number: u64,
+    /// The side that opened, as [`end_label`] writes it.
+    pub client: &'a str,
+    /// The other side.
+    pub server: &'a str,
+    /// Where its first packet was seen.
+    pub interface: Option<&'a str>,
+    /// The opening was not seen.
+    pub began_earlier: bool,
+}
+
+impl Heading<'_> {
+    /// Appends an empty line and the heading, wrapped at the arrow where it is too wide.
+    pub fn write(&self, out: &mut Vec<u8>, screen: &Screen) {
+        let first = format!("#{} {}", self.number, self.client);
+        let mut second = format!("{} {}", screen.arrow(), self.server);
+        let interface = self.interface.map(|name| format!("({name})"));
+        let began = self.began_earlier.then(|| "(began earlier)".to_owned());
+        for note in interface.into_iter().chain(began) {
+            second.push_str("  ");
+            second.push_str(&note);
+        }
+        let fits = screen
+            .width
+            .is_none_or(|width| first.width() + 1 + second.width() <= width);
+        out.push(b'\n');
+        let lines = if fits {
+            vec![format!("{first} {second}")]
+        } else {
+            vec![first, format!("   {second}")]
+        };
+        for line in lines {
+            out.extend_from_slice(screen.paint(Style::Heading, &line).as_bytes());
+            out.push(b'\n');
+        }
+    }
+}
+
+/// Owners shown by name; further ones are counted.
+const NAMED: usize = 3;
+
+/// `chat-client[4847] 127.0.0.1:52316`: who is at an end, as far as known, and where it is.
+/// `user` is the name of the user of a hidden owner.
+pub fn end_label(
+    attribution: &Attribution,
+    end: Endpoint,
+    has_port: bool,
+    user: Option<&str>,
+    charset: Charset,
+) -> String {
+    let mut label = owners(attribution, user, charset);
+    if !label.is_empty() {
+        label.push(' ');
+    }
+    label.push_str(&place(end, has_port));
+    label
+}
+
+fn place(end: Endpoint, has_port: bool) -> String {
+    match (has_port, end.address) {
+        (false, address) => address.to_string(),
+        (true, address) => std::net::SocketAddr::new(address, end.port).to_string(),
+    }
+}
+
+fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> String {
+    let words = match attribution.grounds {
+        Grounds::Exact | Grounds::LocalPort => {
+            let mut names: Vec<String> = attribution
+                .owners
+                .iter()
+                .map(|owner| format!("{}[{}]", Escaped::name(&owner.command, charset), owner.pid))
+                .collect();
+            names.dedup();
+            let more = names.len().saturating_sub(NAMED);
+            names.truncate(NAMED);
+            let mut names = names.join(", ");
+            if more > 0 {
+                names.push_str(&format!(" and {more} more"));
+            }
+            return names;
+        }
+        Grounds::NotLooked | Grounds::Elsewhere => "",
+        Grounds::Gone => "unknown (exited before we looked)",
+        Grounds::Ambiguous => "unknown (several sockets share the port)",
+        Grounds::Pending => "waiting for accept()",
+        Grounds::Hidden(uid) => {
+            return match (user, uid) {
+                (Some(user), _) => format!("hidden (user {user})"),
+                (None, Some(uid)) => format!("hidden (user {uid})"),
+                (None, None) => "hidden".to_owned(),
+            };
+        }
+    };
+    words.to_owned()
+}
+
+/// What was shown, for the last line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Packets shown or written.
+    pub packets: u64,
+    /// Conversations among them.
+    pub conversations: u64,
+    /// Payload bytes, as on the wire.
+    pub payload: u64,
+}
+
+/// The last lines: `6 packets, 1 conversation, 7 bytes of payload. None dropped.`, and what was
+/// lost.
+pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
+    let mut text = format!(
+        "{}, {}, {} of payload.",
+        counted(totals.packets, "packet"),
+        counted(totals.conversations, "conversation"),
+        counted(totals.payload, "byte"),
+    );
+    if live && gaps.is_empty() {
+        text.push_str(" None dropped.");
+    }
+    for gap in gaps {
+        text.push('\n');
+        match gap.count {
+            Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
+            None => text.push_str(&format!("Lost: {}.", gap.reason)),
+        }
+    }
+    text
+}
+
+fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", thousands(count))
+}
+
+fn thousands(count: u64) -> String {
+    let mut out = Vec::new();
+    grouped(&mut out, count);
+    String::from_utf8_lossy(&out).into_owned()
+}

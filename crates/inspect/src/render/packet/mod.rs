@@ -1,0 +1,215 @@
+//! A packet as a line: below a heading on a terminal, whole in a pipe.
+//!
+//! Everything is appended to a buffer that the caller reuses. On a terminal the fields are
+//! chosen by its width alone, never by a payload's length, so that columns stay where they are.
+
+mod digits;
+mod heading;
+mod payload;
+mod words;
+
+pub use digits::TimeOfDay;
+pub use heading::{Heading, Totals, end_label, summary};
+
+use crate::capture::{Content, Direction, Flags, Packet, Relative};
+use crate::render::{Screen, Style};
+
+/// How lines are written.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    /// Where they go.
+    pub screen: Screen,
+    /// Below headings, rather than whole.
+    pub headings: bool,
+    /// Payloads on lines of their own.
+    pub whole_payloads: bool,
+    /// Without sequence numbers and windows.
+    pub brief: bool,
+    /// The clock.
+    pub clock: TimeOfDay,
+}
+
+/// A packet with all that is known around it.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// The packet.
+    pub packet: &'a Packet<'a>,
+    /// Its numbers from the beginning of the conversation.
+    pub relative: Relative,
+    /// The number of its conversation, and its direction there.
+    pub conversation: Option<(u64, Direction)>,
+    /// The name of its interface; below a heading only where it differs from the heading's.
+    pub interface: Option<&'a str>,
+    /// Who sent it and to whom, as [`end_label`] writes them, where there are ends.
+    pub ends: Option<(&'a str, &'a str)>,
+}
+
+/// From which widths on a terminal's line has a field.
+const MICROSECONDS_FROM: usize = 56;
+const SEQ_FROM: usize = 72;
+const ACK_FROM: usize = 100;
+const WINDOW_FROM: usize = 120;
+
+impl Lines {
+    /// Appends a packet's line, and its payload's where they are apart.
+    pub fn write(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
+        if self.headings {
+            self.below_heading(out, line);
+        } else {
+            self.whole(out, line);
+        }
+        let (payload, _) = line.packet.payload();
+        if self.whole_payloads && !payload.is_empty() {
+            payload::block(out, payload, self.screen.charset);
+        }
+    }
+
+    /// `12:00:01.000207 lo NAME[1] 127.0.0.1:1 → NAME[2] 127.0.0.1:2 PSH,ACK seq 1 ack 1 …`
+    fn whole(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
+        self.clock.write(out, line.packet.time, true);
+        out.push(b' ');
+        if let Some(interface) = line.interface {
+            out.extend_from_slice(interface.as_bytes());
+            out.push(b' ');
+        }
+        if let Some((source, destination)) = line.ends {
+            out.extend_from_slice(source.as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(self.screen.arrow().as_bytes());
+            out.push(b' ');
+            out.extend_from_slice(destination.as_bytes());
+            out.push(b' ');
+        }
+        words::deed(out, line.packet, b',');
+        let (payload, length) = line.packet.payload();
+        if let Some(tcp) = line.packet.segment().and_then(|segment| segment.tcp).filter(|_| !self.brief) {
+            field(out, b" seq ", line.relative.seq.unwrap_or(tcp.seq).into());
+            if tcp.flags.has(Flags::ACK) {
+                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+            }
+            field(out, b" win ", tcp.window.into());
+        }
+        if has_length(line.packet) {
+            field(out, b" len ", length.into());
+        }
+        words::notes(out, line.packet, b" ");
+        if !payload.is_empty() && !self.whole_payloads {
+            out.push(b' ');
+            self.paint(out, Style::Payload, |out, charset| payload::quoted(out, payload, charset));
+        }
+        out.push(b'\n');
+    }
+
+    /// `12:00:01.000207  #1 →  PSH ACK  seq 1  len 5  "hello"`
+    fn below_heading(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
+        let from = out.len();
+        let width = self.screen.width;
+        let wide = |columns: usize| width.is_none_or(|width| width >= columns);
+        self.clock.write(out, line.packet.time, wide(MICROSECONDS_FROM));
+        out.extend_from_slice(b"  ");
+        if let Some((number, direction)) = line.conversation {
+            field(out, b"#", number);
+            out.push(b' ');
+            let arrow = match direction {
+                Direction::Forth => self.screen.arrow(),
+                Direction::Back => self.screen.back_arrow(),
+            };
+            out.extend_from_slice(arrow.as_bytes());
+            out.extend_from_slice(b"  ");
+        }
+        if let Some(interface) = line.interface {
+            out.extend_from_slice(interface.as_bytes());
+            out.extend_from_slice(b"  ");
+        }
+        let (payload, length) = line.packet.payload();
+        let tcp = line.packet.segment().and_then(|segment| segment.tcp);
+        let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
+        let style = match tcp {
+            Some(_) if flags.has(Flags::RST) => Some(Style::Error),
+            Some(_) if length == 0 && flags == Flags::ACK => Some(Style::Dim),
+            _ => None,
+        };
+        match style {
+            Some(style) => self.paint(out, style, |out, _| words::deed(out, line.packet, b' ')),
+            None => words::deed(out, line.packet, b' '),
+        }
+        if let Some(tcp) = tcp.filter(|_| !self.brief && (length > 0 || wide(ACK_FROM))) {
+            if wide(SEQ_FROM) {
+                let start = out.len();
+                field(out, b"  seq ", line.relative.seq.unwrap_or(tcp.seq).into());
+                // `seq 1  len 5` and `seq 12 len 9`: two digits have their place.
+                if out.len() == start + 7 {
+                    out.push(b' ');
+                }
+            }
+            if wide(ACK_FROM) && flags.has(Flags::ACK) {
+                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+            }
+            if wide(WINDOW_FROM) {
+                field(out, b" win ", tcp.window.into());
+            }
+            if wide(SEQ_FROM) && length > 0 {
+                field(out, b" len ", length.into());
+            } else if length > 0 {
+                field(out, b"  len ", length.into());
+            }
+        } else if has_length(line.packet) && length > 0 {
+            field(out, b"  len ", length.into());
+        }
+        words::notes(out, line.packet, b"  ");
+        if !payload.is_empty() && !self.whole_payloads {
+            out.extend_from_slice(b"  ");
+            match width {
+                None => self.paint(out, Style::Payload, |out, charset| {
+                    payload::quoted(out, payload, charset);
+                }),
+                Some(width) => {
+                    let room = width.saturating_sub(visible(&out[from..]));
+                    let text = payload::fitted(payload, room, &self.screen);
+                    out.extend_from_slice(self.screen.paint(Style::Payload, &text).as_bytes());
+                }
+            }
+        }
+        while out.last() == Some(&b' ') {
+            out.pop();
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends in a style, where colour is wanted.
+    fn paint(&self, out: &mut Vec<u8>, style: Style, write: impl Fn(&mut Vec<u8>, crate::render::Charset)) {
+        if !self.screen.colour {
+            return write(out, self.screen.charset);
+        }
+        let mut plain = Vec::new();
+        write(&mut plain, self.screen.charset);
+        // What is written here is text already: deeds, and payloads escaped.
+        let text = String::from_utf8_lossy(&plain);
+        out.extend_from_slice(self.screen.paint(style, &text).as_bytes());
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    digits::number(out, value);
+}
+
+fn has_length(packet: &Packet<'_>) -> bool {
+    matches!(packet.content, Content::Segment(_) | Content::Datagram(_))
+}
+
+/// The columns of a line so far: colours take none, and all else but the arrow is ASCII or an
+/// interface's name.
+fn visible(line: &[u8]) -> usize {
+    let mut columns = 0;
+    let mut in_colour = false;
+    for c in String::from_utf8_lossy(line).chars() {
+        match c {
+            '\u{1b}' => in_colour = true,
+            'm' if in_colour => in_colour = false,
+            _ if in_colour => {}
+            _ => columns += 1,
+        }
+    }
+    columns
+}

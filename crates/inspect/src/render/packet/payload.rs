@@ -1,0 +1,129 @@
+//! Payloads as text, whole or as much as there is room for.
+
+use std::io::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::render::{Charset, Escaped, Screen};
+
+/// Appends a payload in quotes.
+pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
+    if payload.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        out.push(b'"');
+        out.extend_from_slice(payload);
+        out.push(b'"');
+        return;
+    }
+    // A Vec takes everything.
+    let _ = write!(out, "{}", Escaped::quoted(payload, charset));
+}
+
+/// Columns that [`fitted`] needs at least to show something of a payload.
+pub(super) const LEAST: usize = 8;
+
+/// A payload in quotes, no wider than `columns`; what was cut off is marked behind the quotes,
+/// and an escape is never cut through.
+pub(super) fn fitted(payload: &[u8], columns: usize, screen: &Screen) -> String {
+    let columns = columns.max(LEAST);
+    // A character of one column has at most four bytes.
+    let shown = payload.get(..columns * 4).unwrap_or(payload);
+    // The end may lie inside a character, which would then be escaped as bytes: it is cut off
+    // anyway, being beyond the columns.
+    let text = Escaped::quoted(shown, screen.charset).to_string();
+    if shown.len() == payload.len() && text.width() <= columns {
+        return text;
+    }
+    let ellipsis = screen.ellipsis();
+    let room = columns.saturating_sub(ellipsis.width() + 1);
+    let mut kept = 0;
+    let mut width = 0;
+    for token in tokens(&text) {
+        width += token.width();
+        if width > room {
+            break;
+        }
+        kept += token.len();
+    }
+    format!("{}\"{ellipsis}", &text[..kept])
+}
+
+/// The characters of an escaped text, escapes whole.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let length = match (first, rest.as_bytes().get(1)) {
+            ('\\', Some(b'u')) => rest.find('}').map_or(rest.len(), |at| at + 1),
+            ('\\', Some(b'x')) => 4.min(rest.len()),
+            ('\\', Some(_)) => 2,
+            _ => first.len_utf8(),
+        };
+        let (token, after) = rest.split_at(length);
+        rest = after;
+        Some(token)
+    })
+}
+
+/// Appends a payload on lines of its own, each after four spaces, escaped.
+pub(super) fn block(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
+    let body = payload.strip_suffix(b"\n").unwrap_or(payload);
+    for line in body.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let _ = writeln!(out, "    {}", Escaped::bare(line, charset));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn terminal(charset: Charset) -> Screen {
+        Screen {
+            width: Some(80),
+            colour: false,
+            charset,
+        }
+    }
+
+    #[test]
+    fn what_fits_stays_and_what_does_not_is_marked() {
+        let screen = terminal(Charset::Utf8);
+        assert_eq!(fitted(b"hello", 8, &screen), "\"hello\"");
+        assert_eq!(fitted(b"hello world", 10, &screen), "\"hello w\"…");
+        assert_eq!(fitted("你好你好你好".as_bytes(), 9, &screen), "\"你好你\"…");
+        assert_eq!(fitted(b"abc\x1b[31m and more", 10, &screen), "\"abc\"…");
+        assert_eq!(fitted(b"abcdefghijkl", 10, &terminal(Charset::Ascii)), "\"abcde\"...");
+    }
+
+    #[test]
+    fn a_block_keeps_lines_and_escapes_the_rest() {
+        let mut out = Vec::new();
+        block(&mut out, b"GET / HTTP/1.1\r\nHost: \x1b[2Jx\r\n\r\n", Charset::Utf8);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "    GET / HTTP/1.1\n    Host: \\u{1b}[2Jx\n    \n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_is_wider_than_its_room(
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+            columns in 8usize..120,
+        ) {
+            for charset in [Charset::Utf8, Charset::Ascii] {
+                let text = fitted(&payload, columns, &terminal(charset));
+                prop_assert!(text.width() <= columns, "{text:?}");
+                prop_assert!(!text.chars().any(char::is_control));
+            }
+        }
+
+        #[test]
+        fn the_fast_way_writes_what_the_slow_one_does(payload in "[ -~]{0,40}") {
+            let mut out = Vec::new();
+            quoted(&mut out, payload.as_bytes(), Charset::Utf8);
+            let slow = Escaped::quoted(payload.as_bytes(), Charset::Utf8).to_string();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
+        }
+    }
+}
