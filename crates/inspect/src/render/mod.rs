@@ -2,6 +2,8 @@
 
 pub mod json;
 mod screen;
+pub mod sockets;
+pub mod table;
 mod text;
 
 pub use screen::{Screen, Style};
