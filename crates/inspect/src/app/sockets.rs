@@ -144,7 +144,7 @@ fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Result<()> {
 fn tell_gaps(gaps: &[Gap], context: &Context) {
     for gap in gaps {
         match gap.count {
-            Some(count) => context.say(&format!("inspect: {count} {}", gap.reason)),
+            Some(count) => context.say(&format!("inspect: lost {count} {}", gap.reason)),
             None => context.say(&format!("inspect: {}", gap.reason)),
         }
     }

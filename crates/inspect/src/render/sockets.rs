@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use super::table::{self, Cell, Column, Note, TextRow};
+use super::table::{self, Cell, Column, Narrow, Note, TextRow};
 use super::{Charset, Escaped, Screen, Style};
 use crate::listing::{FamilySummary, Row};
 use crate::model::{
@@ -41,27 +41,31 @@ pub fn write_rows(
         charset: screen.charset,
         terminal: screen.is_terminal(),
     };
+    let wide_columns = [
+        left("PROTO"),
+        left("STATE"),
+        right("RECV-Q"),
+        right("SEND-Q"),
+        address("LOCAL"),
+        address("REMOTE"),
+        beside("USER"),
+        owner(),
+        beside("PEER"),
+    ];
+    let wide_row = |index: usize| text.wide_row(&rows[index]);
+    // More columns are worth it only while the owner still stands beside them.
+    let owner_column = 7;
+    let wide = wide
+        && table::side_by_side(&wide_columns, rows.len(), &wide_row, header, screen) > owner_column;
     if wide {
-        let columns = [
-            left("PROTO"),
-            left("STATE"),
-            right("RECV-Q"),
-            right("SEND-Q"),
-            left("LOCAL"),
-            left("REMOTE"),
-            left("USER"),
-            left("OWNER"),
-            left("PEER"),
-        ];
-        let row = |index: usize| text.wide_row(&rows[index]);
-        table::write(out, &columns, rows.len(), &row, header, screen)
+        table::write(out, &wide_columns, rows.len(), &wide_row, header, screen)
     } else {
         let columns = [
             left("PROTO"),
             left("STATE"),
-            left("LOCAL"),
-            left("REMOTE"),
-            left("OWNER"),
+            address("LOCAL"),
+            address("REMOTE"),
+            owner(),
         ];
         let row = |index: usize| text.narrow_row(&rows[index]);
         table::write(out, &columns, rows.len(), &row, header, screen)
@@ -72,11 +76,40 @@ fn left(title: &'static str) -> Column {
     Column {
         title,
         right: false,
+        narrow: Narrow::Below,
     }
 }
 
 fn right(title: &'static str) -> Column {
-    Column { title, right: true }
+    Column {
+        title,
+        right: true,
+        narrow: Narrow::Below,
+    }
+}
+
+/// `255.255.255.255:65535` has 21 columns; a longer IPv6 address must not widen every row.
+fn address(title: &'static str) -> Column {
+    Column {
+        narrow: Narrow::Elastic(21),
+        ..left(title)
+    }
+}
+
+/// `chat-server[4845] fd 3` has 22 columns: where so much fits, most owners do.
+fn owner() -> Column {
+    Column {
+        narrow: Narrow::Elastic(22),
+        ..left("OWNER")
+    }
+}
+
+/// Wanted only beside the rest: alone on a line below, nobody could tell what it is.
+fn beside(title: &'static str) -> Column {
+    Column {
+        narrow: Narrow::Dropped,
+        ..left(title)
+    }
 }
 
 /// Turns values into words for one output.
@@ -147,7 +180,7 @@ impl Text<'_> {
                 (OwnerStatus::Hidden, Some(uid)) => format!("hidden (user {})", self.user(uid)),
                 (OwnerStatus::Hidden, None) => "hidden".to_owned(),
                 (OwnerStatus::Pending, _) => "waiting for accept()".to_owned(),
-                (OwnerStatus::Kernel, _) => "kernel (closed by its process)".to_owned(),
+                (OwnerStatus::Kernel, _) => "kernel".to_owned(),
                 _ => "none".to_owned(),
             });
         } else if status == OwnerStatus::Partial {
@@ -265,42 +298,56 @@ fn queue(length: Option<u64>) -> String {
 }
 
 /// What waits, in words and with ss's name for it.
+///
+/// The kernel counts sequence numbers, and an end of stream (FIN) takes one: a queue that holds
+/// it has one byte less (net/ipv4/tcp_ipv4.c: `rcv_nxt - copied_seq`, `write_seq - snd_una`).
 fn queue_notes(socket: &Socket) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut note = |text: String| {
-        notes.push(Note {
-            text,
-            style: Some(Style::Notable),
-        });
-    };
+    let tcp = socket.protocol == Protocol::Tcp;
+    let mut lines = Vec::new();
     if let Some(waiting @ 1..) = socket.recv_queue {
-        if socket.state == State::Listen {
-            note(format!(
-                "accept queue {}: {}",
-                grouped(waiting),
-                count_words(
-                    waiting,
-                    "client waits for accept()",
-                    "clients wait for accept()"
-                )
-            ));
-        } else {
-            note(format!("{} bytes unread (Recv-Q)", grouped(waiting)));
-        }
+        let ended = matches!(
+            socket.state,
+            State::CloseWait | State::LastAck | State::Closing
+        );
+        lines.push(match waiting {
+            _ if socket.state == State::Listen => {
+                format!("accept queue {}: waiting for accept()", grouped(waiting))
+            }
+            1 if tcp && ended => "end of stream unread (Recv-Q)".to_owned(),
+            _ if tcp && ended => format!("{}, end of stream unread (Recv-Q)", bytes(waiting - 1)),
+            _ => format!("{} unread (Recv-Q)", bytes(waiting)),
+        });
     }
     if let Some(waiting @ 1..) = socket.send_queue
         && socket.state != State::Listen
     {
-        note(format!(
-            "{} bytes not acknowledged (Send-Q)",
-            grouped(waiting)
-        ));
+        let ended = matches!(
+            socket.state,
+            State::FinWait1 | State::LastAck | State::Closing
+        );
+        lines.push(match waiting {
+            1 if tcp && ended => "end of stream not acknowledged (Send-Q)".to_owned(),
+            _ if tcp && ended => format!(
+                "{}, end of stream not acknowledged (Send-Q)",
+                bytes(waiting - 1)
+            ),
+            _ => format!("{} not acknowledged (Send-Q)", bytes(waiting)),
+        });
     }
-    notes
+    lines
+        .into_iter()
+        .map(|text| Note {
+            text,
+            style: Some(Style::Notable),
+        })
+        .collect()
 }
 
-fn count_words(count: u64, one: &'static str, many: &'static str) -> &'static str {
-    if count == 1 { one } else { many }
+fn bytes(count: u64) -> String {
+    match count {
+        1 => "1 byte".to_owned(),
+        more => format!("{} bytes", grouped(more)),
+    }
 }
 
 /// 212992 -> `212,992`.
@@ -424,6 +471,49 @@ fn ip_words(version: &str, summary: &FamilySummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn notes(state: State, recv_queue: u64, send_queue: u64) -> Vec<String> {
+        let end = Endpoint::new("127.0.0.1".parse().unwrap(), 1);
+        let socket = Socket {
+            family: Family::Inet,
+            protocol: Protocol::Tcp,
+            state,
+            address: Address::Inet {
+                local: end,
+                remote: end,
+            },
+            recv_queue: Some(recv_queue),
+            send_queue: Some(send_queue),
+            inode: None,
+            cookie: None,
+            uid: None,
+            netns: None,
+        };
+        let notes = queue_notes(&socket);
+        notes.into_iter().map(|note| note.text).collect()
+    }
+
+    #[test]
+    fn an_end_of_stream_is_not_counted_as_a_byte() {
+        assert!(notes(State::Established, 0, 0).is_empty());
+        assert_eq!(notes(State::Established, 1, 0), ["1 byte unread (Recv-Q)"]);
+        assert_eq!(
+            notes(State::CloseWait, 1, 0),
+            ["end of stream unread (Recv-Q)"]
+        );
+        assert_eq!(
+            notes(State::CloseWait, 5_001, 0),
+            ["5,000 bytes, end of stream unread (Recv-Q)"]
+        );
+        assert_eq!(
+            notes(State::FinWait1, 0, 1),
+            ["end of stream not acknowledged (Send-Q)"]
+        );
+        assert_eq!(
+            notes(State::Listen, 3, 128),
+            ["accept queue 3: waiting for accept()"]
+        );
+    }
 
     #[test]
     fn thousands_are_grouped() {

@@ -24,6 +24,20 @@ pub struct Column {
     pub title: &'static str,
     /// Whether its cells are numbers, which end at the same place.
     pub right: bool,
+    /// What becomes of it on a screen that is too narrow.
+    pub narrow: Narrow,
+}
+
+/// What becomes of a column that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Narrow {
+    /// Its cells stand below their rows, and so do those of all columns after it.
+    Below,
+    /// It shrinks to so much; only rows with a longer cell have that cell, and those after it,
+    /// below.
+    Elastic(usize),
+    /// It is left out: another row, or another command, says the same.
+    Dropped,
 }
 
 /// One row: a cell a column, and what stands below it.
@@ -93,6 +107,21 @@ pub fn write(
     write_with(out, columns, count, row, header, screen, LAID_OUT_ROWS)
 }
 
+/// How many columns, from the left, would stand side by side.
+pub fn side_by_side(
+    columns: &[Column],
+    count: usize,
+    row: &dyn Fn(usize) -> TextRow,
+    header: bool,
+    screen: Screen,
+) -> usize {
+    let mut widths = Widths::of(columns, header);
+    for index in 0..count {
+        widths.widen(&row(index));
+    }
+    Fit::of(&widths, screen.width).kept
+}
+
 fn write_with(
     out: &mut dyn Write,
     columns: &[Column],
@@ -104,24 +133,27 @@ fn write_with(
 ) -> io::Result<()> {
     if count <= laid_out_rows {
         let rows: Vec<TextRow> = (0..count).map(row).collect();
-        let widths = widths(columns, rows.iter(), header);
-        let kept = fitting(&widths, screen.width);
-        let rows: Vec<TextRow> = rows.into_iter().map(|row| fold(row, kept)).collect();
-        let table = Geometry::new(&columns[..kept], &widths[..kept]);
+        let mut widths = Widths::of(columns, header);
+        for row in &rows {
+            widths.widen(row);
+        }
+        let fit = Fit::of(&widths, screen.width);
+        let rows: Vec<TextRow> = rows.into_iter().map(|row| fit.fold(row)).collect();
+        let table = Geometry::new(&columns[..fit.kept], &fit.widths);
         lay_out(out, &table, &rows, header, screen)
     } else {
-        let mut widths = widths(columns, std::iter::empty(), header);
+        let mut widths = Widths::of(columns, header);
         for index in 0..count {
-            widen(&mut widths, &row(index));
+            widths.widen(&row(index));
         }
-        let kept = fitting(&widths, screen.width);
-        let table = Geometry::new(&columns[..kept], &widths[..kept]);
+        let fit = Fit::of(&widths, screen.width);
+        let table = Geometry::new(&columns[..fit.kept], &fit.widths);
         if header {
             let line = table.heading();
             writeln!(out, "{}", screen.paint(Style::Heading, &line))?;
         }
         for index in 0..count {
-            let row = fold(row(index), kept);
+            let row = fit.fold(row(index));
             for line in 0..height(&row) {
                 table.write_line(out, &table.pad(&row, line), &row, line, screen)?;
             }
@@ -131,57 +163,113 @@ fn write_with(
     }
 }
 
-fn widths<'a>(
-    columns: &[Column],
-    rows: impl Iterator<Item = &'a TextRow>,
-    header: bool,
-) -> Vec<usize> {
-    let mut widths: Vec<usize> = columns
-        .iter()
-        .map(|column| if header { column.title.width() } else { 0 })
-        .collect();
-    for row in rows {
-        widen(&mut widths, row);
-    }
-    widths
+/// How wide the cells are.
+struct Widths<'a> {
+    columns: &'a [Column],
+    /// The widest cell of each column.
+    full: Vec<usize>,
+    /// The widest cell that an elastic column need not move below.
+    shrunk: Vec<usize>,
 }
 
-fn widen(widths: &mut [usize], row: &TextRow) {
-    for (width, cell) in widths.iter_mut().zip(&row.cells) {
-        *width = (*width).max(cell.width());
-    }
-}
-
-/// How many columns, from the left, fit into the screen; the others stand below their rows.
-fn fitting(widths: &[usize], screen: Option<usize>) -> usize {
-    let Some(screen) = screen else {
-        return widths.len();
-    };
-    let mut end = 0;
-    for (index, width) in widths.iter().enumerate() {
-        end += width + if index == 0 { 0 } else { GUTTER };
-        // Two columns stay in any case: what it is, and what state it is in.
-        if end > screen && index >= 2 {
-            return index;
+impl<'a> Widths<'a> {
+    fn of(columns: &'a [Column], header: bool) -> Self {
+        let titles: Vec<usize> = columns
+            .iter()
+            .map(|column| if header { column.title.width() } else { 0 })
+            .collect();
+        Self {
+            columns,
+            full: titles.clone(),
+            shrunk: titles,
         }
     }
-    widths.len()
+
+    fn widen(&mut self, row: &TextRow) {
+        for (index, cell) in row.cells.iter().enumerate() {
+            let width = cell.width();
+            self.full[index] = self.full[index].max(width);
+            match self.columns[index].narrow {
+                Narrow::Elastic(least) if width > least => {}
+                _ => self.shrunk[index] = self.shrunk[index].max(width),
+            }
+        }
+    }
 }
 
-/// Moves the cells beyond the first `kept` below the row.
-fn fold(mut row: TextRow, kept: usize) -> TextRow {
-    let folded = row.cells.split_off(kept.min(row.cells.len()));
-    let mut notes: Vec<Note> = folded
-        .into_iter()
-        .flat_map(|cell| {
+/// How the columns fit into the screen.
+struct Fit<'a> {
+    columns: &'a [Column],
+    /// So many columns, from the left, stand side by side.
+    kept: usize,
+    /// Their widths.
+    widths: Vec<usize>,
+}
+
+impl<'a> Fit<'a> {
+    fn of(widths: &Widths<'a>, screen: Option<usize>) -> Self {
+        let columns = widths.columns;
+        let mut fit = Self {
+            columns,
+            kept: columns.len(),
+            widths: widths.full.clone(),
+        };
+        let Some(screen) = screen else {
+            return fit;
+        };
+        if end(&fit.widths) <= screen {
+            return fit;
+        }
+        while fit.kept > 0 && columns[fit.kept - 1].narrow == Narrow::Dropped {
+            fit.kept -= 1;
+            fit.widths.truncate(fit.kept);
+        }
+        if end(&fit.widths) <= screen {
+            return fit;
+        }
+        fit.widths = widths.shrunk[..fit.kept].to_vec();
+        // Two columns stay in any case: what it is, and what state it is in.
+        while fit.kept > 2 && end(&fit.widths) > screen {
+            fit.kept -= 1;
+            fit.widths.truncate(fit.kept);
+        }
+        // What is left over goes to the last column.
+        if let Some(last) = fit.widths.len().checked_sub(1) {
+            let spare = screen.saturating_sub(end(&fit.widths));
+            fit.widths[last] = (fit.widths[last] + spare).min(widths.full[last]);
+        }
+        fit
+    }
+
+    /// Moves what does not fit below the row.
+    fn fold(&self, mut row: TextRow) -> TextRow {
+        let mut notes = Vec::new();
+        let mut below = |cell: Cell| {
             let style = cell.style;
-            cell.lines.into_iter().map(move |text| Note { text, style })
-        })
-        .filter(|note| !note.text.is_empty())
-        .collect();
-    notes.append(&mut row.notes);
-    row.notes = notes;
-    row
+            let lines = cell.lines.into_iter().filter(|text| !text.is_empty());
+            notes.extend(lines.map(|text| Note { text, style }));
+        };
+        let side_by_side = row
+            .cells
+            .iter()
+            .zip(&self.widths)
+            .take_while(|(cell, width)| cell.width() <= **width)
+            .count();
+        let folded = row.cells.split_off(side_by_side);
+        for (cell, column) in folded.into_iter().zip(&self.columns[side_by_side..]) {
+            if column.narrow != Narrow::Dropped {
+                below(cell);
+            }
+        }
+        notes.append(&mut row.notes);
+        row.notes = notes;
+        row
+    }
+}
+
+/// Where the last column ends.
+fn end(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GUTTER * widths.len().saturating_sub(1)
 }
 
 fn height(row: &TextRow) -> usize {
@@ -360,23 +448,19 @@ mod tests {
     use crate::render::Charset;
 
     const COLUMNS: [Column; 4] = [
-        Column {
-            title: "PROTO",
-            right: false,
-        },
-        Column {
-            title: "STATE",
-            right: false,
-        },
-        Column {
-            title: "QUEUE",
-            right: true,
-        },
-        Column {
-            title: "OWNER",
-            right: false,
-        },
+        column("PROTO", false, Narrow::Below),
+        column("STATE", false, Narrow::Below),
+        column("QUEUE", true, Narrow::Below),
+        column("OWNER", false, Narrow::Elastic(10)),
     ];
+
+    const fn column(title: &'static str, right: bool, narrow: Narrow) -> Column {
+        Column {
+            title,
+            right,
+            narrow,
+        }
+    }
 
     fn screen(width: Option<usize>) -> Screen {
         Screen {
@@ -445,6 +529,18 @@ mod tests {
         tcp    LISTEN           0
                             a[1] fd 3
                             b[2] fd 3
+        tcp    ESTABLISHED    212
+                            你好[3] fd 4
+                            212 bytes unread
+        ");
+    }
+
+    #[test]
+    fn where_enough_of_a_column_fits_only_its_longer_cells_stand_below() {
+        insta::assert_snapshot!(text(&sample(), screen(Some(37)), 10), @r"
+        PROTO  STATE        QUEUE  OWNER
+        tcp    LISTEN           0  a[1] fd 3
+                                   b[2] fd 3
         tcp    ESTABLISHED    212
                             你好[3] fd 4
                             212 bytes unread

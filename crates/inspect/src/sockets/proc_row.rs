@@ -82,16 +82,26 @@ fn headed(row: &[u8]) -> Cursor<Vec<u8>> {
 }
 
 fn one<T>(entries: procfs::ProcResult<Vec<T>>) -> Result<T, BadRow> {
-    let mut entries = entries.map_err(|error| BadRow(first_line(&error.to_string())))?;
+    let mut entries = entries.map_err(reason)?;
     match entries.pop() {
         Some(entry) if entries.is_empty() => Ok(entry),
         _ => Err(BadRow("not exactly one row".to_owned())),
     }
 }
 
-/// procfs explains an internal error over several lines, ending in a plea to report it.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// procfs calls a row it does not understand a bug of its own, with the place in its source.
+fn reason(error: procfs::ProcError) -> BadRow {
+    match error {
+        procfs::ProcError::InternalError(_) => BadRow("not a row of this table".to_owned()),
+        other => BadRow(
+            other
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        ),
+    }
 }
 
 fn inet(

@@ -129,7 +129,8 @@ fn read(
         snapshot.gaps.push(Gap::counted(
             Origin::Sockets,
             format!(
-                "rows of {} did not parse; the first is line {line}: {error}",
+                "{} of {} that did not parse; the first is line {line}: {error}",
+                if bad == 1 { "row" } else { "rows" },
                 path.display()
             ),
             bad,
@@ -188,7 +189,7 @@ mod tests {
         assert!(
             snapshot.gaps[0]
                 .reason
-                .contains("net/tcp did not parse; the first is line 2"),
+                .contains("rows of net/tcp that did not parse; the first is line 2"),
             "{:?}",
             snapshot.gaps[0]
         );
