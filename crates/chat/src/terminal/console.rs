@@ -171,13 +171,6 @@ impl Console {
         self.tell(text, Tone::Trouble);
     }
 
-    /// Says what could be done, to a person, unless told to be quiet.
-    pub(crate) fn hint(&mut self, text: &str) {
-        if self.is_interactive() && !self.look.quiet {
-            self.tell(text, Tone::Hint);
-        }
-    }
-
     /// Waits until what was shown is nearly all written.
     pub(crate) async fn room(&self) {
         self.printer.room().await;
