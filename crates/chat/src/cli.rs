@@ -11,6 +11,9 @@ use crate::message::{Framing, MAX_MESSAGE};
 /// The port unless `--port` says otherwise.
 pub(crate) const DEFAULT_PORT: u16 = 2345;
 
+/// The most `--max-message` allows, in bytes.
+pub(crate) const LONGEST_MESSAGE: usize = 16 * 1024 * 1024;
+
 /// The longest message of a pair, in bytes: a classroom `recv(1024)` takes it whole.
 const PAIR_WORDS: usize = 1024;
 
@@ -321,14 +324,13 @@ fn port_number(text: &str, lowest: u16) -> Result<u16, String> {
 }
 
 fn max_message(text: &str) -> Result<usize, String> {
-    const MOST: usize = 16 * 1024 * 1024;
     let number = text
         .parse()
         .map_err(|_| format!("a number of bytes, such as {MAX_MESSAGE}"))?;
     match number {
         0 => Err("at least 1 byte".to_owned()),
-        1..=MOST => Ok(number),
-        _ => Err(format!("at most {MOST} bytes (16 MiB)")),
+        1..=LONGEST_MESSAGE => Ok(number),
+        _ => Err(format!("at most {LONGEST_MESSAGE} bytes (16 MiB)")),
     }
 }
 

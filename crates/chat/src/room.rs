@@ -44,6 +44,9 @@ pub(crate) enum Undelivered {
     /// No client is connected.
     #[error("Nobody is here; not sent.")]
     Nobody,
+    /// Several are here, but nobody was when the line was begun.
+    #[error("The prompt named nobody; not sent. @2 text goes to client 2, @all text to everyone.")]
+    Unnamed,
     /// That client left, or never came.
     #[error("{0} is not here; not sent.")]
     Absent(ClientId),
@@ -130,8 +133,19 @@ impl Room {
         if text.is_empty() {
             return Err(Undelivered::Empty);
         }
+        let sole = || {
+            self.members
+                .keys()
+                .next()
+                .copied()
+                .filter(|_| self.members.len() == 1)
+        };
         let one = match recipient {
             Recipient::One(id) => Some(id),
+            // Begun while nobody was here: the only one who came since must be meant.
+            Recipient::Prompted if !self.members.is_empty() => {
+                Some(prompted.or_else(sole).ok_or(Undelivered::Unnamed)?)
+            }
             Recipient::Prompted => Some(prompted.ok_or(Undelivered::Nobody)?),
             Recipient::Everyone => None,
         };
@@ -242,6 +256,17 @@ mod tests {
             room.recipients(Recipient::Prompted, None, b"hi"),
             Err(Undelivered::Nobody)
         );
+    }
+
+    #[test]
+    fn a_line_begun_before_anybody_came_goes_to_the_only_one_who_did() {
+        let mut room = Room::new(9);
+        let to = |room: &Room| room.recipients(Recipient::Prompted, None, b"hi");
+        assert_eq!(to(&room), Err(Undelivered::Nobody));
+        let only = room.join(true).unwrap();
+        assert_eq!(to(&room), Ok(vec![(only, true)]));
+        room.join(true).unwrap();
+        assert_eq!(to(&room), Err(Undelivered::Unnamed));
     }
 
     #[test]

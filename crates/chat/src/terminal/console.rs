@@ -4,15 +4,11 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anstyle::{AnsiColor, Effects, Style};
-use rustix::process::{Signal, kill_current_process_group};
-use rustix::termios::{self, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::display::{Display, Typing};
+use super::editor::Editor;
 use super::escape::{Surface, escape};
-use super::keys::Keys;
-use super::line::{Effect, Line};
 use super::printer::{Closed, Printer};
 use crate::message::{Decoder, Framing, TooLong};
 
@@ -72,17 +68,6 @@ enum Mode {
     Lines(Decoder),
 }
 
-/// The line editor on a terminal in raw mode, which it gives back when dropped.
-#[derive(Debug)]
-struct Editor {
-    line: Line,
-    keys: Keys,
-    display: Display,
-    prompt: String,
-    prompt_style: Style,
-    cooked: Termios,
-}
-
 impl Console {
     /// Takes standard input and output: with the line editor when both are a terminal that can
     /// move its cursor, else line by line. Needs a runtime.
@@ -123,6 +108,12 @@ impl Console {
             if let Some(input) = self.ready.pop_front() {
                 return input;
             }
+            if let Mode::Editor(editor) = &mut self.mode
+                && editor.has_keys()
+            {
+                self.take(&[]);
+                continue;
+            }
             tokio::select! {
                 bytes = self.bytes.recv() => match bytes {
                     Some(bytes) => self.take(&bytes),
@@ -143,14 +134,11 @@ impl Console {
         let Mode::Editor(editor) = &mut self.mode else {
             return true;
         };
-        if !editor.line.text().is_empty() {
+        if !editor.is_empty() {
             return false;
         }
-        if editor.prompt != prompt {
-            prompt.clone_into(&mut editor.prompt);
-            let shown = editor.paint();
-            self.printer.output(shown);
-        }
+        let shown = editor.set_prompt(prompt);
+        self.printer.output(shown);
         true
     }
 
@@ -184,11 +172,7 @@ impl Console {
     /// Gives the terminal back and waits until everything is written.
     pub(crate) async fn finish(mut self) -> Option<Closed> {
         if let Mode::Editor(editor) = &mut self.mode {
-            let shown = if editor.line.text().is_empty() {
-                editor.display.erase()
-            } else {
-                editor.commit()
-            };
+            let shown = editor.leave();
             self.printer.output(shown);
         }
         self.printer.finish().await
@@ -204,7 +188,8 @@ impl Console {
                 }
             }
             Mode::Editor(editor) => {
-                let shown = editor.take(bytes, &mut self.ready);
+                let (input, shown) = editor.take(bytes);
+                self.ready.extend(input);
                 self.printer.output(shown);
             }
         }
@@ -212,9 +197,7 @@ impl Console {
 
     fn resize(&mut self) {
         if let Mode::Editor(editor) = &mut self.mode {
-            let (columns, rows) = size();
-            editor.display.resize(columns, rows);
-            let shown = editor.paint();
+            let shown = editor.resized();
             self.printer.output(shown);
         }
     }
@@ -257,106 +240,6 @@ impl Tone {
             Self::Hint => Style::new() | Effects::DIMMED,
         }
     }
-}
-
-impl Editor {
-    fn start(surface: Surface) -> io::Result<Self> {
-        let cooked = termios::tcgetattr(io::stdin())?;
-        let (columns, rows) = size();
-        let editor = Self {
-            line: Line::default(),
-            keys: Keys::default(),
-            display: Display::new(columns, rows, surface),
-            prompt: String::new(),
-            prompt_style: Style::new(),
-            cooked,
-        };
-        editor.make_raw()?;
-        Ok(editor)
-    }
-
-    fn make_raw(&self) -> io::Result<()> {
-        let mut raw = self.cooked.clone();
-        raw.local_modes -=
-            LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN;
-        raw.input_modes -= InputModes::ICRNL | InputModes::IXON;
-        raw.special_codes[SpecialCodeIndex::VMIN] = 1;
-        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        Ok(termios::tcsetattr(
-            io::stdin(),
-            OptionalActions::Drain,
-            &raw,
-        )?)
-    }
-
-    fn take(&mut self, bytes: &[u8], inputs: &mut VecDeque<Input>) -> String {
-        let mut shown = String::new();
-        for &byte in bytes {
-            let Some(key) = self.keys.push(byte) else {
-                continue;
-            };
-            let before = (key == super::keys::Key::Enter).then(|| self.commit());
-            match self.line.press(key) {
-                Effect::None | Effect::Changed => {}
-                Effect::Submitted(text) => {
-                    shown.extend(before);
-                    inputs.push_back(Input::Line(text.into_bytes()));
-                }
-                Effect::Interrupt => inputs.push_back(Input::Interrupt),
-                Effect::End => inputs.push_back(Input::End),
-                Effect::Clear => {
-                    self.display.forget();
-                    shown.push_str("\x1b[H\x1b[2J");
-                }
-                Effect::Suspend => self.suspend(),
-            }
-        }
-        shown + &self.paint()
-    }
-
-    /// Stops as Ctrl-Z asks, and goes on when told to.
-    fn suspend(&mut self) {
-        // Errors leave the terminal as it is, which is the best there is to do.
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.cooked);
-        let _ = kill_current_process_group(Signal::TSTP);
-        let _ = self.make_raw();
-        self.display.forget();
-    }
-
-    fn paint(&mut self) -> String {
-        let typing = typing(&self.line, &self.prompt, self.prompt_style);
-        self.display.paint(&typing)
-    }
-
-    fn above(&mut self, line: &str) -> String {
-        let typing = typing(&self.line, &self.prompt, self.prompt_style);
-        self.display.above(line, &typing)
-    }
-
-    fn commit(&mut self) -> String {
-        let typing = typing(&self.line, &self.prompt, self.prompt_style);
-        self.display.commit(&typing)
-    }
-}
-
-impl Drop for Editor {
-    fn drop(&mut self) {
-        // A terminal that cannot be set is one that is gone.
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.cooked);
-    }
-}
-
-fn typing<'a>(line: &'a Line, prompt: &'a str, style: Style) -> Typing<'a> {
-    Typing {
-        prompt,
-        style,
-        text: line.text(),
-        cursor: line.cursor(),
-    }
-}
-
-fn size() -> (u16, u16) {
-    termios::tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
 }
 
 /// Reads standard input in a thread of its own, which ends with the input or with the process:

@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 
-use anstyle::Style;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -24,8 +23,6 @@ pub(crate) struct Display {
 pub(crate) struct Typing<'a> {
     /// In front of the line; plain ASCII.
     pub prompt: &'a str,
-    /// How the prompt looks.
-    pub style: Style,
     /// The line.
     pub text: &'a str,
     /// The cursor, in bytes of `text`.
@@ -118,7 +115,7 @@ impl Display {
             .prompt
             .get(..typing.prompt.len().min(self.columns - 4));
         let prompt = prompt.unwrap_or_default();
-        let mut rows = vec![format!("{}{prompt}{:#}", typing.style, typing.style)];
+        let mut rows = vec![prompt.to_owned()];
         let mut column = prompt.width();
         let mut cursor = (0, column);
         let (before, after) = typing.text.split_at(typing.cursor.min(typing.text.len()));
@@ -166,7 +163,6 @@ mod tests {
     fn typing(text: &str) -> Typing<'_> {
         Typing {
             prompt: "to 1> ",
-            style: Style::new(),
             text,
             cursor: text.len(),
         }

@@ -7,6 +7,9 @@ use super::keys::Key;
 /// Lines kept to be called back.
 const HISTORY: usize = 500;
 
+/// Where a line stops growing, in bytes: no message may be longer.
+const LONGEST: usize = crate::cli::LONGEST_MESSAGE + 1;
+
 /// What a key did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
@@ -60,6 +63,7 @@ impl Line {
             Key::Control('d') if self.text.is_empty() => return Effect::End,
             Key::Control('l') => return Effect::Clear,
             Key::Control('z') => return Effect::Suspend,
+            Key::Char(_) if self.text.len() >= LONGEST => return Effect::None,
             Key::Char(character) => {
                 self.text.insert(self.cursor, character);
                 self.cursor += character.len_utf8();
@@ -76,7 +80,7 @@ impl Line {
             Key::Control('u') => self.cut(0, self.cursor),
             Key::Control('w') | Key::Alt('\u{8}') => self.cut(self.word_left(), self.cursor),
             Key::Alt('d') => self.cut(self.cursor, self.word_right()),
-            Key::Control('y') => {
+            Key::Control('y') if self.text.len() < LONGEST => {
                 self.text.insert_str(self.cursor, &self.cut);
                 self.cursor += self.cut.len();
             }
