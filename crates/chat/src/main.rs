@@ -1,5 +1,4 @@
-//! The program; everything is in the library.
-
+//! See the library: this only starts it.
 fn main() -> std::process::ExitCode {
     chat::run()
 }

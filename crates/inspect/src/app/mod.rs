@@ -37,6 +37,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What was typed cannot be meant, and only the machine could tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
 /// What every view needs to know of its surroundings.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -109,6 +114,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => wrong_usage(&error.to_string(), &context),
         Err(error) => {
             context.say(&format!("inspect: {error:#}"));
             ExitCode::FAILURE

@@ -1,8 +1,315 @@
 //! `inspect sockets`: tables and owners in, a listing out.
 
-use super::{Context, Exit};
-use crate::cli::sockets::Request;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-pub(crate) fn run(_request: &Request, _context: &Context) -> anyhow::Result<Exit> {
+use anyhow::bail;
+use serde::Serialize;
+
+use super::{Context, Exit, Usage, machine};
+use crate::cli::Format;
+use crate::cli::sockets::Request;
+use crate::clock;
+use crate::listing::{self, Row};
+use crate::model::{Family, Gap, OwnerStatus, Protocol, Uid};
+use crate::names::{Hosts, Services, Users};
+use crate::namespaces;
+use crate::owners::{self, Holdings, ProcWalk};
+use crate::privilege::{self, Right};
+use crate::render::json::{self, End, GapRecord, SocketRecord};
+use crate::render::sockets::{Count, Names, write_rows, write_summary};
+use crate::selection::{Selection, Test};
+use crate::sockets::{self, ProcTables, Snapshot};
+
+/// How long names may take: a name server that does not answer costs no more.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
+
+pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    let root = request
+        .proc_root
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("/proc"));
+    if !root.join("net").is_dir() {
+        bail!("cannot read {}: it has no net folder", root.display());
+    }
+    let recorded = request.proc_root.is_some();
+    let names = Resolved::new(recorded);
+    let selection = Selection::All(vec![
+        request.selection.clone(),
+        Selection::one_of(users(&request.users)?),
+    ]);
+
+    let mut tables = ProcTables::new(&root, namespaces::of_proc_root(&root));
+    let mut walk = ProcWalk::new(&root);
+    let at = clock::now();
+    let Snapshot { sockets, mut gaps } = sockets::Source::look(&mut tables, &request.tables);
+    let holdings = owners::Source::look(&mut walk);
+    gaps.extend(holdings.gaps.iter().cloned());
+    if context.verbose {
+        tell_sources(&root, &holdings, context);
+    }
+
+    let mut rows = listing::join(sockets, &holdings);
+    listing::select(&mut rows, &selection);
+    let mut out = BufWriter::new(io::stdout().lock());
+    if request.summary {
+        write_families(&mut out, request, &rows, &tables, &gaps, context)?;
+        out.flush()?;
+        return Ok(Exit::Done);
+    }
+    let folded = if request.fold_time_wait {
+        listing::fold_time_wait(&mut rows)
+    } else {
+        0
+    };
+    listing::sort(&mut rows, request.sort);
+    let names = if request.resolve {
+        names.with_hosts_of(&rows)
+    } else {
+        names
+    };
+
+    match request.format {
+        Format::Json => {
+            let begin = machine::begin_at(&root, "sockets", vec!["proc".to_owned()]);
+            json::write(&mut out, &begin)?;
+            for row in &rows {
+                let user = row.socket.uid.and_then(|uid| names.user(uid));
+                json::write(&mut out, &SocketRecord::new(row, at, user.as_deref()))?;
+            }
+            write_gaps(&mut out, &gaps)?;
+            let count = u64::try_from(rows.len())?;
+            json::write(&mut out, &End::new([("sockets", count)], &gaps))?;
+            out.flush()?;
+        }
+        Format::Table => {
+            if rows.is_empty() {
+                writeln!(out, "{}", nothing(request, folded, recorded))?;
+            } else {
+                write_rows(&mut out, &rows, &names, request.header, context.screen)?;
+            }
+            out.flush()?;
+            tell_gaps(&gaps, context);
+            let folded = if rows.is_empty() { 0 } else { folded };
+            tell_not_shown(&rows, folded, recorded, context);
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// Ids for the users as typed: an id, or the name of a user of this machine.
+fn users(words: &[String]) -> anyhow::Result<Vec<Test>> {
+    words
+        .iter()
+        .map(|word| {
+            let id = word.parse().ok().map(Uid).or_else(|| Users::id(word));
+            match id {
+                Some(uid) => Ok(Test::User(uid)),
+                None => Err(Usage(format!("no user {word:?} on this machine")).into()),
+            }
+        })
+        .collect()
+}
+
+fn nothing(request: &Request, folded: usize, recorded: bool) -> String {
+    let place = if recorded {
+        "in the recorded tree"
+    } else {
+        "in this network namespace"
+    };
+    match folded {
+        0 => format!("Nothing {} {place}.", request.nothing),
+        1 => format!(
+            "Nothing {} {place} but 1 TIME_WAIT (-a shows it).",
+            request.nothing
+        ),
+        more => format!(
+            "Nothing {} {place} but {more} TIME_WAIT (-a shows them).",
+            request.nothing
+        ),
+    }
+}
+
+fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Result<()> {
+    for gap in gaps {
+        json::write(out, &GapRecord::from(gap))?;
+    }
+    Ok(())
+}
+
+fn tell_gaps(gaps: &[Gap], context: &Context) {
+    for gap in gaps {
+        match gap.count {
+            Some(count) => context.say(&format!("inspect: lost {count} {}", gap.reason)),
+            None => context.say(&format!("inspect: {}", gap.reason)),
+        }
+    }
+}
+
+/// What was left out for brevity, and what could not be seen; with the way to see it.
+fn tell_not_shown(rows: &[Row], folded: usize, recorded: bool, context: &Context) {
+    if context.quiet {
+        return;
+    }
+    let mut words = Vec::new();
+    if folded > 0 {
+        words.push(format!("{folded} TIME_WAIT not shown (-a)."));
+    }
+    let hidden = rows
+        .iter()
+        .filter(|row| row.owner_status == OwnerStatus::Hidden)
+        .count();
+    let curable = !recorded && privilege::has(Right::ReadOwners) == Some(false);
+    if hidden > 0 && curable && context.messages.is_terminal() {
+        words.push(match hidden {
+            1 => "1 owner hidden; to see it:".to_owned(),
+            more => format!("{more} owners hidden; to see them:"),
+        });
+        context.hint(&words.join(" "));
+        let command = privilege::with_sudo(&context.program, &context.arguments);
+        context.hint(&format!("  {command}"));
+    } else if !words.is_empty() {
+        context.say(&words.join(" "));
+    }
+}
+
+fn tell_sources(root: &Path, holdings: &Holdings, context: &Context) {
+    context.say(&format!("sockets: {}", root.join("net").display()));
+    let unreadable = match holdings.unreadable.len() {
+        0 => "every process could be read".to_owned(),
+        1 => "1 process could not be read".to_owned(),
+        more => format!("{more} processes could not be read"),
+    };
+    context.say(&format!(
+        "owners: a walk over {}; {unreadable}",
+        root.join("PID/fd").display()
+    ));
+    if let Some(reason) = &holdings.unlisted {
+        context.say(&format!("owners: {reason}"));
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "family")]
+struct FamilyRecord {
+    family: &'static str,
+    /// `null` when the kernel has the family and the source cannot list it.
+    sockets: Option<usize>,
+    supported: bool,
+    states: BTreeMap<String, BTreeMap<&'static str, usize>>,
+}
+
+fn write_families(
+    out: &mut dyn Write,
+    request: &Request,
+    rows: &[Row],
+    tables: &ProcTables,
+    gaps: &[Gap],
+    context: &Context,
+) -> anyhow::Result<()> {
+    let sockets = rows.iter().map(|row| &row.socket);
+    let summaries: Vec<_> = listing::summarise(sockets, &Family::ALL)
+        .into_iter()
+        .map(|summary| {
+            let count = match summary.family {
+                Family::Vsock | Family::Tipc => match tables.has_family(summary.family) {
+                    Some(false) => Count::NoFamily,
+                    _ => Count::Untold,
+                },
+                _ => Count::Known(summary.total()),
+            };
+            (summary, count)
+        })
+        .collect();
+    if request.format == Format::Json {
+        let root = request.proc_root.as_deref().unwrap_or(Path::new("/proc"));
+        json::write(
+            out,
+            &machine::begin_at(root, "sockets", vec!["proc".to_owned()]),
+        )?;
+        for (summary, count) in &summaries {
+            let mut states: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
+            for ((protocol, state), number) in &summary.counts {
+                let protocol = states.entry(protocol.word().to_owned()).or_default();
+                protocol.insert(state.word(), *number);
+            }
+            let record = FamilyRecord {
+                family: summary.family.word(),
+                sockets: match count {
+                    Count::Known(number) => Some(*number),
+                    Count::NoFamily => Some(0),
+                    Count::Untold => None,
+                },
+                supported: *count != Count::NoFamily,
+                states,
+            };
+            json::write(out, &record)?;
+        }
+        write_gaps(out, gaps)?;
+        let families = u64::try_from(summaries.len())?;
+        json::write(out, &End::new([("families", families)], gaps))?;
+    } else {
+        let packet_owners: Vec<_> = rows
+            .iter()
+            .filter(|row| row.socket.family == Family::Packet)
+            .flat_map(|row| row.owners.iter().cloned())
+            .collect();
+        write_summary(out, &summaries, &packet_owners, context.screen)?;
+        tell_gaps(gaps, context);
+    }
+    Ok(())
+}
+
+/// Names asked for while writing.
+struct Resolved {
+    users: RefCell<Users>,
+    hosts: Option<Hosts>,
+    services: Option<Services>,
+}
+
+impl Resolved {
+    fn new(recorded: bool) -> Self {
+        let users = if recorded {
+            Users::of_another_machine()
+        } else {
+            Users::of_this_machine()
+        };
+        Self {
+            users: RefCell::new(users),
+            hosts: None,
+            services: None,
+        }
+    }
+
+    fn with_hosts_of(mut self, rows: &[Row]) -> Self {
+        let addresses = rows
+            .iter()
+            .filter_map(|row| row.socket.endpoints())
+            .flat_map(|(local, remote)| [local.address, remote.address])
+            .filter(|address| !address.is_unspecified());
+        self.hosts = Some(Hosts::resolve(addresses, RESOLVE_LIMIT));
+        self.services = Some(Services::read());
+        self
+    }
+}
+
+impl Names for Resolved {
+    fn user(&self, uid: Uid) -> Option<String> {
+        self.users.borrow_mut().name(uid).map(str::to_owned)
+    }
+
+    fn host(&self, address: IpAddr) -> Option<String> {
+        self.hosts.as_ref()?.name(address).map(str::to_owned)
+    }
+
+    fn service(&self, port: u16, protocol: Protocol) -> Option<String> {
+        self.services
+            .as_ref()?
+            .name(port, protocol)
+            .map(str::to_owned)
+    }
 }

@@ -1,14 +1,164 @@
 //! `inspect sockets`.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Format, port, short_port};
+use crate::listing::SortKey;
+use crate::model::{Family, ForeignText, Pid, Protocol, State};
+use crate::selection::{Selection, Test};
+use crate::sockets::Table;
 
 /// The flags as typed.
+///
+/// Those that ss users type keep their letter. `-n` and `-p` are accepted because hands type
+/// them: numbers and owners are always shown.
 #[derive(Debug, Args)]
-pub struct Flags {}
+#[command(after_help = "\
+Examples:
+  inspect sockets                    TCP and UDP: listeners first, then connections
+  inspect sockets :2345              what uses port 2345
+  inspect sockets -l                 what listens
+  inspect sockets --process nginx    what nginx holds
+  inspect sockets -s                 how many there are of each family
+  inspect sockets --json | jq        for programs")]
+pub struct Flags {
+    /// `:PORT`, short for --port.
+    #[arg(value_name = ":PORT")]
+    ports: Vec<String>,
+
+    /// TCP sockets.
+    #[arg(short = 't', long)]
+    tcp: bool,
+
+    /// UDP sockets.
+    #[arg(short = 'u', long)]
+    udp: bool,
+
+    /// Raw IP sockets.
+    #[arg(short = 'w', long)]
+    raw: bool,
+
+    /// Unix sockets.
+    #[arg(short = 'x', long)]
+    unix: bool,
+
+    /// Only IPv4.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Only IPv6.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+
+    /// Only sockets that wait for someone: TCP listeners, unconnected UDP sockets.
+    #[arg(short = 'l', long)]
+    listening: bool,
+
+    /// Everything: all families, and TIME_WAIT row by row.
+    #[arg(short = 'a', long)]
+    all: bool,
+
+    /// How many there are of each family, instead of a list.
+    #[arg(short = 's', long)]
+    summary: bool,
+
+    /// Only sockets with this port at one of their ends.
+    #[arg(long, value_name = "N", value_parser = port)]
+    port: Vec<u16>,
+
+    /// Only sockets in this state: LISTEN, ESTABLISHED, time-wait, ...
+    #[arg(long, value_name = "STATE")]
+    state: Vec<String>,
+
+    /// Only sockets that a process of this name holds.
+    #[arg(long, value_name = "NAME")]
+    process: Vec<String>,
+
+    /// Only sockets that this process holds.
+    #[arg(long, value_name = "PID")]
+    pid: Vec<u32>,
+
+    /// Only sockets of this user (name or id).
+    #[arg(long, value_name = "USER")]
+    user: Vec<String>,
+
+    /// What to sort by.
+    #[arg(long, value_name = "KEY", default_value = "conversation")]
+    sort: Sort,
+
+    /// How to write it.
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+
+    /// Short for --format json.
+    #[arg(long)]
+    json: bool,
+
+    /// Names of hosts and services instead of numbers.
+    #[arg(short = 'r', long)]
+    resolve: bool,
+
+    /// No heading above the table.
+    #[arg(short = 'H', long)]
+    no_header: bool,
+
+    /// Read a recorded tree instead of /proc.
+    #[arg(long, value_name = "DIR")]
+    proc_root: Option<PathBuf>,
+
+    #[arg(short = 'n', long, hide = true)]
+    numeric: bool,
+
+    #[arg(short = 'p', long, hide = true)]
+    processes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// Listeners first, the two ends of a local connection side by side.
+    Conversation,
+    /// Local address.
+    Local,
+    /// Remote address.
+    Remote,
+    /// Local port.
+    Port,
+    /// State.
+    State,
+    /// Owner's name.
+    Owner,
+    /// Bytes waiting, the fullest first.
+    Queue,
+}
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub struct Request {}
+pub struct Request {
+    /// The tables to read.
+    pub tables: Vec<Table>,
+    /// Which sockets are wanted, users apart.
+    pub selection: Selection,
+    /// Which users' sockets are wanted, as typed; every user's when empty.
+    pub users: Vec<String>,
+    /// Whether TIME_WAIT becomes a count.
+    pub fold_time_wait: bool,
+    /// Whether the summary is wanted instead of the list.
+    pub summary: bool,
+    /// The order.
+    pub sort: SortKey,
+    /// How to write.
+    pub format: Format,
+    /// Whether names are wanted for hosts and services.
+    pub resolve: bool,
+    /// Whether the table has a heading.
+    pub header: bool,
+    /// The tree to read; `None` is /proc.
+    pub proc_root: Option<PathBuf>,
+    /// What was asked for, in words that can follow "Nothing": ` uses port 2345`.
+    pub nothing: String,
+}
 
 impl Flags {
     /// Checks what clap could not.
@@ -16,6 +166,215 @@ impl Flags {
     /// # Errors
     /// What is wrong, in words.
     pub fn validate(self) -> Result<Request, String> {
-        Ok(Request {})
+        let mut ports = self.port.clone();
+        for word in &self.ports {
+            match short_port(word) {
+                Some(port) => ports.push(port?),
+                None => {
+                    return Err(format!(
+                        "{word:?} is not understood here; a port is written :2345"
+                    ));
+                }
+            }
+        }
+        let states = self
+            .state
+            .iter()
+            .map(|word| state(word))
+            .collect::<Result<Vec<_>, _>>()?;
+        let selection = Selection::All(vec![
+            self.kinds(),
+            Selection::one_of(ports.iter().copied().map(Test::Port)),
+            Selection::one_of(states.iter().copied().map(Test::State)),
+            Selection::one_of(
+                self.process
+                    .iter()
+                    .map(|name| Test::Process(ForeignText::from(name.as_str()))),
+            ),
+            Selection::one_of(self.pid.iter().map(|pid| Test::Pid(Pid(*pid)))),
+            if self.listening {
+                Selection::Any(vec![
+                    Selection::Test(Test::State(State::Listen)),
+                    Selection::Test(Test::State(State::Unconnected)),
+                ])
+            } else {
+                Selection::everything()
+            },
+        ]);
+        let format = if self.json { Format::Json } else { self.format };
+        Ok(Request {
+            tables: self.tables(),
+            selection,
+            fold_time_wait: !self.all
+                && format == Format::Table
+                && !states.contains(&State::TimeWait),
+            summary: self.summary,
+            sort: self.sort.into(),
+            format,
+            resolve: self.resolve,
+            header: !self.no_header,
+            nothing: self.nothing(&ports),
+            users: self.user,
+            proc_root: self.proc_root,
+        })
+    }
+
+    fn picked(&self) -> bool {
+        self.tcp || self.udp || self.raw || self.unix
+    }
+
+    /// As in ss, each of -t -u -w -x picks a kind, and several pick several. Without any it is
+    /// TCP and UDP, and with -a everything.
+    fn tables(&self) -> Vec<Table> {
+        let everything = !self.picked() && (self.all || self.summary);
+        let bare = !self.picked();
+        Table::ALL
+            .into_iter()
+            .filter(|table| {
+                everything
+                    || match table {
+                        Table::Tcp | Table::Tcp6 => self.tcp || bare,
+                        Table::Udp | Table::Udp6 => self.udp || bare,
+                        Table::Raw | Table::Raw6 => self.raw,
+                        Table::Unix => self.unix,
+                        Table::Netlink | Table::Packet => false,
+                    }
+            })
+            .filter(|table| match table.family() {
+                Family::Inet => !self.ipv6,
+                Family::Inet6 => !self.ipv4,
+                _ => !self.ipv4 && !self.ipv6,
+            })
+            .collect()
+    }
+
+    /// The same as a selection, for sources that list more than they were asked for.
+    fn kinds(&self) -> Selection {
+        let mut parts = Vec::new();
+        if self.picked() {
+            let mut protocols = Vec::new();
+            protocols.extend(self.tcp.then_some(Protocol::Tcp));
+            protocols.extend(self.udp.then_some(Protocol::Udp));
+            protocols.extend(self.raw.then_some(Protocol::Raw));
+            if self.unix {
+                protocols.extend([
+                    Protocol::UnixStream,
+                    Protocol::UnixDatagram,
+                    Protocol::UnixSeqpacket,
+                ]);
+            }
+            parts.push(Selection::one_of(protocols.into_iter().map(Test::Protocol)));
+        }
+        if self.ipv4 {
+            parts.push(Selection::Test(Test::Family(Family::Inet)));
+        }
+        if self.ipv6 {
+            parts.push(Selection::Test(Test::Family(Family::Inet6)));
+        }
+        Selection::All(parts)
+    }
+
+    fn nothing(&self, ports: &[u16]) -> String {
+        let narrowed = !self.state.is_empty()
+            || !self.process.is_empty()
+            || !self.pid.is_empty()
+            || !self.user.is_empty()
+            || self.ipv4
+            || self.ipv6
+            || self.picked();
+        match ports {
+            [port] if !narrowed && self.listening => format!("listens on port {port}"),
+            [port] if !narrowed => format!("uses port {port}"),
+            [] if !narrowed && self.listening => "listens".to_owned(),
+            _ => "matches".to_owned(),
+        }
+    }
+}
+
+fn state(word: &str) -> Result<State, String> {
+    word.parse().map_err(|_| {
+        let known: Vec<&str> = State::ALL.iter().map(|state| state.word()).collect();
+        format!(
+            "{word:?} is no state; the states are {}, and ss's words for them",
+            known.join(" ")
+        )
+    })
+}
+
+impl From<Sort> for SortKey {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Conversation => Self::Conversation,
+            Sort::Local => Self::Local,
+            Sort::Remote => Self::Remote,
+            Sort::Port => Self::Port,
+            Sort::State => Self::State,
+            Sort::Owner => Self::Owner,
+            Sort::Queue => Self::Queue,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, View};
+
+    fn request(words: &str) -> Result<Request, String> {
+        let words = format!("inspect sockets {words}");
+        let cli = Cli::try_parse_from(words.split_whitespace()).map_err(|e| e.to_string())?;
+        match cli.view {
+            View::Sockets(flags) => flags.validate(),
+            #[allow(unreachable_patterns)]
+            _ => Err("another view".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_kinds_pick_tables() {
+        for (words, tables) in [
+            ("", vec![Table::Tcp, Table::Tcp6, Table::Udp, Table::Udp6]),
+            ("-t", vec![Table::Tcp, Table::Tcp6]),
+            ("-t4", vec![Table::Tcp]),
+            ("-x", vec![Table::Unix]),
+            ("-tx", vec![Table::Tcp, Table::Tcp6, Table::Unix]),
+            ("-a", Table::ALL.to_vec()),
+            ("-s", Table::ALL.to_vec()),
+            ("-a6", vec![Table::Tcp6, Table::Udp6, Table::Raw6]),
+        ] {
+            assert_eq!(request(words).unwrap().tables, tables, "{words}");
+        }
+    }
+
+    #[test]
+    fn time_wait_is_folded_for_people_who_did_not_ask_for_it() {
+        for (words, folded) in [
+            ("", true),
+            (":2345", true),
+            ("-a", false),
+            ("--state time-wait", false),
+            ("--json", false),
+            ("-tanp", false),
+        ] {
+            assert_eq!(request(words).unwrap().fold_time_wait, folded, "{words}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused_in_words() {
+        for (words, part) in [
+            (":70000", "70000 is no port"),
+            (":0", "port 0"),
+            ("--port 70000", "70000 is no port"),
+            ("2345", "a port is written :2345"),
+            ("--state open", "is no state"),
+            ("--sort colour", "queue"),
+            ("--stat x", "--state"),
+        ] {
+            let error = request(words).unwrap_err();
+            assert!(error.contains(part), "{words}: {error}");
+        }
     }
 }

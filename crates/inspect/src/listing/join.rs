@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Peer, Row};
 use crate::model::{Endpoint, NetworkNamespace, OwnerStatus, Protocol, State};
 use crate::owners::Holdings;
-use crate::sockets::Socket;
+use crate::sockets::{Address, Socket};
 
 /// Joins each socket with its owners, and the two ends of each local connection with each
 /// other.
@@ -14,6 +14,10 @@ pub fn join(sockets: Vec<Socket>, holdings: &Holdings) -> Vec<Row> {
         .into_iter()
         .map(|socket| {
             let (owners, owner_status) = match socket.inode {
+                // The kernel's own end of netlink: no process ever held it.
+                _ if matches!(socket.address, Address::Netlink { port_id: 0, .. }) => {
+                    (Vec::new(), OwnerStatus::Kernel)
+                }
                 Some(inode) => holdings.of(inode),
                 None => (Vec::new(), status_without_inode(socket.state)),
             };

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use super::Row;
-use crate::model::{Endpoint, ForeignText, Protocol, State};
+use crate::model::{Endpoint, Family, ForeignText, Protocol, State};
 use crate::sockets::Address;
 
 /// What to sort by.
@@ -58,7 +58,8 @@ fn by_owner(a: &Row, b: &Row) -> Ordering {
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ConversationKey {
-    /// IP before unix.
+    /// IP before unix before the rest.
+    family: Family,
     unix: Option<ForeignText>,
     /// Those that wait for someone before those that talk to someone.
     talking: bool,
@@ -80,6 +81,11 @@ fn port_first(end: Endpoint) -> PortFirst {
 fn conversation(row: &Row) -> ConversationKey {
     let socket = &row.socket;
     let mut key = ConversationKey {
+        family: match socket.family {
+            // Both versions of IP mix: a v6 socket may be the other end of a v4 one.
+            Family::Inet6 => Family::Inet,
+            family => family,
+        },
         unix: None,
         talking: false,
         protocol: socket.protocol,
@@ -114,6 +120,7 @@ fn conversation(row: &Row) -> ConversationKey {
                 crate::model::UnixAddress::Unnamed => ForeignText::new([0xff]),
             });
         }
+        Address::Netlink { .. } | Address::Packet { .. } => {}
     }
     key
 }

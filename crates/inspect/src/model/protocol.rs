@@ -60,6 +60,12 @@ pub enum Protocol {
     UnixDatagram,
     /// A unix sequenced-packet socket.
     UnixSeqpacket,
+    /// A netlink socket.
+    Netlink,
+    /// A packet socket that gets whole frames.
+    PacketRaw,
+    /// A packet socket that gets frames without their link header.
+    PacketDatagram,
 }
 
 impl Protocol {
@@ -72,6 +78,9 @@ impl Protocol {
             Self::UnixStream => "unix-stream",
             Self::UnixDatagram => "unix-dgram",
             Self::UnixSeqpacket => "unix-seqpacket",
+            Self::Netlink => "netlink",
+            Self::PacketRaw => "packet-raw",
+            Self::PacketDatagram => "packet-dgram",
         }
     }
 

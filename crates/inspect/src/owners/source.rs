@@ -62,8 +62,9 @@ impl ProcWalk {
             Mode::empty(),
         ) {
             Ok(fds) => fds,
-            Err(Errno::NOENT | Errno::SRCH) => return Ok(()),
-            Err(Errno::ACCESS | Errno::PERM) => {
+            // Gone since it was listed; or, in a recorded tree, a process whose descriptors the
+            // recorder was not shown.
+            Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {
                 self.note_unreadable(pid, holdings);
                 return Ok(());
             }

@@ -3,6 +3,8 @@
 pub mod json;
 pub mod packet;
 mod screen;
+pub mod sockets;
+pub mod table;
 mod text;
 
 pub use screen::{Screen, Style};

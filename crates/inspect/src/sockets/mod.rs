@@ -46,6 +46,20 @@ pub enum Address {
     },
     /// A unix socket has a name or none; its peer is another socket, not an address.
     Unix(UnixAddress),
+    /// A netlink socket (netlink(7)).
+    Netlink {
+        /// The netlink protocol, such as 0 for NETLINK_ROUTE.
+        protocol: u8,
+        /// The socket's port id: often the pid of the process, 0 for the kernel's own.
+        port_id: u32,
+    },
+    /// A packet socket (packet(7)).
+    Packet {
+        /// The frames it gets; 3 is every frame.
+        ethertype: u16,
+        /// The interface it is bound to; 0 is every interface.
+        interface: u32,
+    },
 }
 
 impl Socket {
@@ -53,7 +67,7 @@ impl Socket {
     pub fn endpoints(&self) -> Option<(Endpoint, Endpoint)> {
         match self.address {
             Address::Inet { local, remote } => Some((local, remote)),
-            Address::Unix(_) => None,
+            _ => None,
         }
     }
 }
@@ -75,11 +89,15 @@ pub enum Table {
     Raw6,
     /// Unix sockets.
     Unix,
+    /// Netlink sockets.
+    Netlink,
+    /// Packet sockets.
+    Packet,
 }
 
 impl Table {
     /// All tables, in the order they are read.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Tcp,
         Self::Tcp6,
         Self::Udp,
@@ -87,6 +105,8 @@ impl Table {
         Self::Raw,
         Self::Raw6,
         Self::Unix,
+        Self::Netlink,
+        Self::Packet,
     ];
 
     /// The family of its sockets.
@@ -95,16 +115,19 @@ impl Table {
             Self::Tcp | Self::Udp | Self::Raw => Family::Inet,
             Self::Tcp6 | Self::Udp6 | Self::Raw6 => Family::Inet6,
             Self::Unix => Family::Unix,
+            Self::Netlink => Family::Netlink,
+            Self::Packet => Family::Packet,
         }
     }
 
-    /// The protocol of its sockets; `None` for unix, whose sockets each say their own.
+    /// The protocol of its sockets; `None` where each socket says its own.
     pub fn protocol(self) -> Option<Protocol> {
         match self {
             Self::Tcp | Self::Tcp6 => Some(Protocol::Tcp),
             Self::Udp | Self::Udp6 => Some(Protocol::Udp),
             Self::Raw | Self::Raw6 => Some(Protocol::Raw),
-            Self::Unix => None,
+            Self::Netlink => Some(Protocol::Netlink),
+            Self::Unix | Self::Packet => None,
         }
     }
 
@@ -118,6 +141,8 @@ impl Table {
             Self::Raw => "raw",
             Self::Raw6 => "raw6",
             Self::Unix => "unix",
+            Self::Netlink => "netlink",
+            Self::Packet => "packet",
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) fn parse(
 ) -> Result<Socket, BadRow> {
     match table {
         Table::Unix => unix(row, netns),
+        Table::Netlink => netlink(row, netns),
+        Table::Packet => packet(row, netns),
         Table::Tcp | Table::Tcp6 => {
             let entry = one(TcpNetEntries::from_buf_read(
                 headed(row),
@@ -80,16 +82,26 @@ fn headed(row: &[u8]) -> Cursor<Vec<u8>> {
 }
 
 fn one<T>(entries: procfs::ProcResult<Vec<T>>) -> Result<T, BadRow> {
-    let mut entries = entries.map_err(|error| BadRow(first_line(&error.to_string())))?;
+    let mut entries = entries.map_err(reason)?;
     match entries.pop() {
         Some(entry) if entries.is_empty() => Ok(entry),
         _ => Err(BadRow("not exactly one row".to_owned())),
     }
 }
 
-/// procfs explains an internal error over several lines, ending in a plea to report it.
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// procfs calls a row it does not understand a bug of its own, with the place in its source.
+fn reason(error: procfs::ProcError) -> BadRow {
+    match error {
+        procfs::ProcError::InternalError(_) => BadRow("not a row of this table".to_owned()),
+        other => BadRow(
+            other
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        ),
+    }
 }
 
 fn inet(
@@ -110,7 +122,7 @@ fn inet(
         },
         recv_queue: Some(recv_queue.into()),
         send_queue: Some(send_queue.into()),
-        inode: (inode != 0).then_some(Inode(inode)),
+        inode: self::inode(inode),
         cookie: None,
         // TIME_WAIT and half-open rows carry 0 because the kernel has no user for them.
         uid: (inode != 0 || !matches!(state, State::TimeWait | State::SynRecv)).then_some(Uid(uid)),
@@ -153,7 +165,7 @@ fn unix(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
         address: Address::Unix(unix_address(path)),
         recv_queue: None,
         send_queue: None,
-        inode: (entry.inode != 0).then_some(Inode(entry.inode)),
+        inode: inode(entry.inode),
         cookie: None,
         uid: None,
         netns,
@@ -184,6 +196,73 @@ fn unix_address(path: Option<&[u8]>) -> UnixAddress {
         None => UnixAddress::Unnamed,
         Some([b'@', name @ ..]) => UnixAddress::Abstract(ForeignText::new(name)),
         Some(path) => UnixAddress::Path(ForeignText::new(path)),
+    }
+}
+
+/// net/netlink/af_netlink.c `netlink_native_seq_show`: sk, protocol, port id, groups, receive
+/// and send memory, dump, locks, drops, inode. procfs has no such table.
+fn netlink(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
+    let columns = Columns::of(row)?;
+    Ok(Socket {
+        family: Family::Netlink,
+        protocol: Protocol::Netlink,
+        state: State::Unconnected,
+        address: Address::Netlink {
+            protocol: columns.number(1, 10)?,
+            port_id: columns.number(2, 10)?,
+        },
+        recv_queue: Some(columns.number(4, 10)?),
+        send_queue: Some(columns.number(5, 10)?),
+        inode: inode(columns.number(9, 10)?),
+        cookie: None,
+        uid: None,
+        netns,
+    })
+}
+
+/// net/packet/af_packet.c `packet_seq_show`: sk, references, type, protocol, interface, running,
+/// receive memory, user, inode. procfs has no such table.
+fn packet(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
+    let columns = Columns::of(row)?;
+    Ok(Socket {
+        family: Family::Packet,
+        protocol: match columns.number::<u16>(2, 10)? {
+            3 => Protocol::PacketRaw,
+            2 => Protocol::PacketDatagram,
+            other => return Err(BadRow(format!("socket type {other}"))),
+        },
+        state: State::Unconnected,
+        address: Address::Packet {
+            ethertype: columns.number(3, 16)?,
+            interface: columns.number(4, 10)?,
+        },
+        recv_queue: Some(columns.number(6, 10)?),
+        send_queue: None,
+        inode: inode(columns.number(8, 10)?),
+        cookie: None,
+        uid: Some(Uid(columns.number(7, 10)?)),
+        netns,
+    })
+}
+
+fn inode(number: u64) -> Option<Inode> {
+    (number != 0).then_some(Inode(number))
+}
+
+/// The columns of a row of numbers.
+struct Columns<'a>(Vec<&'a str>);
+
+impl<'a> Columns<'a> {
+    fn of(row: &'a [u8]) -> Result<Self, BadRow> {
+        let text = std::str::from_utf8(row).map_err(|_| BadRow("not text".to_owned()))?;
+        Ok(Self(text.split_ascii_whitespace().collect()))
+    }
+
+    fn number<N: TryFrom<u64>>(&self, column: usize, radix: u32) -> Result<N, BadRow> {
+        let bad = || BadRow(format!("column {} is no such number", column + 1));
+        let text = self.0.get(column).ok_or_else(bad)?;
+        let number = u64::from_str_radix(text, radix).map_err(|_| bad())?;
+        N::try_from(number).map_err(|_| bad())
     }
 }
 
@@ -247,6 +326,41 @@ mod tests {
             Address::Unix(UnixAddress::Abstract(ForeignText::from("a@b")))
         );
         assert_eq!(socket.state, State::Unconnected);
+    }
+
+    #[test]
+    fn netlink_and_packet_rows_are_read() {
+        let socket = parse(
+            Table::Netlink,
+            b"0000000063e9a2c6 15  4294963001 00000002 512 0 0 2 0 499     ",
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            socket.address,
+            Address::Netlink {
+                protocol: 15,
+                port_id: 4_294_963_001
+            }
+        );
+        assert_eq!(
+            (socket.inode, socket.recv_queue),
+            (Some(Inode(499)), Some(512))
+        );
+        let socket = parse(
+            Table::Packet,
+            b"00000000a1b2c3d4 3      3    0003   2     1 0      1000   777",
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            socket.address,
+            Address::Packet {
+                ethertype: 3,
+                interface: 2
+            }
+        );
+        assert_eq!(socket.uid, Some(Uid(1000)));
     }
 
     #[test]

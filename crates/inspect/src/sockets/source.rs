@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::proc_row::{self, BadRow};
 use super::{Snapshot, Socket, Source, Table};
-use crate::model::{Endpoint, Gap, Inode, NetworkNamespace, Origin, Protocol};
+use crate::model::{Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol};
 
 /// The /proc/net tables of one network namespace.
 #[derive(Debug, Clone)]
@@ -27,6 +27,22 @@ impl ProcTables {
             root: root.into(),
             netns,
         }
+    }
+
+    /// Whether the kernel has sockets of a family at all, by its list of protocols; `None`
+    /// where that cannot be told.
+    pub fn has_family(&self, family: Family) -> Option<bool> {
+        let name = match family {
+            Family::Vsock => "AF_VSOCK",
+            Family::Tipc => "TIPC",
+            _ => return Some(true),
+        };
+        let protocols = std::fs::read_to_string(self.root.join("net/protocols")).ok()?;
+        Some(
+            protocols
+                .lines()
+                .any(|line| line.split_whitespace().next() == Some(name)),
+        )
     }
 
     fn path(&self, table: Table) -> PathBuf {
@@ -113,7 +129,8 @@ fn read(
         snapshot.gaps.push(Gap::counted(
             Origin::Sockets,
             format!(
-                "rows of {} did not parse; the first is line {line}: {error}",
+                "{} of {} that did not parse; the first is line {line}: {error}",
+                if bad == 1 { "row" } else { "rows" },
                 path.display()
             ),
             bad,
@@ -172,7 +189,7 @@ mod tests {
         assert!(
             snapshot.gaps[0]
                 .reason
-                .contains("net/tcp did not parse; the first is line 2"),
+                .contains("rows of net/tcp that did not parse; the first is line 2"),
             "{:?}",
             snapshot.gaps[0]
         );

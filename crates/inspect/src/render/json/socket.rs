@@ -43,6 +43,14 @@ enum AddressRecord<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         path_base64: Option<String>,
     },
+    Netlink {
+        netlink_protocol: u8,
+        port_id: u32,
+    },
+    Packet {
+        ethertype: u16,
+        interface_index: Option<u32>,
+    },
 }
 
 /// The other end of a connection within this machine.
@@ -85,6 +93,21 @@ impl<'a> From<&'a Address> for AddressRecord<'a> {
                 return Self::Inet {
                     local: (*local).into(),
                     remote: (*remote).into(),
+                };
+            }
+            Address::Netlink { protocol, port_id } => {
+                return Self::Netlink {
+                    netlink_protocol: *protocol,
+                    port_id: *port_id,
+                };
+            }
+            Address::Packet {
+                ethertype,
+                interface,
+            } => {
+                return Self::Packet {
+                    ethertype: *ethertype,
+                    interface_index: (*interface != 0).then_some(*interface),
                 };
             }
             Address::Unix(UnixAddress::Path(path)) => ("path", Some(path)),

@@ -1,0 +1,373 @@
+//! One connection: any byte stream in, messages out, and the other way round, both bounded.
+//!
+//! Reading and writing are separate, because each runs in a task of its own: a peer that does not
+//! read must not keep its own words from being heard.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+use tokio::time::Instant;
+
+use crate::message::{Decoder, Framing, TooLong};
+
+/// Bytes asked for in one read.
+const CHUNK: usize = 16 * 1024;
+
+/// What a queued message costs beside its words, so that a flood of tiny ones is bounded as well.
+const OVERHEAD: usize = 64;
+
+/// Why nothing more will be heard.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The peer closed, or half-closed, politely.
+    Closed,
+    /// The peer broke off: it crashed, or closed with words unread.
+    Reset,
+    /// The peer stopped answering.
+    TimedOut,
+    /// The peer sent more than one message may hold.
+    TooLong(TooLong),
+    /// The connection broke in another way.
+    Failed(io::Error),
+}
+
+impl Ending {
+    /// What an error of the connection means for the conversation.
+    pub(crate) fn from_error(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Reset,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Failed(error),
+        }
+    }
+
+    /// Whether the peer left the way one should.
+    pub(crate) fn is_polite(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+}
+
+/// What the peer did, to stand after its name.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed the connection"),
+            Self::Reset => f.write_str("reset the connection"),
+            Self::TimedOut => f.write_str("stopped answering; the connection timed out"),
+            Self::TooLong(too_long) => {
+                write!(
+                    f,
+                    "sent {too_long}; conversation closed (--max-message sets the limit)"
+                )
+            }
+            Self::Failed(error) => write!(f, "lost the connection: {error}"),
+        }
+    }
+}
+
+/// A message and what it tells about its sender.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Heard {
+    /// The words, without what ended them.
+    pub text: Vec<u8>,
+    /// Whether the sender wants to be answered with a newline.
+    pub newline: bool,
+}
+
+/// The hearing half.
+#[derive(Debug)]
+pub(crate) struct Incoming<R> {
+    source: R,
+    decoder: Decoder,
+    chunk: Box<[u8]>,
+    /// When what waits in the decoder counts as a message.
+    due: Option<Instant>,
+    ended: Option<Ending>,
+}
+
+impl<R: AsyncRead + Unpin> Incoming<R> {
+    /// Hears messages of at most `limit` bytes from `source`.
+    pub(crate) fn new(source: R, framing: Framing, limit: usize) -> Self {
+        Self {
+            source,
+            decoder: Decoder::new(framing, limit),
+            chunk: vec![0; CHUNK].into_boxed_slice(),
+            due: None,
+            ended: None,
+        }
+    }
+
+    /// The next message. Nothing is lost when the future is dropped before it is done.
+    ///
+    /// # Errors
+    /// The [`Ending`], after every message before it. Not to be called again.
+    pub(crate) async fn next(&mut self) -> Result<Heard, Ending> {
+        loop {
+            match self.decoder.message() {
+                Some(Ok(text)) => return Ok(self.heard(text)),
+                Some(Err(too_long)) => return Err(Ending::TooLong(too_long)),
+                None => {}
+            }
+            if let Some(ending) = self.ended.take() {
+                return Err(ending);
+            }
+            let read = match self.due {
+                None => self.source.read(&mut self.chunk).await,
+                Some(due) => {
+                    let read = self.source.read(&mut self.chunk);
+                    match tokio::time::timeout_at(due, read).await {
+                        Ok(read) => read,
+                        Err(_silence) => {
+                            self.due = None;
+                            match self.decoder.fragment() {
+                                Some(text) => return Ok(self.heard(text)),
+                                None => continue,
+                            }
+                        }
+                    }
+                }
+            };
+            let ending = match read {
+                Ok(0) => Ending::Closed,
+                Ok(length) => {
+                    self.decoder
+                        .push(self.chunk.get(..length).unwrap_or_default());
+                    if let Some(message) = self.decoder.message() {
+                        self.due = self
+                            .decoder
+                            .patience()
+                            .map(|patience| Instant::now() + patience);
+                        return match message {
+                            Ok(text) => Ok(self.heard(text)),
+                            Err(too_long) => Err(Ending::TooLong(too_long)),
+                        };
+                    }
+                    self.due = self
+                        .decoder
+                        .patience()
+                        .map(|patience| Instant::now() + patience);
+                    continue;
+                }
+                Err(error) => Ending::from_error(error),
+            };
+            self.ended = Some(ending);
+            if let Some(text) = self.decoder.fragment() {
+                return Ok(self.heard(text));
+            }
+        }
+    }
+
+    fn heard(&self, text: Vec<u8>) -> Heard {
+        Heard {
+            text,
+            newline: self.decoder.peer_expects_newline(),
+        }
+    }
+}
+
+/// A message that could not be queued.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotQueued {
+    /// The peer reads too slowly.
+    #[error("{waiting} bytes are waiting already")]
+    Full {
+        /// Bytes queued and not taken.
+        waiting: usize,
+    },
+    /// The connection is gone.
+    #[error("the connection is gone")]
+    Gone,
+}
+
+/// The speaking half, as those see it who speak: a queue bounded in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    queue: mpsc::UnboundedSender<(Vec<u8>, usize)>,
+    space: Arc<Semaphore>,
+    capacity: usize,
+}
+
+/// The speaking half, as the task sees it that writes.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    queue: mpsc::UnboundedReceiver<(Vec<u8>, usize)>,
+    space: Arc<Semaphore>,
+}
+
+/// A queue for about `capacity` bytes on their way to one peer.
+pub(crate) fn outbox(capacity: usize) -> (Outbox, Outgoing) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let capacity = capacity.clamp(OVERHEAD, Semaphore::MAX_PERMITS);
+    let space = Arc::new(Semaphore::new(capacity));
+    let outgoing = Outgoing {
+        queue: receiver,
+        space: Arc::clone(&space),
+    };
+    (
+        Outbox {
+            queue: sender,
+            space,
+            capacity,
+        },
+        outgoing,
+    )
+}
+
+impl Outbox {
+    /// Queues `bytes` at once or not at all.
+    ///
+    /// # Errors
+    /// [`NotQueued`], when the queue is full or nobody empties it any more.
+    pub(crate) fn try_send(&self, bytes: Vec<u8>) -> Result<(), NotQueued> {
+        let cost = self.cost(&bytes);
+        match self.space.try_acquire_many(cost) {
+            Ok(space) => space.forget(),
+            Err(TryAcquireError::Closed) => return Err(NotQueued::Gone),
+            Err(TryAcquireError::NoPermits) => {
+                let waiting = self.capacity - self.space.available_permits();
+                return Err(NotQueued::Full { waiting });
+            }
+        }
+        self.queue
+            .send((bytes, cost as usize))
+            .map_err(|_| NotQueued::Gone)
+    }
+
+    /// Queues `bytes` as soon as there is space.
+    ///
+    /// # Errors
+    /// [`NotQueued::Gone`].
+    pub(crate) async fn send(&self, bytes: Vec<u8>) -> Result<(), NotQueued> {
+        let cost = self.cost(&bytes);
+        let space = self
+            .space
+            .acquire_many(cost)
+            .await
+            .map_err(|_| NotQueued::Gone)?;
+        space.forget();
+        self.queue
+            .send((bytes, cost as usize))
+            .map_err(|_| NotQueued::Gone)
+    }
+
+    /// Waits until half the queue is free: a peer that is answered without end, and does not read
+    /// the answers, is then not listened to either, which costs only itself.
+    pub(crate) async fn half_empty(&self) {
+        let half = u32::try_from(self.capacity / 2).unwrap_or(u32::MAX);
+        // Closed means gone: then there is nothing to wait for.
+        let _ = self.space.acquire_many(half).await;
+    }
+
+    fn cost(&self, bytes: &[u8]) -> u32 {
+        // A message larger than the whole queue passes when the queue is empty.
+        let cost = (bytes.len() + OVERHEAD).min(self.capacity);
+        u32::try_from(cost).unwrap_or(u32::MAX)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.space.close();
+    }
+}
+
+/// Writes what is queued until every [`Outbox`] is dropped, then half-closes.
+///
+/// # Errors
+/// The first failed write.
+pub(crate) async fn deliver<W>(mut sink: W, mut outgoing: Outgoing) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+{
+    while let Some((bytes, cost)) = outgoing.queue.recv().await {
+        sink.write_all(&bytes).await?;
+        sink.flush().await?;
+        outgoing.space.add_permits(cost);
+    }
+    sink.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::duplex;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fragment_is_heard_after_a_short_silence_and_the_ending_last() {
+        let (near, mut far) = duplex(1024);
+        let mut incoming = Incoming::new(near, Framing::Auto, 100);
+        far.write_all(b"hello").await.unwrap();
+        let before = Instant::now();
+        let heard = incoming.next().await.unwrap();
+        assert_eq!(
+            heard,
+            Heard {
+                text: b"hello".to_vec(),
+                newline: false
+            }
+        );
+        assert!(before.elapsed() < Duration::from_millis(500));
+
+        far.write_all(b"bye").await.unwrap();
+        drop(far);
+        assert_eq!(incoming.next().await.unwrap().text, b"bye");
+        assert!(incoming.next().await.unwrap_err().is_polite());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_again_does_not_restart_the_silence() {
+        let (near, mut far) = duplex(1024);
+        let mut incoming = Incoming::new(near, Framing::Auto, 100);
+        far.write_all(b"hello").await.unwrap();
+        let before = Instant::now();
+        let heard = loop {
+            let asked = tokio::time::timeout(Duration::from_millis(30), incoming.next()).await;
+            if let Ok(heard) = asked {
+                break heard.unwrap();
+            }
+        };
+        assert_eq!(heard.text, b"hello");
+        assert!(before.elapsed() < Duration::from_millis(500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_takes_what_fits_and_frees_what_is_written() {
+        let (near, mut far) = duplex(16);
+        let (outbox, outgoing) = outbox(2 * OVERHEAD + 20);
+        outbox.try_send(vec![b'x'; 20]).unwrap();
+        let refused = outbox.try_send(vec![b'y'; 20]);
+        assert_eq!(
+            refused,
+            Err(NotQueued::Full {
+                waiting: OVERHEAD + 20
+            })
+        );
+
+        let writer = tokio::spawn(deliver(near, outgoing));
+        let mut text = vec![0; 20];
+        far.read_exact(&mut text).await.unwrap();
+        outbox.send(vec![b'y'; 20]).await.unwrap();
+        drop(outbox);
+        far.read_to_end(&mut text).await.unwrap();
+        writer.await.unwrap().unwrap();
+        assert_eq!(text.len(), 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_reads_holds_nobody_up() {
+        let (near, _far) = duplex(16);
+        let (outbox, outgoing) = outbox(1000);
+        let writer = tokio::spawn(deliver(near, outgoing));
+        let full = std::iter::repeat_with(|| outbox.try_send(vec![b'x'; 100]))
+            .take(20)
+            .find_map(Result::err);
+        assert!(matches!(full, Some(NotQueued::Full { .. })));
+        writer.abort();
+        let _ = writer.await;
+        assert_eq!(outbox.send(vec![b'x']).await, Err(NotQueued::Gone));
+    }
+}

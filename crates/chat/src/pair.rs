@@ -1,0 +1,323 @@
+//! Server and client as two real processes that talk once a second, for others to look at.
+//!
+//! The halves are this program again, in their own process groups, so that Ctrl-C reaches only
+//! the parent: it says goodbye through the client's closed input, as a person would, and what the
+//! server then reports is what it saw. Should the parent be killed, the kernel ends the halves.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::half::{Half, Report, Side, fate};
+use self::screen::Screen;
+use crate::cli::PairArgs;
+use crate::terminal::console::Look;
+use crate::terminal::escape::{Surface, escape};
+use crate::terminal::printer::Closed;
+
+mod half;
+mod screen;
+
+/// How long a half may take to start.
+const START: Duration = Duration::from_secs(10);
+
+/// Silence after which a person is told what is awaited.
+const UNEASY: Duration = Duration::from_secs(2);
+
+/// Further ahead than anybody waits, and within the clock's range.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+/// How the conversation came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// As many messages as asked for.
+    Counted,
+    /// Ctrl-C or another signal.
+    Stopped,
+    /// Nobody reads the output.
+    Unread,
+    /// A half ended, or said that the connection broke.
+    Broken,
+}
+
+struct Pair<'a> {
+    args: &'a PairArgs,
+    screen: Screen,
+    reports: mpsc::Receiver<Report>,
+    server: Half,
+    client: Half,
+    said: u64,
+    answered: u64,
+}
+
+/// Runs the pair until it is done; false when a half failed, and has said why.
+///
+/// # Errors
+/// When the halves cannot be started, or the conversation breaks off.
+pub(crate) async fn run(
+    args: PairArgs,
+    program: Vec<OsString>,
+    look: Look,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<bool> {
+    let mut stop = std::pin::pin!(stop);
+    let begun = tokio::select! {
+        () = &mut stop => return Ok(true),
+        begun = Pair::begin(&args, &program, look) => begun?,
+    };
+    let Some((mut pair, words)) = begun else {
+        return Ok(false);
+    };
+    let mut words = words;
+    let end = tokio::select! {
+        () = &mut stop => End::Stopped,
+        end = pair.talk(&mut words) => end,
+    };
+    // The client takes this for the end of its input, and leaves.
+    drop(words);
+    pair.part(end).await
+}
+
+impl<'a> Pair<'a> {
+    /// Starts the halves, one after the other, and names them. `None` when one of them failed and
+    /// has said why.
+    async fn begin(
+        args: &'a PairArgs,
+        program: &[OsString],
+        look: Look,
+    ) -> anyhow::Result<Option<(Self, ChildStdin)>> {
+        let port = args.colon_port.unwrap_or(args.port).to_string();
+        let reply = format!("--reply={}", args.reply);
+        let screen = Screen::open(look);
+        let (sender, mut reports) = mpsc::channel(64);
+
+        let arguments = ["server", "--port", &port, "--framing", "raw", &reply];
+        let mut server = Half::start(Side::Server, program, &arguments, &sender)?;
+        let ready = first_words(Side::Server, "listening on ", &mut reports, &screen).await;
+        let Some(listening) = ready else {
+            screen.finish().await;
+            return server.failed_to_start().await.map(|()| None);
+        };
+        let arguments = ["client", "--port", &port, "--framing", "raw"];
+        let mut client = Half::start(Side::Client, program, &arguments, &sender)?;
+        let ready = first_words(Side::Client, "connected to ", &mut reports, &screen).await;
+        let Some(connected) = ready else {
+            screen.finish().await;
+            return client.failed_to_start().await.map(|()| None);
+        };
+
+        let from = connected.split_once(" from ").map_or("", |(_, from)| from);
+        screen.line(&format!(
+            "server  {server}  listening on {listening}, this machine only"
+        ));
+        screen.line(&format!("client  {client}  connected from {from}"));
+        screen.hint_to_look(&port);
+        screen.line("");
+        let words = client.input().context("the client has no input")?;
+        Ok(Some((
+            Self {
+                args,
+                screen,
+                reports,
+                server,
+                client,
+                said: 0,
+                answered: 0,
+            },
+            words,
+        )))
+    }
+
+    async fn talk(&mut self, words: &mut ChildStdin) -> End {
+        let started = Instant::now();
+        let line = format!("{}\n", self.args.say);
+        loop {
+            if words.write_all(line.as_bytes()).await.is_err() {
+                return End::Broken;
+            }
+            if let Err(end) = self.exchange().await {
+                return end;
+            }
+            if self.args.count.is_some_and(|count| self.answered >= count) {
+                return End::Counted;
+            }
+            // On the beat, however long an exchange took; a late one is not made up for.
+            let beat = u32::try_from(self.answered).unwrap_or(u32::MAX);
+            let next = started + self.args.every.saturating_mul(beat).min(FAR);
+            if let Err(end) = self.listen_until(next).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits until the message was heard and the answer too.
+    async fn exchange(&mut self) -> Result<(), End> {
+        let goal = (self.said + 1, self.answered + 1);
+        let mut uneasy = Instant::now() + UNEASY;
+        while self.said < goal.0 || self.answered < goal.1 {
+            tokio::select! {
+                report = self.reports.recv() => self.take(report)?,
+                _ = self.screen.closed() => return Err(End::Unread),
+                () = tokio::time::sleep_until(uneasy) => {
+                    uneasy += FAR;
+                    let heard = self.said >= goal.0;
+                    let who = if heard { "the client to hear the answer" } else { "the server to hear" };
+                    self.screen.aside(&format!("Waiting for {who}."));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rests between two messages, though not from what happens meanwhile.
+    async fn listen_until(&mut self, next: Instant) -> Result<(), End> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => return Ok(()),
+                report = self.reports.recv() => self.take(report)?,
+                _ = self.screen.closed() => return Err(End::Unread),
+            }
+        }
+    }
+
+    fn take(&mut self, report: Option<Report>) -> Result<(), End> {
+        match report {
+            Some(Report::Heard(side, line)) => {
+                self.heard(side, &line);
+                Ok(())
+            }
+            // The first one to join is our own client.
+            Some(Report::Told(Side::Server, text)) if is_routine(&text) => Ok(()),
+            Some(Report::Told(side, text)) => {
+                self.screen.aside(&format!("{}: {text}", side.name()));
+                let over = side == Side::Client || text.starts_with("1  ");
+                if over { Err(End::Broken) } else { Ok(()) }
+            }
+            Some(Report::Silent) | None => Err(End::Broken),
+        }
+    }
+
+    /// Shows what a half heard as said by the other.
+    fn heard(&mut self, side: Side, line: &str) {
+        let (speaker, words) = line.split_once(": ").unwrap_or(("", line));
+        let expected = |words: &String| escape(words.as_bytes(), Surface::Pipe);
+        match side {
+            Side::Server if words == expected(&self.args.say) => {
+                self.said += 1;
+                self.screen.said(Side::Client, words);
+            }
+            Side::Client if words == expected(&self.args.reply) => {
+                self.answered += 1;
+                self.screen.said(Side::Server, words);
+            }
+            // Somebody else talks to our server.
+            _ => self
+                .screen
+                .aside(&format!("{} heard {speaker}: {words}", side.name())),
+        }
+    }
+
+    /// Ends both halves, the client first, and tells what the server saw of it.
+    async fn part(mut self, end: End) -> anyhow::Result<bool> {
+        let client_ended = self.client.ended().await;
+        let seen = tokio::time::timeout(UNEASY, self.last_words(end))
+            .await
+            .ok()
+            .flatten();
+        self.server.ask_to_end();
+        let server_ended = self.server.ended().await;
+        if end == End::Unread {
+            return Ok(true);
+        }
+        if end == End::Broken {
+            let fates = [
+                fate(&self.server, server_ended),
+                fate(&self.client, client_ended),
+            ];
+            self.screen.finish().await;
+            let [server, client] = fates;
+            let unexpected = [server, client]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; ");
+            let why = if unexpected.is_empty() {
+                "a side left"
+            } else {
+                &unexpected
+            };
+            anyhow::bail!("the conversation broke off: {why}");
+        }
+        if end == End::Stopped && io::stdout().is_terminal() && io::stdin().is_terminal() {
+            // The terminal has just written ^C.
+            self.screen.line("");
+        }
+        let seen = seen.unwrap_or_else(|| "has not noticed yet".to_owned());
+        let count = match (self.said, self.answered) {
+            (1, 1) => "1 message each way".to_owned(),
+            (said, answered) if said == answered => format!("{said} messages each way"),
+            (said, answered) => format!("The server heard {said} messages, the client {answered}"),
+        };
+        self.screen
+            .line(&format!("Client left; server {seen}. {count}."));
+        match self.screen.finish().await {
+            Some(Closed::Failed(reason)) => anyhow::bail!("cannot write the output: {reason}"),
+            Some(Closed::Reader) | None => Ok(true),
+        }
+    }
+
+    /// What the server says of the client's leaving. Words still on their way are shown and count;
+    /// when something broke, so is whatever the halves say of it.
+    async fn last_words(&mut self, end: End) -> Option<String> {
+        loop {
+            match self.reports.recv().await? {
+                Report::Heard(side, line) => self.heard(side, &line),
+                Report::Told(Side::Server, text) if text == "1  left" && end != End::Broken => {
+                    return Some("saw the connection close".to_owned());
+                }
+                Report::Told(Side::Server, text) if is_routine(&text) => {}
+                Report::Told(side, text) => {
+                    self.screen.aside(&format!("{}: {text}", side.name()));
+                    if side == Side::Server && text.starts_with("1  ") {
+                        return Some("saw it break".to_owned());
+                    }
+                }
+                Report::Silent => {}
+            }
+        }
+    }
+}
+
+/// What a server says in the course of things.
+fn is_routine(text: &str) -> bool {
+    text.starts_with("reach: ") || (text.starts_with("1  ") && text.ends_with(" joined"))
+}
+
+/// Waits for the line that says a half is ready; `None` when it ended instead. What it says else
+/// is its complaint, and is passed on.
+async fn first_words(
+    side: Side,
+    prefix: &str,
+    reports: &mut mpsc::Receiver<Report>,
+    screen: &Screen,
+) -> Option<String> {
+    let waiting = async {
+        loop {
+            match reports.recv().await? {
+                Report::Told(from, text) if from == side => match text.strip_prefix(prefix) {
+                    Some(rest) => return Some(rest.to_owned()),
+                    None => screen.complaint(&text),
+                },
+                Report::Silent => return None,
+                Report::Told(..) | Report::Heard(..) => {}
+            }
+        }
+    };
+    tokio::time::timeout(START, waiting).await.ok().flatten()
+}

@@ -1,0 +1,95 @@
+//! Where a pair is shown.
+
+use std::io::{self, IsTerminal as _};
+
+use super::half::Side;
+use crate::terminal::console::{Look, Tone};
+use crate::terminal::escape::{Surface, escape};
+use crate::terminal::printer::{Closed, Printer};
+
+/// The command to look with: by its name where the shell finds it, else by its path.
+fn inspect() -> String {
+    let beside = std::env::current_exe()
+        .ok()
+        .map(|path| path.with_file_name("inspect"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join("inspect").is_file());
+    match beside {
+        Some(beside) if !found && beside.is_file() => beside.display().to_string(),
+        _ => "inspect".to_owned(),
+    }
+}
+
+/// Where the pair is shown.
+pub(super) struct Screen {
+    printer: Printer,
+    surface: Surface,
+    look: Look,
+}
+
+impl Screen {
+    /// Takes standard output and error.
+    pub(super) fn open(look: Look) -> Self {
+        let surface = if io::stdout().is_terminal() {
+            Surface::of_terminal(|name| std::env::var(name).ok())
+        } else {
+            Surface::Pipe
+        };
+        Self {
+            printer: Printer::start(),
+            surface,
+            look,
+        }
+    }
+
+    /// A line as it is.
+    pub(super) fn line(&self, text: &str) {
+        self.printer.output(format!("{text}\n"));
+    }
+
+    /// Something said, with the time.
+    pub(super) fn said(&self, side: Side, words: &str) {
+        let time = jiff::Zoned::now().strftime("%H:%M:%S");
+        let words = escape(words.as_bytes(), self.surface);
+        let name = self.painted(side.name(), Tone::Speaker);
+        self.line(&format!("{time}  {name}  {words}"));
+    }
+
+    /// Once, to a person: how to look at what goes on here.
+    pub(super) fn hint_to_look(&self, port: &str) {
+        if !self.look.quiet && self.surface != Surface::Pipe && io::stderr().is_terminal() {
+            let text = format!("look from another terminal: {} sockets :{port}", inspect());
+            self.printer
+                .error(format!("{}\n", self.painted(&text, Tone::Hint)));
+        }
+    }
+
+    /// Something that belongs to the side of the conversation.
+    pub(super) fn aside(&self, text: &str) {
+        self.printer
+            .error(format!("{}\n", escape(text.as_bytes(), Surface::Terminal)));
+    }
+
+    /// A half's own error, which gives a pair no free port to take.
+    pub(super) fn complaint(&self, text: &str) {
+        self.aside(&text.replace("--port 0 takes a free one", "--port N takes another"));
+    }
+
+    fn painted(&self, text: &str, tone: Tone) -> String {
+        if !self.look.colour || self.surface == Surface::Pipe {
+            return text.to_owned();
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    }
+
+    /// Done when nobody reads the output any more.
+    pub(super) fn closed(&self) -> impl Future<Output = Closed> + use<> {
+        self.printer.closed()
+    }
+
+    /// Waits until everything is written; tells whether the output was refused.
+    pub(super) async fn finish(self) -> Option<Closed> {
+        self.printer.finish().await
+    }
+}

@@ -1,0 +1,414 @@
+//! A bound listener and a signal to stop: every conversation in between.
+//!
+//! One task decides (who is here, who gets what, what is shown); each client has a task that
+//! listens to it and one that writes to it, so that a silent or slow client delays nobody. What
+//! waits for one client is bounded: it is dropped when it takes nothing any more, and is not
+//! listened to while the answers to it pile up.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use crate::connection::{Ending, Heard, Incoming, NotQueued, Outbox, deliver, outbox};
+use crate::endpoint;
+use crate::message::{Framing, encode};
+use crate::room::{ClientId, Recipient, Room, address};
+use crate::terminal::console::{Console, Input};
+
+/// Bytes that may wait for one client, if its messages may not be longer.
+const QUEUE: usize = 256 * 1024;
+
+/// How long a client that left may take to read the last words.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The same when the server itself ends.
+const LAST_WORDS_OF_ALL: Duration = Duration::from_secs(1);
+
+/// How long a client that was refused may take to read why.
+const REFUSAL: Duration = Duration::from_secs(1);
+
+/// Refused clients told why at the same time; more are closed without a word.
+const REFUSALS: usize = 64;
+
+/// What the server allows and answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// What ends a message.
+    pub framing: Framing,
+    /// The longest message, in bytes.
+    pub max_message: usize,
+    /// The most clients at once.
+    pub max_clients: usize,
+    /// The answer to every message.
+    pub reply: Option<Vec<u8>>,
+}
+
+/// A listener inside the runtime.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// On TCP.
+    Tcp(TcpListener),
+    /// On a unix path, removed when this is dropped.
+    Unix(UnixListener, PathBuf),
+}
+
+type Source = Box<dyn AsyncRead + Send + Unpin>;
+type Sink = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A client at the door.
+struct Arrival {
+    source: Source,
+    sink: Sink,
+    /// Its address; a unix client has none.
+    from: Option<String>,
+}
+
+impl Listener {
+    /// Takes a listener into the runtime.
+    ///
+    /// # Errors
+    /// When it cannot be made non-blocking or registered.
+    pub(crate) fn register(listener: endpoint::Listener) -> io::Result<Self> {
+        Ok(match listener {
+            endpoint::Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Self::Tcp(TcpListener::from_std(listener)?)
+            }
+            endpoint::Listener::Unix(listener, path) => {
+                listener.set_nonblocking(true)?;
+                Self::Unix(UnixListener::from_std(listener)?, path)
+            }
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Arrival> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // A client gone before it was looked at is told of by its reader.
+                let _ = endpoint::prepare(&stream);
+                let (source, sink) = stream.into_split();
+                let from = Some(endpoint::endpoint(address));
+                Ok(Arrival {
+                    source: Box::new(source),
+                    sink: Box::new(sink),
+                    from,
+                })
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let (source, sink) = stream.into_split();
+                Ok(Arrival {
+                    source: Box::new(source),
+                    sink: Box::new(sink),
+                    from: None,
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Serves until `stop` is done, the user leaves, or nobody reads the output any more.
+pub(crate) async fn run(
+    listener: Listener,
+    rules: Rules,
+    console: &mut Console,
+    stop: impl Future<Output = ()>,
+) {
+    let (sender, events) = mpsc::channel(64);
+    let mut server = Server {
+        room: Room::new(rules.max_clients),
+        rules,
+        clients: BTreeMap::new(),
+        prompted: None,
+        sender,
+        goodbyes: JoinSet::new(),
+        refusals: JoinSet::new(),
+        accept_trouble: None,
+    };
+    server.waiting(console);
+    server.prompt(console);
+    tokio::select! {
+        () = stop => {}
+        () = server.serve(&listener, events, console) => {}
+    }
+    server.close().await;
+}
+
+/// What a client's listening task tells.
+type Event = (ClientId, Result<Heard, Ending>);
+
+struct Client {
+    outbox: Outbox,
+    reader: AbortHandle,
+    writer: JoinHandle<io::Result<()>>,
+}
+
+struct Server {
+    rules: Rules,
+    room: Room,
+    clients: BTreeMap<ClientId, Client>,
+    /// Whom the prompt names, and the line being typed goes to.
+    prompted: Option<ClientId>,
+    sender: mpsc::Sender<Event>,
+    /// Clients that left and may still read what was said to them.
+    goodbyes: JoinSet<()>,
+    refusals: JoinSet<()>,
+    /// After a failed attempt to accept: how long to wait, and until when.
+    accept_trouble: Option<(Duration, Instant)>,
+}
+
+impl Server {
+    async fn serve(
+        &mut self,
+        listener: &Listener,
+        mut events: mpsc::Receiver<Event>,
+        console: &mut Console,
+    ) {
+        let mut listening_to_user = true;
+        loop {
+            console.room().await;
+            let closed = console.closed();
+            // Off a terminal a line waits until somebody is there to hear it.
+            let wanted = listening_to_user && (console.is_interactive() || !self.room.is_empty());
+            tokio::select! {
+                Some((id, event)) = events.recv() => self.event(id, event, console),
+                arrival = accept(listener, self.accept_trouble) => self.arrived(arrival, console),
+                input = console.input(), if wanted => match input {
+                    Input::Line(line) => self.typed(&line, console),
+                    Input::TooLong(_) => self.not_sent(console),
+                    Input::Interrupt => return,
+                    // A person who ends the input leaves; a script has merely said everything.
+                    Input::End if console.is_interactive() => return,
+                    Input::End => listening_to_user = false,
+                },
+                _ = closed => return,
+                Some(_) = self.goodbyes.join_next() => {}
+                Some(_) = self.refusals.join_next() => {}
+            }
+            self.prompt(console);
+        }
+    }
+
+    fn arrived(&mut self, arrival: io::Result<Arrival>, console: &mut Console) {
+        let arrival = match arrival {
+            Ok(arrival) => arrival,
+            Err(error) => return self.not_accepted(&error, console),
+        };
+        self.accept_trouble = None;
+        let from = arrival
+            .from
+            .clone()
+            .map(|from| format!(" {from}"))
+            .unwrap_or_default();
+        let newline = self.rules.framing != Framing::Raw;
+        let Some(id) = self.room.join(newline) else {
+            console.trouble(&format!(
+                "Refused{from}: {} clients are here (--max-clients).",
+                self.rules.max_clients
+            ));
+            return self.refuse(arrival, newline);
+        };
+        let (outbox, outgoing) = outbox(QUEUE.max(2 * self.rules.max_message));
+        let incoming = Incoming::new(arrival.source, self.rules.framing, self.rules.max_message);
+        let reader = tokio::spawn(listen(id, incoming, outbox.clone(), self.sender.clone()));
+        let writer = tokio::spawn(deliver(arrival.sink, outgoing));
+        self.clients.insert(
+            id,
+            Client {
+                outbox,
+                reader: reader.abort_handle(),
+                writer,
+            },
+        );
+        console.notice(&format!("{id} {from} joined"));
+    }
+
+    fn not_accepted(&mut self, error: &io::Error, console: &mut Console) {
+        // A client that left the queue before its turn is no trouble.
+        if error.kind() == io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        let wait = self
+            .accept_trouble
+            .map_or(Duration::from_millis(50), |(wait, _)| wait * 2);
+        let wait = wait.min(Duration::from_secs(1));
+        if self.accept_trouble.is_none() {
+            let reason = endpoint::reason(error);
+            console.trouble(&format!("Cannot accept a client: {reason}; trying on."));
+        }
+        self.accept_trouble = Some((wait, Instant::now() + wait));
+    }
+
+    fn refuse(&mut self, arrival: Arrival, newline: bool) {
+        if self.refusals.len() >= REFUSALS {
+            return;
+        }
+        let words = format!(
+            "No room: {} clients are here already.",
+            self.rules.max_clients
+        );
+        self.refusals.spawn(async move {
+            let Arrival {
+                mut source,
+                mut sink,
+                ..
+            } = arrival;
+            let goodbye = async {
+                sink.write_all(&encode(words.as_bytes(), newline)).await?;
+                sink.shutdown().await?;
+                // Closing with words unread would be a reset, which can overtake the refusal.
+                tokio::io::copy(&mut source, &mut tokio::io::sink()).await
+            };
+            // A client that does not take it is closed all the same.
+            let _ = tokio::time::timeout(REFUSAL, goodbye).await;
+        });
+    }
+
+    fn event(&mut self, id: ClientId, event: Result<Heard, Ending>, console: &mut Console) {
+        if !self.clients.contains_key(&id) {
+            return;
+        }
+        match event {
+            Ok(heard) => {
+                self.room.spoke(id, heard.newline);
+                if console.is_interactive() {
+                    console.message(&format!("{id}  "), &heard.text);
+                } else {
+                    console.message(&format!("{}: ", id.name()), &heard.text);
+                }
+                if let Some(reply) = self.rules.reply.clone() {
+                    self.send(id, &reply, heard.newline, console);
+                }
+            }
+            Err(ending) => {
+                if ending.is_polite() {
+                    console.notice(&format!("{id}  left"));
+                } else {
+                    console.trouble(&format!("{id}  {ending}"));
+                }
+                self.part(id, console);
+            }
+        }
+    }
+
+    fn typed(&mut self, line: &[u8], console: &mut Console) {
+        let (recipient, text) = address(line);
+        if text.len() > self.rules.max_message {
+            return self.not_sent(console);
+        }
+        let prompted = self.prompted.filter(|_| recipient == Recipient::Prompted);
+        match self.room.recipients(recipient, prompted, text) {
+            Ok(recipients) => {
+                for (id, newline) in recipients {
+                    self.send(id, text, newline, console);
+                }
+            }
+            Err(undelivered) => console.notice(&undelivered.to_string()),
+        }
+    }
+
+    fn not_sent(&self, console: &mut Console) {
+        let limit = self.rules.max_message;
+        console.trouble(&format!(
+            "Not sent: over {limit} bytes (--max-message sets the limit)."
+        ));
+    }
+
+    fn send(&mut self, id: ClientId, text: &[u8], newline: bool, console: &mut Console) {
+        let Some(client) = self.clients.get(&id) else {
+            return;
+        };
+        if let Err(NotQueued::Full { waiting }) = client.outbox.try_send(encode(text, newline)) {
+            console.trouble(&format!(
+                "{id}  is not reading; dropped with {waiting} bytes waiting"
+            ));
+            client.writer.abort();
+            self.part(id, console);
+        }
+        // One that is gone is told of by its reader, which knows how it ended.
+    }
+
+    /// Takes a client out of the room; what was said to it may still be read.
+    fn part(&mut self, id: ClientId, console: &mut Console) {
+        self.room.leave(id);
+        if let Some(client) = self.clients.remove(&id) {
+            self.goodbyes.spawn(client.goodbye(LAST_WORDS));
+        }
+        self.waiting(console);
+    }
+
+    fn waiting(&self, console: &mut Console) {
+        if self.room.is_empty() && console.is_interactive() {
+            console.notice("Waiting for a client.");
+        }
+    }
+
+    fn prompt(&mut self, console: &mut Console) {
+        let target = self.room.target();
+        let prompt = target.map(|id| format!("to {id}> ")).unwrap_or_default();
+        if console.offer(&prompt) {
+            self.prompted = target;
+        }
+    }
+
+    async fn close(mut self) {
+        for client in std::mem::take(&mut self.clients).into_values() {
+            self.goodbyes.spawn(client.goodbye(LAST_WORDS_OF_ALL));
+        }
+        let all = async { while self.goodbyes.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WORDS_OF_ALL, all).await;
+    }
+}
+
+impl Client {
+    async fn goodbye(mut self, patience: Duration) {
+        self.reader.abort();
+        drop(self.outbox);
+        if tokio::time::timeout(patience, &mut self.writer)
+            .await
+            .is_err()
+        {
+            self.writer.abort();
+        }
+    }
+}
+
+async fn accept(listener: &Listener, trouble: Option<(Duration, Instant)>) -> io::Result<Arrival> {
+    if let Some((_, until)) = trouble {
+        tokio::time::sleep_until(until).await;
+    }
+    listener.accept().await
+}
+
+async fn listen(
+    id: ClientId,
+    mut incoming: Incoming<Source>,
+    outbox: Outbox,
+    events: mpsc::Sender<Event>,
+) {
+    loop {
+        outbox.half_empty().await;
+        let event = incoming.next().await;
+        let over = event.is_err();
+        if events.send((id, event)).await.is_err() || over {
+            return;
+        }
+    }
+}

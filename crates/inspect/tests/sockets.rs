@@ -1,0 +1,516 @@
+//! `inspect sockets`, the real program, on a recorded tree and on real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use support::{
+    expect_screen, fixture, have_program, have_root, inspect, run, run_on_terminal, wait_for,
+};
+
+/// The tree is read from its parent folder, so that messages do not depend on where the
+/// checkout is.
+fn recorded() -> Command {
+    let mut command = inspect();
+    command
+        .current_dir(fixture(""))
+        .args(["sockets", "--proc-root", "proc-hello"]);
+    command
+}
+
+#[test]
+fn the_recorded_tree_on_three_terminals() {
+    for columns in [60, 80, 200] {
+        let shown = run_on_terminal(recorded().arg("--color=never"), columns);
+        expect_screen(&format!("sockets-{columns}.txt"), &shown);
+        for line in shown.lines().filter(|line| !line.starts_with("inspect:")) {
+            assert!(line.chars().count() <= columns.into(), "{columns}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_recorded_tree_in_plain_ascii_and_in_colour() {
+    let shown = run_on_terminal(recorded().env("LANG", "C").arg("-s"), 80);
+    expect_screen("sockets-summary-ascii.txt", &strip(&shown));
+    assert!(shown.is_ascii());
+    let shown = run_on_terminal(recorded().arg(":2345"), 80);
+    assert!(shown.contains("\u{1b}[32mLISTEN\u{1b}[0m"), "{shown}");
+    let plain = run_on_terminal(recorded().env("NO_COLOR", "1").arg(":2345"), 80);
+    assert_eq!(strip(&shown), plain);
+    let forced = run(recorded().args([":2345", "--color=always"]));
+    assert!(forced.stdout.contains("\u{1b}[32mLISTEN"));
+}
+
+fn strip(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[test]
+fn the_recorded_tree_in_a_pipe() {
+    let mut printed = String::new();
+    for arguments in [
+        &[][..],
+        &["-a"],
+        &["-x"],
+        &["-l", "-t", "-H"],
+        &["-s"],
+        &["--process", "chat-client"],
+        &["--pid", "701", "--sort", "port"],
+        &["--user", "0", "--state", "established"],
+        &[":2345", "-6"],
+        &[":4711"],
+    ] {
+        let answer = run(recorded().args(arguments));
+        assert_eq!(answer.code, Some(0), "{arguments:?}");
+        printed += &format!("$ inspect sockets {}\n", arguments.join(" "));
+        printed += &answer.stdout;
+        printed += &answer.stderr;
+    }
+    expect_screen("sockets-pipe.txt", &printed);
+}
+
+#[test]
+fn the_recorded_tree_as_json() {
+    let printed = run(recorded().args(["-a", "--json"]));
+    let mut text = String::new();
+    for line in printed.stdout.lines() {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        // The clock is the only thing that is not recorded.
+        for field in ["time", "monotonic_ns"] {
+            if let Some(value) = record.get_mut(field) {
+                assert!(value.is_string());
+                *value = "now".into();
+            }
+        }
+        assert!(line.starts_with("{\"type\":"), "{line}");
+        text += &format!("{record}\n");
+    }
+    expect_screen("sockets.json", &text);
+    assert_eq!(printed.stderr, "");
+}
+
+/// A process of ours whose sockets are looked at; killed at the end.
+struct Target(Child);
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn records(arguments: &[&str]) -> Vec<Value> {
+    let printed = run(inspect().arg("sockets").args(arguments).arg("--json"));
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    let records: Vec<Value> = printed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(records.first().unwrap()["type"], "begin");
+    assert_eq!(records.first().unwrap()["schema"], 1);
+    assert_eq!(records.last().unwrap()["type"], "end");
+    records
+        .into_iter()
+        .filter(|record| record["type"] == "socket")
+        .collect()
+}
+
+#[test]
+fn our_own_sockets_are_held_by_us_and_name_each_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    server.write_all(b"hello").unwrap();
+
+    let port_flag = format!(":{port}");
+    let rows = wait_for("five rows, five bytes", || {
+        let rows = records(&[&port_flag]);
+        let unread = rows.iter().any(|row| row["recv_queue"] == 5);
+        (rows.len() == 5 && unread).then_some(rows)
+    });
+    let find = |local: u16, remote: u16| {
+        rows.iter()
+            .find(|row| row["local"]["port"] == local && row["remote"]["port"] == remote)
+            .unwrap()
+    };
+    let me = std::process::id();
+    let client_port = client.local_addr().unwrap().port();
+    let ours = find(client_port, port);
+    assert_eq!(ours["owner_status"], "known");
+    assert_eq!(ours["owners"][0]["pid"], me);
+    assert_eq!(ours["owners"][0]["fd"], client.as_raw_fd());
+    assert_eq!(ours["recv_queue"], 5);
+    let theirs = find(port, client_port);
+    assert_eq!(ours["peer"]["inode"], theirs["inode"]);
+    assert_eq!(theirs["peer"]["inode"], ours["inode"]);
+    assert_eq!(theirs["peer"]["owners"][0]["fd"], client.as_raw_fd());
+    assert_eq!(theirs["owners"][0]["fd"], server.as_raw_fd());
+
+    let pending = find(port, waiting.local_addr().unwrap().port());
+    assert_eq!(pending["owner_status"], "pending");
+    assert_eq!(pending["inode"], Value::Null);
+    assert_eq!(find(port, 0)["recv_queue"], 1);
+}
+
+#[test]
+fn every_forked_sharer_of_a_socket_is_listed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // The child inherits the listener as its standard input.
+    let sharer = Target(
+        Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(
+                listener.try_clone().unwrap(),
+            )))
+            .spawn()
+            .unwrap(),
+    );
+    let owners = wait_for("the sharer's name", || {
+        let rows = records(&["-l", &format!(":{port}")]);
+        let owners: BTreeSet<(u64, String)> = rows[0]["owners"]
+            .as_array()?
+            .iter()
+            .map(|owner| {
+                (
+                    owner["pid"].as_u64().unwrap(),
+                    owner["command"].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect();
+        owners
+            .contains(&(sharer.0.id().into(), "sleep".to_owned()))
+            .then_some(owners)
+    });
+    assert!(
+        owners
+            .iter()
+            .any(|(pid, _)| *pid == u64::from(std::process::id()))
+    );
+    let printed = run(inspect().args(["sockets", "-l", &format!(":{port}")]));
+    assert!(
+        printed
+            .stdout
+            .contains(&format!("sleep[{}] fd 0", sharer.0.id()))
+    );
+    assert_eq!(printed.stdout.lines().count(), 2, "{}", printed.stdout);
+}
+
+/// What ss and we say of one socket: state, queues, ends, and who holds it.
+type Facts = (String, u64, u64, String, String, BTreeSet<(u64, u64)>);
+
+fn from_ss(port: u16) -> BTreeSet<Facts> {
+    let filter = format!("( sport = :{port} or dport = :{port} )");
+    let output = Command::new("ss")
+        .args(["-Htanp", &filter])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let holders = columns.get(5).copied().unwrap_or_default();
+            let holders = holders
+                .split("pid=")
+                .skip(1)
+                .map(|part| {
+                    let (pid, rest) = part.split_once(",fd=").unwrap();
+                    let fd = rest.split(')').next().unwrap();
+                    (pid.parse().unwrap(), fd.parse().unwrap())
+                })
+                .collect();
+            let state = match columns[0] {
+                "ESTAB" => "ESTABLISHED".to_owned(),
+                "FIN-WAIT-1" => "FIN_WAIT1".to_owned(),
+                "FIN-WAIT-2" => "FIN_WAIT2".to_owned(),
+                other => other.replace('-', "_"),
+            };
+            // ss shows a listener's backlog as its Send-Q; /proc/net has 0 there.
+            let send_queue = if state == "LISTEN" {
+                0
+            } else {
+                columns[2].parse().unwrap()
+            };
+            (
+                state,
+                columns[1].parse().unwrap(),
+                send_queue,
+                columns[3].to_owned(),
+                columns[4].replace(":*", ":0"),
+                holders,
+            )
+        })
+        .collect()
+}
+
+fn from_inspect(port: u16) -> BTreeSet<Facts> {
+    records(&["-t", &format!(":{port}")])
+        .iter()
+        .map(|row| {
+            let end = |side: &str| {
+                let address = row[side]["address"].as_str().unwrap();
+                if address.contains(':') {
+                    format!("[{address}]:{}", row[side]["port"])
+                } else {
+                    format!("{address}:{}", row[side]["port"])
+                }
+            };
+            let holders = row["owners"].as_array().unwrap().iter();
+            (
+                row["state"].as_str().unwrap().to_owned(),
+                row["recv_queue"].as_u64().unwrap(),
+                row["send_queue"].as_u64().unwrap(),
+                end("local"),
+                end("remote"),
+                holders
+                    .map(|owner| {
+                        (
+                            owner["pid"].as_u64().unwrap(),
+                            owner["fd"].as_u64().unwrap(),
+                        )
+                    })
+                    .collect(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_rows_as_ss() {
+    if !have_program("ss", "the_same_rows_as_ss") {
+        return;
+    }
+    for bind in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = TcpListener::bind(bind).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            client.write_all(b"unread").unwrap();
+            streams.push((client, server));
+        }
+        // Some closed from one side, some from both, two waiting for accept().
+        for (client, server) in streams.drain(..4).collect::<Vec<_>>() {
+            drop(client);
+            drop(server);
+        }
+        let mut halves = Vec::new();
+        for (client, mut server) in streams.drain(..4).collect::<Vec<_>>() {
+            let mut word = [0; 6];
+            server.read_exact(&mut word).unwrap();
+            drop(client);
+            halves.push(server);
+        }
+        let waiting = [
+            TcpStream::connect(address).unwrap(),
+            TcpStream::connect(address).unwrap(),
+        ];
+        let port = address.port();
+        wait_for("ss and inspect to agree", || {
+            let (ss, ours) = (from_ss(port), from_inspect(port));
+            if ss != ours {
+                eprintln!("ss: {ss:#?}\ninspect: {ours:#?}");
+            }
+            (ss == ours && ss.len() > 30).then_some(())
+        });
+        drop(waiting);
+    }
+}
+
+#[test]
+fn unix_udp_and_raw_sockets_are_listed_with_their_owners() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a \u{1b}[31m socket");
+    let _unix = UnixListener::bind(&path).unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let me = u64::from(std::process::id());
+
+    let rows = records(&["-x"]);
+    let row = rows
+        .iter()
+        .find(|row| row["path"] == path.to_str().unwrap())
+        .unwrap();
+    assert_eq!(row["state"], "LISTEN");
+    assert_eq!(row["kind"], "path");
+    assert_eq!(row["owners"][0]["pid"], me);
+
+    let rows = records(&["-u", &format!(":{}", udp.local_addr().unwrap().port())]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["state"], "UNCONNECTED");
+    assert_eq!(rows[0]["owners"][0]["fd"], udp.as_raw_fd());
+
+    let printed = run(inspect().args(["sockets", "-x"]));
+    assert!(
+        printed.stdout.contains("a \\u{1b}[31m socket"),
+        "{}",
+        printed.stdout
+    );
+    assert!(!printed.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn a_hostile_process_name_is_inert_in_the_table_and_exact_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("ev\u{1b}[31m) x");
+    std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _target = Target(
+        Command::new(&program)
+            .arg0("sleep")
+            .arg("60")
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
+            .spawn()
+            .unwrap(),
+    );
+    wait_for("the name", || {
+        let rows = records(&["-l", &format!(":{port}")]);
+        (rows[0]["owners"][0]["command"] == "ev\u{1b}[31m) x").then_some(())
+    });
+    let printed = run(inspect().args(["sockets", &format!(":{port}")]));
+    assert!(
+        printed.stdout.contains("ev\\u{1b}[31m) x["),
+        "{}",
+        printed.stdout
+    );
+}
+
+#[test]
+fn an_ordinary_user_sees_the_rows_and_why_their_owners_are_hidden() {
+    if !have_root("an_ordinary_user_sees_the_rows_and_why_their_owners_are_hidden") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = readable_copy(folder.path());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{}", listener.local_addr().unwrap().port());
+    let mut command = Command::new(&program);
+    command
+        .uid(65534)
+        .gid(65534)
+        .env("LANG", "C.UTF-8")
+        .stdin(Stdio::null())
+        .args(["sockets", &port]);
+    let shown = run_on_terminal(command.env("NO_COLOR", "1"), 80);
+    assert!(shown.contains("hidden (user root)"), "{shown}");
+    let hint = format!(
+        "1 owner hidden; to see it:\n  sudo {} sockets {port}\n",
+        program.display()
+    );
+    assert!(shown.ends_with(&hint), "{shown}");
+    // Off a terminal there is nobody to take the hint.
+    assert_eq!(run(&mut command).stderr, "");
+}
+
+/// A copy of the program where every user can run it.
+fn readable_copy(folder: &std::path::Path) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("inspect");
+    std::fs::copy(env!("CARGO_BIN_EXE_inspect"), &program).unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+#[test]
+fn wrong_usage_is_2_and_names_what_is_right() {
+    for (arguments, part) in [
+        (&["sockets", "--prot", "1"][..], "--port"),
+        (&["sockets", "--port", "70000"], "ports go from 1 to 65535"),
+        (&["sockets", "--port", "0"], "port 0"),
+        (&["sockets", ":http"], "no port number"),
+        (&["sockets", "--state", "OPEN"], "ESTABLISHED"),
+        (
+            &["sockets", "--user", "no-such-user"],
+            "no user \"no-such-user\"",
+        ),
+        (&["sockts"], "sockets"),
+        (&[], "Usage"),
+    ] {
+        let printed = run(inspect().args(arguments));
+        assert_eq!(printed.code, Some(2), "{arguments:?}: {}", printed.stderr);
+        assert!(
+            printed.stderr.contains(part),
+            "{arguments:?}: {}",
+            printed.stderr
+        );
+        assert_eq!(printed.stdout, "");
+    }
+    let missing = run(inspect().args(["sockets", "--proc-root", "/nonexistent"]));
+    assert_eq!(missing.code, Some(1));
+    assert!(
+        missing
+            .stderr
+            .starts_with("inspect: cannot read /nonexistent"),
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_success() {
+    for format in ["table", "json"] {
+        let mut child = recorded()
+            .args(["-a", "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut complaint = String::new();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        while stderr.read_line(&mut complaint).unwrap() > 0 {}
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(!complaint.to_lowercase().contains("pipe"), "{complaint}");
+    }
+}
+
+#[test]
+fn the_summary_counts_what_the_list_lists() {
+    let json = |arguments: &[&str]| -> Vec<Value> {
+        run(recorded().args(arguments).arg("--json"))
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let mut listed: BTreeMap<String, u64> = BTreeMap::new();
+    for row in json(&["-a"]) {
+        if let Some(family) = row["family"].as_str() {
+            *listed.entry(family.to_owned()).or_default() += 1;
+        }
+    }
+    let families = json(&["-s"]);
+    let counted: BTreeMap<String, u64> = families
+        .iter()
+        .filter(|record| record["type"] == "family" && record["sockets"] != 0)
+        .map(|record| {
+            (
+                record["family"].as_str().unwrap().to_owned(),
+                record["sockets"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(counted, listed);
+    let tipc = families.iter().find(|record| record["family"] == "tipc");
+    assert_eq!(tipc.unwrap()["supported"], false);
+}
