@@ -6,9 +6,9 @@
 //! packet. libpcap's own `vlan` is avoided: it moves the offsets of all that stands to its
 //! right, and is refused on cooked links; the tag's ethertype tells as much everywhere.
 
+use super::Link;
 use super::ip::EXTENSIONS;
 use super::packet::{Content, Fault, Packet};
-use super::Link;
 use crate::model::{Family, Protocol};
 use crate::selection::{Selection, Test};
 
@@ -81,7 +81,8 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 Some(segment.source.port == *port || segment.destination.port == *port)
             }
             Content::Datagram(datagram) => {
-                let may_have_ports = datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
+                let may_have_ports =
+                    datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
                 (unless_cut && !may_have_ports).then_some(false)
             }
             Content::Arp(_) => Some(false),

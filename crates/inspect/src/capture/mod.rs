@@ -15,7 +15,6 @@ mod pcap_file;
 mod source;
 mod transport;
 
-
 pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};
@@ -25,8 +24,8 @@ pub use packet::{
 };
 pub use pcap_file::Writer;
 pub use source::{
-    BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options, Program,
-    SNAPLEN, interfaces,
+    BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options,
+    Program, SNAPLEN, interfaces,
 };
 
 use std::io;
