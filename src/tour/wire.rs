@@ -10,9 +10,18 @@ use inspect::stop::Stop;
 
 use super::pages::Seen;
 
-/// A capture under way.
+/// An open capture. Nothing that passes is missed from here on.
 #[derive(Debug)]
 pub(super) struct Wire {
+    live: Live,
+    stop: Stop,
+    selection: Selection,
+    port: u16,
+}
+
+/// A capture under way.
+#[derive(Debug)]
+pub(super) struct Capturing {
     stop: Stop,
     thread: JoinHandle<anyhow::Result<Captured>>,
 }
@@ -27,7 +36,7 @@ pub(super) struct Captured {
 }
 
 impl Wire {
-    /// Begins to capture what concerns `port`. When this returns, nothing that passes is missed.
+    /// Opens a capture of what concerns `port`, without a thread yet.
     pub(super) fn open(port: u16) -> anyhow::Result<Self> {
         let stop = Stop::new().context("cannot make a stop signal")?;
         let selection = Selection::Test(Test::Port(port));
@@ -36,11 +45,25 @@ impl Wire {
             selection: selection.clone(),
             ..Options::default()
         };
-        let mut live = Live::open(&options, stop.clone())?;
-        let thread = std::thread::spawn(move || collect(&mut live, &selection, port));
-        Ok(Self { stop, thread })
+        let live = Live::open(&options, stop.clone())?;
+        Ok(Self {
+            live,
+            stop,
+            selection,
+            port,
+        })
     }
 
+    /// Collects packets until it is closed.
+    pub(super) fn start(mut self) -> Capturing {
+        let stop = self.stop.clone();
+        let thread =
+            std::thread::spawn(move || collect(&mut self.live, &self.selection, self.port));
+        Capturing { stop, thread }
+    }
+}
+
+impl Capturing {
     /// Ends the capture; what was sent before is in it.
     pub(super) fn close(self) -> anyhow::Result<Captured> {
         self.stop.raise();
