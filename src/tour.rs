@@ -86,20 +86,10 @@ fn make_sight() -> Result<(), String> {
     }
     namespaces::unshare_private_loopback().map_err(|error| {
         format!(
-            "Not shown: this user may not capture, and this machine forbids it a network of              its own ({}).",
-            one_line(&error)
+            "Not shown: this user may not capture, and this machine forbids it a network \
+             of its own ({error})."
         )
     })
-}
-
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The listener and both ends of the connection, with their owners.
