@@ -99,6 +99,7 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
                         }
                         Input::Line(text) => unsent = Some(encode(&text, self.newline)),
                         Input::TooLong(_) => self.not_sent(console),
+                        Input::Emptied => {}
                         Input::Interrupt => return,
                         Input::End if self.outbox.is_none() => return,
                         Input::End => {

@@ -63,7 +63,9 @@ impl fmt::Display for Ending {
                     "sent {too_long}; conversation closed (--max-message sets the limit)"
                 )
             }
-            Self::Failed(error) => write!(f, "lost the connection: {error}"),
+            Self::Failed(error) => {
+                write!(f, "lost the connection: {}", crate::endpoint::reason(error))
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ struct Pair<'a> {
     client: Half,
     said: u64,
     answered: u64,
+    /// Of the client's standard output and error, how many may still bring something.
+    client_speaks: u8,
 }
 
 /// Runs the pair until it is done; false when a half failed, and has said why.
@@ -129,6 +131,7 @@ impl<'a> Pair<'a> {
                 client,
                 said: 0,
                 answered: 0,
+                client_speaks: 2,
             },
             words,
         )))
@@ -199,7 +202,11 @@ impl<'a> Pair<'a> {
                 let over = side == Side::Client || text.starts_with("1  ");
                 if over { Err(End::Broken) } else { Ok(()) }
             }
-            Some(Report::Silent) | None => Err(End::Broken),
+            Some(Report::Silent(side)) => {
+                self.silent(side);
+                Err(End::Broken)
+            }
+            None => Err(End::Broken),
         }
     }
 
@@ -220,6 +227,12 @@ impl<'a> Pair<'a> {
             _ => self
                 .screen
                 .aside(&format!("{} heard {speaker}: {words}", side.name())),
+        }
+    }
+
+    fn silent(&mut self, side: Side) {
+        if side == Side::Client {
+            self.client_speaks = self.client_speaks.saturating_sub(1);
         }
     }
 
@@ -272,25 +285,32 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// What the server says of the client's leaving. Words still on their way are shown and count;
-    /// when something broke, so is whatever the halves say of it.
+    /// What the server says of the client's leaving, once the client has told everything. Words
+    /// still on their way are shown and count; when something broke, so is whatever is said of it.
     async fn last_words(&mut self, end: End) -> Option<String> {
-        loop {
-            match self.reports.recv().await? {
+        let mut seen = None;
+        while self.client_speaks > 0 || seen.is_none() {
+            let Some(report) = self.reports.recv().await else {
+                break;
+            };
+            match report {
                 Report::Heard(side, line) => self.heard(side, &line),
                 Report::Told(Side::Server, text) if text == "1  left" && end != End::Broken => {
-                    return Some("saw the connection close".to_owned());
+                    seen = Some("saw the connection close".to_owned());
                 }
                 Report::Told(Side::Server, text) if is_routine(&text) => {}
+                Report::Told(Side::Client, text)
+                    if text == "Server closed the connection." && end != End::Broken => {}
                 Report::Told(side, text) => {
                     self.screen.aside(&format!("{}: {text}", side.name()));
                     if side == Side::Server && text.starts_with("1  ") {
-                        return Some("saw it break".to_owned());
+                        seen = Some("saw it break".to_owned());
                     }
                 }
-                Report::Silent => {}
+                Report::Silent(side) => self.silent(side),
             }
         }
+        seen
     }
 }
 
@@ -308,16 +328,19 @@ async fn first_words(
     screen: &Screen,
 ) -> Option<String> {
     let waiting = async {
-        loop {
+        // Its complaint may come after the end of its standard output.
+        let mut speaks = 2;
+        while speaks > 0 {
             match reports.recv().await? {
                 Report::Told(from, text) if from == side => match text.strip_prefix(prefix) {
                     Some(rest) => return Some(rest.to_owned()),
                     None => screen.complaint(&text),
                 },
-                Report::Silent => return None,
-                Report::Told(..) | Report::Heard(..) => {}
+                Report::Silent(from) if from == side => speaks -= 1,
+                Report::Silent(_) | Report::Told(..) | Report::Heard(..) => {}
             }
         }
+        None
     };
     tokio::time::timeout(START, waiting).await.ok().flatten()
 }

@@ -19,6 +19,8 @@ pub(crate) enum Input {
     Line(Vec<u8>),
     /// A line that is too long to be sent.
     TooLong(TooLong),
+    /// The line editor's line is empty again, so a new prompt may be offered.
+    Emptied,
     /// Ctrl-C in the line editor.
     Interrupt,
     /// Nothing more will be typed.

@@ -101,7 +101,9 @@ impl Editor {
             if key == Key::Enter {
                 shown.push_str(&self.commit());
             }
+            let was_empty = self.is_empty();
             let input = match self.line.press(key) {
+                Effect::Changed if self.is_empty() && !was_empty => Input::Emptied,
                 Effect::None | Effect::Changed => continue,
                 Effect::Submitted(text) => Input::Line(text.into_bytes()),
                 Effect::Interrupt => Input::Interrupt,

@@ -1,0 +1,13 @@
+//! The real program over real sockets. Every wait is for an event and has a deadline; ports are
+//! free ones on loopback; only our own processes are ended.
+
+#![expect(unreachable_pub, reason = "a test has no outside to be reached from")]
+
+mod client;
+mod crowd;
+mod pair;
+mod plain_tools;
+mod server;
+mod support;
+mod terminal;
+mod usage;
