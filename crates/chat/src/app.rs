@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{ClientArgs, ColourChoice, Command, LookArgs, PairArgs, ServerArgs};
 use crate::endpoint::{Listener, Refused, Stream};
 use crate::terminal::console::{Console, Look};
+use crate::terminal::escape::{Surface, escape};
 use crate::terminal::printer::Closed;
 use crate::{client, pair, server};
 
@@ -246,7 +247,11 @@ fn indented(hint: &str) -> String {
     lines.join("\n")
 }
 
-fn complain(text: &str) {
-    // Nowhere is left to complain to.
-    let _ = writeln!(io::stderr(), "{text}");
+/// Writes to standard error, where a path or name may hold anything.
+pub(crate) fn complain(text: &str) {
+    for line in text.lines() {
+        let line = escape(line.as_bytes(), Surface::Terminal);
+        // Nowhere is left to complain to.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }

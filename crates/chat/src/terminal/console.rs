@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anstyle::{AnsiColor, Effects, Style};
+use rustix::termios;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -81,7 +82,9 @@ impl Console {
         let on = |is_terminal| if is_terminal { terminal } else { Surface::Pipe };
         let surface = on(io::stdout().is_terminal());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let edited = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
+        let background = is_background();
+        let terminals = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let edited = terminals && !dumb && !background;
         let mode = if edited {
             Mode::Editor(Box::new(Editor::start(terminal)?))
         } else {
@@ -93,7 +96,7 @@ impl Console {
             surface,
             notices: on(io::stderr().is_terminal()),
             mode,
-            bytes: read_input(),
+            bytes: read_input(background),
             ready: VecDeque::new(),
             resized: signal(SignalKind::window_change())?,
         })
@@ -244,10 +247,23 @@ impl Tone {
     }
 }
 
+/// Whether standard input is a terminal that another process group has.
+fn is_background() -> bool {
+    termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
+}
+
 /// Reads standard input in a thread of its own, which ends with the input or with the process:
 /// only a blocking read leaves the descriptor's flags alone, and other programs share them.
-fn read_input() -> mpsc::Receiver<Vec<u8>> {
+///
+/// In the background of a shell the terminal is somebody else's, and to read from it would stop
+/// the process: then there is no input, and no end of it either.
+fn read_input(background: bool) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(4);
+    if background {
+        // Never dropped, so that the receiver waits for ever.
+        std::mem::forget(sender);
+        return receiver;
+    }
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         let mut input = io::stdin().lock();

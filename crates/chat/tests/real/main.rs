@@ -2,6 +2,13 @@
 //! free ones on loopback; only our own processes are ended.
 
 #![expect(unreachable_pub, reason = "a test has no outside to be reached from")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests fail as tests do, and tell what they skip"
+)]
 
 mod client;
 mod crowd;
