@@ -54,6 +54,10 @@ struct Pair<'a> {
     client: Half,
     said: u64,
     answered: u64,
+    /// What the server says of how the client went.
+    seen: Option<&'static str>,
+    /// An answer reported before the words it answers: two pipes keep no common order.
+    early_answer: Option<String>,
     /// Of the client's standard output and error, how many may still bring something.
     client_speaks: u8,
 }
@@ -131,6 +135,8 @@ impl<'a> Pair<'a> {
                 client,
                 said: 0,
                 answered: 0,
+                seen: None,
+                early_answer: None,
                 client_speaks: 2,
             },
             words,
@@ -199,7 +205,7 @@ impl<'a> Pair<'a> {
             Some(Report::Told(Side::Server, text)) if is_routine(&text) => Ok(()),
             Some(Report::Told(side, text)) => {
                 self.screen.aside(&format!("{}: {text}", side.name()));
-                let over = side == Side::Client || text.starts_with("1  ");
+                let over = side == Side::Client || self.noted(side, &text);
                 if over { Err(End::Broken) } else { Ok(()) }
             }
             Some(Report::Silent(side)) => {
@@ -218,16 +224,41 @@ impl<'a> Pair<'a> {
             Side::Server if words == expected(&self.args.say) => {
                 self.said += 1;
                 self.screen.said(Side::Client, words);
+                if let Some(answer) = self.early_answer.take() {
+                    self.answered(&answer);
+                }
             }
             Side::Client if words == expected(&self.args.reply) => {
-                self.answered += 1;
-                self.screen.said(Side::Server, words);
+                if self.answered < self.said {
+                    self.answered(words);
+                } else {
+                    self.early_answer = Some(words.to_owned());
+                }
             }
             // Somebody else talks to our server.
             _ => self
                 .screen
                 .aside(&format!("{} heard {speaker}: {words}", side.name())),
         }
+    }
+
+    fn answered(&mut self, words: &str) {
+        self.answered += 1;
+        self.screen.said(Side::Server, words);
+    }
+
+    /// Whether this is the server's word of how our client, which came first, went.
+    fn noted(&mut self, side: Side, text: &str) -> bool {
+        let noted = side == Side::Server && text.starts_with("1  ");
+        if noted {
+            let closed = text == "1  left";
+            self.seen = Some(if closed {
+                "saw the connection close"
+            } else {
+                "saw it break"
+            });
+        }
+        noted
     }
 
     fn silent(&mut self, side: Side) {
@@ -239,10 +270,8 @@ impl<'a> Pair<'a> {
     /// Ends both halves, the client first, and tells what the server saw of it.
     async fn part(mut self, end: End) -> anyhow::Result<bool> {
         let client_ended = self.client.ended().await;
-        let seen = tokio::time::timeout(UNEASY, self.last_words(end))
-            .await
-            .ok()
-            .flatten();
+        // A server that says nothing is told of below.
+        let _ = tokio::time::timeout(UNEASY, self.last_words(end)).await;
         self.server.ask_to_end();
         let server_ended = self.server.ended().await;
         if end == End::Unread {
@@ -271,7 +300,7 @@ impl<'a> Pair<'a> {
             // The terminal has just written ^C.
             self.screen.line("");
         }
-        let seen = seen.unwrap_or_else(|| "has not noticed yet".to_owned());
+        let seen = self.seen.unwrap_or("has not noticed yet");
         let count = match (self.said, self.answered) {
             (1, 1) => "1 message each way".to_owned(),
             (said, answered) if said == answered => format!("{said} messages each way"),
@@ -287,36 +316,34 @@ impl<'a> Pair<'a> {
 
     /// What the server says of the client's leaving, once the client has told everything. Words
     /// still on their way are shown and count; when something broke, so is whatever is said of it.
-    async fn last_words(&mut self, end: End) -> Option<String> {
-        let mut seen = None;
-        while self.client_speaks > 0 || seen.is_none() {
+    async fn last_words(&mut self, end: End) {
+        while self.client_speaks > 0 || self.seen.is_none() {
             let Some(report) = self.reports.recv().await else {
-                break;
+                return;
             };
             match report {
                 Report::Heard(side, line) => self.heard(side, &line),
-                Report::Told(Side::Server, text) if text == "1  left" && end != End::Broken => {
-                    seen = Some("saw the connection close".to_owned());
-                }
+                Report::Silent(side) => self.silent(side),
                 Report::Told(Side::Server, text) if is_routine(&text) => {}
-                Report::Told(Side::Client, text)
-                    if text == "Server closed the connection." && end != End::Broken => {}
                 Report::Told(side, text) => {
-                    self.screen.aside(&format!("{}: {text}", side.name()));
-                    if side == Side::Server && text.starts_with("1  ") {
-                        seen = Some("saw it break".to_owned());
+                    self.noted(side, &text);
+                    if end == End::Broken || !is_goodbye(&text) {
+                        self.screen.aside(&format!("{}: {text}", side.name()));
                     }
                 }
-                Report::Silent(side) => self.silent(side),
             }
         }
-        seen
     }
 }
 
 /// What a server says in the course of things.
 fn is_routine(text: &str) -> bool {
     text.starts_with("reach: ") || (text.starts_with("1  ") && text.ends_with(" joined"))
+}
+
+/// What the halves say of a polite end, which the last line tells in its own words.
+fn is_goodbye(text: &str) -> bool {
+    text == "1  left" || text == "Server closed the connection."
 }
 
 /// Waits for the line that says a half is ready; `None` when it ended instead. What it says else
