@@ -190,13 +190,9 @@ fn stop() -> anyhow::Result<impl Future<Output = ()>> {
 
 fn look(args: LookArgs) -> Look {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match args.color {
-        ColourChoice::Auto => !refused,
-        ColourChoice::Always => true,
-        ColourChoice::Never => false,
-    };
     Look {
-        colour,
+        colour: args.color == ColourChoice::Auto && !refused,
+        colour_everywhere: args.color == ColourChoice::Always,
         quiet: args.quiet,
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct LookArgs {
 pub(crate) enum ColourChoice {
     /// On a terminal, unless NO_COLOR is set
     Auto,
-    /// On a terminal, whatever NO_COLOR says
+    /// Everywhere, whatever NO_COLOR says
     Always,
     /// Never
     Never,
@@ -87,13 +87,18 @@ pub(crate) struct MessageArgs {
 /// `chat server`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-On a terminal the prompt names whom a line goes to: who spoke last, fixed from the
-first key. `@2 text` goes to client 2, `@all text` to everyone. Ctrl-C leaves.
+On a terminal the prompt names whom a line goes to: who spoke last,
+fixed from the first key. `@2 text` goes to client 2, `@all text` to
+everyone. Ctrl-C leaves.
 
-Off a terminal each message is one line on stdout: `client: hello` from the first
-client, `client 2: hello` from the second. Control characters and bytes that are not
-UTF-8 are shown escaped. Lines on stdin are sent as if typed, once somebody is there;
-at their end the server goes on. `listening on ADDR` stands first on stderr.
+Off a terminal each message is one line on stdout: `client: hello` from
+the first client, `client 2: hello` from the second. Control characters
+and bytes that are not UTF-8 are shown escaped. Lines on stdin are sent
+as if typed, once somebody is there; at their end the server goes on.
+`listening on ADDR` is the first line on stderr.
+
+A client whose message is over --max-message is told of and let go. One
+that reads nothing is dropped when 256 KiB wait for it.
 
 Examples:
   chat server --reply hi          answer every message
@@ -134,12 +139,13 @@ pub(crate) struct ServerArgs {
 /// `chat client`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-On a terminal a line is sent with Enter; Ctrl-D says goodbye and waits for what still
-comes, Ctrl-C leaves at once.
+On a terminal a line is sent with Enter; Ctrl-D says goodbye and waits
+for what still comes, Ctrl-C leaves at once.
 
-Off a terminal each line on stdin is one message, each message received one line on
-stdout (`server: hi`), control characters and bytes that are not UTF-8 escaped. The
-end of the input half-closes; what still arrives is printed, then the client ends.
+Off a terminal each line on stdin is one message, each message received
+one line on stdout (`server: hi`), control characters and bytes that are
+not UTF-8 escaped. The end of the input half-closes; what still arrives
+is printed, then the client ends.
 
 Examples:
   chat client                     127.0.0.1:2345
@@ -236,6 +242,29 @@ impl ClientArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    fn place(arguments: &[&str]) -> String {
+        let arguments = std::iter::once("chat").chain(arguments.iter().copied());
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Server(args) => args.place().to_string(),
+            Command::Client(args) => args.place().unwrap().to_string(),
+            Command::Pair(args) => args.colon_port.unwrap_or(args.port).to_string(),
+        }
+    }
+
+    #[test]
+    fn a_port_can_be_said_in_several_ways() {
+        assert_eq!(place(&["server"]), "127.0.0.1:2345");
+        assert_eq!(place(&["server", ":7000", "--bind", "[::1]"]), "[::1]:7000");
+        assert_eq!(place(&["client"]), "127.0.0.1:2345");
+        assert_eq!(place(&["client", ":7000"]), "127.0.0.1:7000");
+        assert_eq!(
+            place(&["client", "there:7000", "--port", "7000"]),
+            "there:7000"
+        );
+        assert_eq!(place(&["client", "--unix", "/a b"]), "/a b");
+        assert_eq!(place(&["pair", ":7000"]), "7000");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -31,10 +31,23 @@ pub(crate) enum Input {
 /// Which decoration is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
-    /// Colour, where the output is a terminal.
+    /// Colour on a terminal.
     pub colour: bool,
+    /// Colour even where the output is no terminal.
+    pub colour_everywhere: bool,
     /// No hints.
     pub quiet: bool,
+}
+
+impl Look {
+    /// `text` as it looks there.
+    pub(crate) fn paint(self, text: &str, tone: Tone, surface: Surface) -> String {
+        if !self.colour_everywhere && (!self.colour || surface == Surface::Pipe) {
+            return text.to_owned();
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    }
 }
 
 /// What a line on the screen is, which decides its colour.
@@ -150,7 +163,7 @@ impl Console {
     /// Shows a message: `who` and the words.
     pub(crate) fn message(&mut self, who: &str, text: &[u8]) {
         let words = escape(text, self.surface);
-        let who = self.painted(who, Tone::Speaker, self.surface);
+        let who = self.look.paint(who, Tone::Speaker, self.surface);
         self.show(&format!("{who}{words}"));
     }
 
@@ -218,26 +231,18 @@ impl Console {
     fn tell(&mut self, text: &str, tone: Tone) {
         let text = escape(text.as_bytes(), self.notices);
         if self.is_interactive() {
-            let line = self.painted(&text, tone, self.surface);
+            let line = self.look.paint(&text, tone, self.surface);
             self.show(&line);
         } else {
-            let line = self.painted(&text, tone, self.notices);
+            let line = self.look.paint(&text, tone, self.notices);
             self.printer.error(format!("{line}\n"));
         }
-    }
-
-    fn painted(&self, text: &str, tone: Tone, surface: Surface) -> String {
-        if !self.look.colour || surface == Surface::Pipe {
-            return text.to_owned();
-        }
-        let style = tone.style();
-        format!("{style}{text}{style:#}")
     }
 }
 
 impl Tone {
     /// How it looks where there is colour.
-    pub(crate) fn style(self) -> Style {
+    fn style(self) -> Style {
         match self {
             Self::Speaker => AnsiColor::Cyan.on_default(),
             Self::Notice => Style::new(),

@@ -262,6 +262,42 @@ fn a_reader_that_left_is_a_quiet_success() {
 }
 
 #[test]
+fn an_output_that_nobody_reads_holds_up_no_goodbye() {
+    let mut command = chat(&["server", "--port", "0"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let first = recv(child.stderr.as_mut().unwrap());
+    let port = first
+        .lines()
+        .next()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut peer = connect(port);
+    peer.set_nonblocking(true).unwrap();
+    // More than the pipe, the server and the kernel hold, until nothing goes any more.
+    let line = [&[b'x'; 60_000][..], b"\n"].concat();
+    let mut refused = 0;
+    until("the server takes no more", || {
+        refused = if peer.write(&line).is_ok() {
+            0
+        } else {
+            refused + 1
+        };
+        (refused > 50).then_some(())
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_an_error() {
     let full = std::fs::OpenOptions::new()
         .write(true)

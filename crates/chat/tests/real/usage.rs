@@ -86,6 +86,23 @@ fn addresses_that_are_not_ours_are_refused_clearly() {
 }
 
 #[test]
+fn names_full_of_escape_codes_are_inert() {
+    for arguments in [
+        &["client", "--unix", "/tmp/\x1b[31mred"][..],
+        &["server", "--unix", "/nowhere/\x1b[31mred"],
+        &["client", "\x1b[31mred"],
+        &["\x1b]0;title\x07"],
+        &["pair", "--port", "\u{9b}31m"],
+    ] {
+        let (code, output, errors) = Program::start(arguments).end();
+        assert_ne!(code, Some(0));
+        for line in output.iter().chain(&errors) {
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
+    }
+}
+
+#[test]
 fn help_and_version_are_for_reading() {
     for arguments in [
         &["--help"][..],
