@@ -271,6 +271,28 @@ fn a_server_that_is_slow_to_close_is_named_as_what_is_awaited() {
 }
 
 #[test]
+fn a_server_that_does_not_read_keeps_nobody_from_leaving() {
+    let listener = listener();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+    let mut client = Terminal::chat(&["client", &listener.local_addr().unwrap().to_string()], 80);
+    let (_deaf, _) = listener.accept().unwrap();
+    client.shows_part("\n> ");
+    let (told, stop) = std::sync::mpsc::channel::<()>();
+    let mut keys = client.master.try_clone().unwrap();
+    let typist = std::thread::spawn(move || {
+        let line = "x".repeat(20_000) + "\r";
+        while stop.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            keys.write_all(line.as_bytes()).unwrap();
+        }
+        keys.write_all(b"\x03").unwrap();
+    });
+    client.shows_part("Not sent: the server is not reading; ");
+    drop(told);
+    typist.join().unwrap();
+    assert_eq!(client.end(), (Some(1), true));
+}
+
+#[test]
 fn hostile_text_is_inert() {
     let listener = listener();
     let client = Terminal::chat(&["client", &listener.local_addr().unwrap().to_string()], 80);
