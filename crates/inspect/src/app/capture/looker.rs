@@ -13,7 +13,7 @@ use crate::sockets::{self, ProcTables, Source as _};
 /// A thread that looks when it is asked.
 pub(super) struct Looker {
     questions: Sender<()>,
-    answers: Receiver<Table>,
+    answers: Receiver<(Table, Duration)>,
     table: Arc<Table>,
     generation: u64,
     asked: Option<Instant>,
@@ -38,7 +38,9 @@ impl Looker {
             .name("inspect-owners".to_owned())
             .spawn(move || {
                 while asked.recv().is_ok() {
-                    if answer.send(look()).is_err() {
+                    let began = Instant::now();
+                    let table = look();
+                    if answer.send((table, began.elapsed())).is_err() {
                         return;
                     }
                 }
@@ -96,11 +98,10 @@ impl Looker {
             return;
         }
         match self.answers.recv_timeout(patience) {
-            Ok(table) => {
+            Ok((table, took)) => {
                 self.table = Arc::new(table);
                 self.generation += 1;
                 self.waiting = false;
-                let took = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
                 self.rest = REST.max(took.saturating_mul(SHARE));
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}

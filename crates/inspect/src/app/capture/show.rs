@@ -65,18 +65,36 @@ fn ask(
     protocol: Protocol,
     looker: &mut Looker,
 ) -> bool {
-    let note = &conversation.note;
-    let may_improve = is_new || note.sides.iter().any(|side| side.grounds.may_improve());
-    if !may_improve || note.looks >= LOOKS {
+    let mut changed = false;
+    if is_new {
+        // What was seen before it began: a listener that has closed since, and which addresses
+        // are ours at all.
+        changed |= consult(conversation, true, protocol, looker);
+        if may_improve(conversation) {
+            looker.ask_and_wait();
+        }
+    } else if may_improve(conversation) {
+        looker.ask();
+    } else {
         return false;
     }
-    if is_new {
-        looker.ask_and_wait();
-    } else {
-        looker.ask();
-    }
+    changed | consult(conversation, is_new, protocol, looker)
+}
+
+fn may_improve(conversation: &Conversation<Known>) -> bool {
+    let note = &conversation.note;
+    note.looks < LOOKS && note.sides.iter().any(|side| side.grounds.may_improve())
+}
+
+/// Asks the newest look, if it was not asked already.
+fn consult(
+    conversation: &mut Conversation<Known>,
+    is_new: bool,
+    protocol: Protocol,
+    looker: &mut Looker,
+) -> bool {
     let (table, generation) = looker.newest();
-    if generation == note.generation {
+    if generation == conversation.note.generation {
         return false;
     }
     if is_new && !conversation.opening_seen() {
@@ -87,15 +105,18 @@ fn ask(
         }
     }
     let (client, server) = conversation.ends();
+    let is_first = conversation.note.generation == 0;
+    // A look from before the SYN may show an earlier conversation of the same two ends.
+    let may_be_older = is_first && is_new && conversation.opening_seen();
     let note = &mut conversation.note;
     note.generation = generation;
     note.looks += 1;
-    let found = [
-        table.attribute(protocol, client, server),
-        table.attribute(protocol, server, client),
-    ];
     let mut changed = false;
-    for (side, found) in note.sides.iter_mut().zip(found) {
+    for (side, (here, there)) in note.sides.iter_mut().zip([(client, server), (server, client)]) {
+        let mut found = table.attribute(protocol, here, there);
+        if may_be_older && found.grounds == Grounds::Exact {
+            found.grounds = Grounds::LocalPort;
+        }
         changed |= side.improve(found);
     }
     changed

@@ -133,29 +133,24 @@ impl Lines {
             Some(style) => self.paint(out, style, |out, _| words::deed(out, line.packet, b' ')),
             None => words::deed(out, line.packet, b' '),
         }
+        let mut fields = b"  ".as_slice();
         if let Some(tcp) = tcp.filter(|_| !self.brief && (length > 0 || wide(ACK_FROM))) {
             if wide(SEQ_FROM) {
-                let start = out.len();
-                field(out, b"  seq ", line.relative.seq.unwrap_or(tcp.seq).into());
-                // `seq 1  len 5` and `seq 12 len 9`: two digits have their place.
-                if out.len() == start + 7 {
-                    out.push(b' ');
-                }
+                out.extend_from_slice(std::mem::take(&mut fields));
+                column(out, b"seq ", line.relative.seq.unwrap_or(tcp.seq));
             }
             if wide(ACK_FROM) && flags.has(Flags::ACK) {
-                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+                column(out, b"ack ", line.relative.ack.unwrap_or(tcp.ack));
             }
             if wide(WINDOW_FROM) {
-                field(out, b" win ", tcp.window.into());
+                column(out, b"win ", tcp.window.into());
             }
-            if wide(SEQ_FROM) && length > 0 {
-                field(out, b" len ", length.into());
-            } else if length > 0 {
-                field(out, b"  len ", length.into());
-            }
-        } else if has_length(line.packet) && length > 0 {
-            field(out, b"  len ", length.into());
         }
+        if length > 0 {
+            out.extend_from_slice(fields);
+            field(out, b"len ", length.into());
+        }
+        trim(out);
         words::notes(out, line.packet, b"  ");
         if !payload.is_empty() && !self.whole_payloads {
             out.extend_from_slice(b"  ");
@@ -170,9 +165,7 @@ impl Lines {
                 }
             }
         }
-        while out.last() == Some(&b' ') {
-            out.pop();
-        }
+        trim(out);
         out.push(b'\n');
     }
 
@@ -192,6 +185,18 @@ impl Lines {
 fn field(out: &mut Vec<u8>, name: &[u8], value: u64) {
     out.extend_from_slice(name);
     digits::number(out, value);
+}
+
+/// A number of one digit takes the place of two: `seq 1  len 5`, `seq 12 len 9`.
+fn column(out: &mut Vec<u8>, name: &[u8], value: u32) {
+    field(out, name, value.into());
+    out.extend_from_slice(if value < 10 { b"  " } else { b" " });
+}
+
+fn trim(out: &mut Vec<u8>) {
+    while out.last() == Some(&b' ') {
+        out.pop();
+    }
 }
 
 fn has_length(packet: &Packet<'_>) -> bool {
