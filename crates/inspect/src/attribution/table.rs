@@ -132,7 +132,11 @@ impl Table {
         }
     }
 
-    fn waiting_at(&self, protocol: Protocol, end: Endpoint) -> impl Iterator<Item = &(IpAddr, Held)> {
+    fn waiting_at(
+        &self,
+        protocol: Protocol,
+        end: Endpoint,
+    ) -> impl Iterator<Item = &(IpAddr, Held)> {
         let address = end.address.to_canonical();
         self.open
             .get(&(protocol, end.port))
@@ -141,14 +145,22 @@ impl Table {
             .filter(move |(bound, _)| bound.is_unspecified() || *bound == address)
     }
 
-    fn by_local_port(&self, protocol: Protocol, local: Endpoint, otherwise: Grounds) -> Attribution {
+    fn by_local_port(
+        &self,
+        protocol: Protocol,
+        local: Endpoint,
+        otherwise: Grounds,
+    ) -> Attribution {
         // A socket bound to the address itself is served before one bound to all.
         let rank = |bound: &IpAddr| match (bound.is_unspecified(), local.address.is_ipv4()) {
             (false, _) => 0,
             (true, v4) if bound.is_ipv4() == v4 => 1,
             (true, _) => 2,
         };
-        let best = self.waiting_at(protocol, local).map(|(bound, _)| rank(bound)).min();
+        let best = self
+            .waiting_at(protocol, local)
+            .map(|(bound, _)| rank(bound))
+            .min();
         let mut answer: Option<Attribution> = None;
         let candidates = self
             .waiting_at(protocol, local)

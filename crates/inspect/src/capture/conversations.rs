@@ -196,7 +196,9 @@ impl<T: Default> Conversations<T> {
             _ => self.places.get(&key).copied(),
         };
         let reopened = |slot: &Slot<T>| {
-            opens && slot.conversation.is_closed() && slot.conversation.bases[place] != tcp.map(|tcp| tcp.seq)
+            opens
+                && slot.conversation.is_closed()
+                && slot.conversation.bases[place] != tcp.map(|tcp| tcp.seq)
         };
         let (index, is_new) = match found {
             Some(index) if !reopened(&self.slots[index]) => (index, false),
@@ -209,7 +211,8 @@ impl<T: Default> Conversations<T> {
                 };
                 let slot = Slot {
                     key,
-                    spoke: true,
+                    // Who speaks once is the first to make room, or a scan would clear the table.
+                    spoke: false,
                     conversation: begin(self.count, ends, place, flags),
                 };
                 (self.place(slot, found), true)
@@ -217,7 +220,7 @@ impl<T: Default> Conversations<T> {
         };
         self.last = index;
         let slot = &mut self.slots[index];
-        slot.spoke = true;
+        slot.spoke |= !is_new;
         let conversation = &mut slot.conversation;
         let relative = tcp.map_or(Relative::default(), |tcp| {
             let base = match conversation.bases[place] {
@@ -275,7 +278,12 @@ impl<T: Default> Conversations<T> {
 
 /// A conversation of which this is the first packet. Who opened: who sends the SYN, or gets the
 /// SYN ACK; else the higher port is taken for the client, and of equals who speaks first.
-fn begin<T: Default>(number: u64, ends: [Endpoint; 2], place: usize, flags: Flags) -> Conversation<T> {
+fn begin<T: Default>(
+    number: u64,
+    ends: [Endpoint; 2],
+    place: usize,
+    flags: Flags,
+) -> Conversation<T> {
     let opening_seen = flags.has(Flags::SYN);
     let client = match (opening_seen, ends[0].port.cmp(&ends[1].port)) {
         (true, _) if flags.has(Flags::ACK) => 1 - place,
@@ -335,7 +343,8 @@ impl Hasher for Folded {
     }
 
     fn write_u64(&mut self, value: u64) {
-        let product = u128::from(self.state ^ value) * u128::from(self.seed ^ 0x9e37_79b9_7f4a_7c15);
+        let product =
+            u128::from(self.state ^ value) * u128::from(self.seed ^ 0x9e37_79b9_7f4a_7c15);
         let [low, high] = halves(product);
         self.state = low ^ high;
     }

@@ -46,9 +46,8 @@ fn over_ip(kind: u16, headers: Headers, left: Left<'_>) -> (Content<'_>, Option<
 fn arp(left: Left<'_>) -> (Content<'_>, Option<Fault>) {
     match left.peek(28, "ARP length") {
         Ok(bytes) if bytes[4] == 6 && bytes[5] == 4 => {
-            let address = |at: usize| {
-                Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])
-            };
+            let address =
+                |at: usize| Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]);
             let arp = Arp {
                 operation: be16(bytes, 6),
                 sender: address(14),

@@ -6,15 +6,20 @@
 //! packet. libpcap's own `vlan` is avoided: it moves the offsets of all that stands to its
 //! right, and is refused on cooked links; the tag's ethertype tells as much everywhere.
 
+use super::Link;
 use super::ip::EXTENSIONS;
 use super::packet::{Content, Fault, Packet};
-use super::Link;
 use crate::model::{Family, Protocol};
 use crate::selection::{Selection, Test};
 
 /// A filter in libpcap's language that lets through at least what the selection selects;
 /// `None` when it cannot leave anything out.
 pub fn kernel_filter(selection: &Selection, link: Link) -> Option<String> {
+    // libpcap takes the number of AF_INET6 for that of this system, and a file from another has
+    // another.
+    if matches!(link, Link::Null | Link::Loop) {
+        return None;
+    }
     let wanted = part(selection)?;
     let mut filter = format!("({wanted})");
     let may_match = [MAY_MATCH_V4.to_owned(), may_match_v6()];
@@ -81,7 +86,8 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 Some(segment.source.port == *port || segment.destination.port == *port)
             }
             Content::Datagram(datagram) => {
-                let may_have_ports = datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
+                let may_have_ports =
+                    datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
                 (unless_cut && !may_have_ports).then_some(false)
             }
             Content::Arp(_) => Some(false),

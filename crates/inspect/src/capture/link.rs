@@ -102,7 +102,10 @@ pub(crate) fn read(link: Link, left: &mut Left<'_>) -> (LinkHeader, Result<(), F
 fn read_into(link: Link, left: &mut Left<'_>, header: &mut LinkHeader) -> Result<(), Fault> {
     match link {
         Link::Ethernet => {
-            let bytes = left.take(EthernetPacket::minimum_packet_size(), "Ethernet header length")?;
+            let bytes = left.take(
+                EthernetPacket::minimum_packet_size(),
+                "Ethernet header length",
+            )?;
             let ethernet = EthernetPacket::new(bytes).ok_or(Fault::Cut)?;
             header.ethertype = Some(ethernet.get_ethertype().0);
         }

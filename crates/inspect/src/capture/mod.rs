@@ -5,6 +5,8 @@
 //! 2.5 µs for each, so nothing here owns what it can borrow.
 
 mod conversations;
+#[cfg(test)]
+mod crafted;
 mod decode;
 mod fields;
 mod filter;
@@ -13,8 +15,9 @@ mod link;
 mod packet;
 mod pcap_file;
 mod source;
+#[cfg(test)]
+mod tests;
 mod transport;
-
 
 pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
 pub use decode::decode;
@@ -25,8 +28,8 @@ pub use packet::{
 };
 pub use pcap_file::Writer;
 pub use source::{
-    BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options, Program,
-    SNAPLEN, interfaces,
+    BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options,
+    Program, SNAPLEN, interfaces,
 };
 
 use std::io;

@@ -188,7 +188,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err(not_a_duration(text)),
     };
-    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(milliseconds)) {
+    match number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+    {
         Some(0) | None => Err(not_a_duration(text)),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
     }
@@ -207,7 +211,10 @@ mod tests {
 
     fn request(words: &[&str]) -> Result<Request, String> {
         let words = ["inspect", "capture"].iter().chain(words);
-        match Cli::try_parse_from(words).map_err(|error| error.to_string())?.view {
+        match Cli::try_parse_from(words)
+            .map_err(|error| error.to_string())?
+            .view
+        {
             View::Capture(flags) => flags.validate(),
             _ => Err("another view".to_owned()),
         }
@@ -215,7 +222,8 @@ mod tests {
 
     #[test]
     fn filter_words_are_joined_and_a_leading_colon_is_a_port() {
-        let request = request(&[":2345", "tcp", "and", "not", "host", "10.0.0.1", "-c", "5"]).unwrap();
+        let request =
+            request(&[":2345", "tcp", "and", "not", "host", "10.0.0.1", "-c", "5"]).unwrap();
         assert_eq!(request.ports, [2345]);
         assert_eq!(request.filter, "tcp and not host 10.0.0.1");
         assert_eq!(request.count, Some(5));

@@ -38,10 +38,13 @@ const PAIR: u16 = 2345;
 /// After two silent seconds: what is awaited.
 pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
     let (Some(table), [port]) = (table, request.ports.as_slice()) else {
-        return format!("Nothing yet{}.", match wanted(request) {
-            nothing if nothing.is_empty() => nothing,
-            wanted => format!(" of{wanted}"),
-        });
+        return format!(
+            "Nothing yet{}.",
+            match wanted(request) {
+                nothing if nothing.is_empty() => nothing,
+                wanted => format!(" of{wanted}"),
+            }
+        );
     };
     let usage = table.port_use(*port);
     let sockets = |count: usize| if count == 1 { "socket" } else { "sockets" };
@@ -78,8 +81,16 @@ pub(super) fn list_interfaces(interfaces: &[Interface]) -> anyhow::Result<()> {
     let width = interfaces.iter().map(|it| it.name.len()).max().unwrap_or(0);
     for interface in interfaces {
         let state = if interface.up { "up  " } else { "down" };
-        let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-        let line = format!("{:width$}  {state}  {}", interface.name, addresses.join(" "));
+        let addresses: Vec<String> = interface
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let line = format!(
+            "{:width$}  {state}  {}",
+            interface.name,
+            addresses.join(" ")
+        );
         text.push_str(line.trim_end());
         text.push('\n');
     }

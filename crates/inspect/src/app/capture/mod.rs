@@ -119,7 +119,11 @@ impl<'a> Run<'a> {
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
         }
-        let done = self.output.begin(self.is_live()).map_err(Into::into).and_then(|()| self.read());
+        let done = self
+            .output
+            .begin(self.is_live())
+            .map_err(Into::into)
+            .and_then(|()| self.read());
         let (exit, broken) = match done {
             Ok(None) => (Exit::Done, None),
             Ok(Some(broken)) => (Exit::Failed, Some(broken)),
@@ -129,13 +133,15 @@ impl<'a> Run<'a> {
         };
         let gaps = self.gaps(broken.as_ref());
         self.output.end(&self.totals, &gaps)?;
-        self.output.summary(self.context, &self.totals, &gaps, self.is_live());
+        self.output
+            .summary(self.context, &self.totals, &gaps, self.is_live());
         if let Some(error) = broken {
             let name = match &self.request.from {
                 From::File(path) => path.display().to_string(),
                 _ => "the capture".to_owned(),
             };
-            self.context.say(&format!("inspect: {name} broke off: {error}"));
+            self.context
+                .say(&format!("inspect: {name} broke off: {error}"));
         }
         Ok(exit)
     }
@@ -195,7 +201,8 @@ impl<'a> Run<'a> {
             self.silence_said = true;
             if !self.context.quiet && !self.request.brief {
                 let table = self.looker.as_mut().map(Looker::fresh);
-                self.context.say(&messages::awaited(self.request, table.as_deref()));
+                self.context
+                    .say(&messages::awaited(self.request, table.as_deref()));
             }
         }
         self.output.flush_after(FLUSH_EVERY)?;
@@ -229,7 +236,10 @@ impl<'a> Run<'a> {
         );
         add(self.malformed, "packets not decoded to their end");
         if let Some(error) = broken {
-            gaps.push(Gap::uncounted(Origin::Capture, format!("the source broke off: {error}")));
+            gaps.push(Gap::uncounted(
+                Origin::Capture,
+                format!("the source broke off: {error}"),
+            ));
         }
         gaps
     }
@@ -270,7 +280,13 @@ impl Step<'_> {
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
         }
-        self.output.packet(self.totals.packets, frame, &packet, seen, self.looker.as_mut())?;
+        self.output.packet(
+            self.totals.packets,
+            frame,
+            &packet,
+            seen,
+            self.looker.as_mut(),
+        )?;
         Ok(true)
     }
 }

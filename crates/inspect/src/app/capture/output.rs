@@ -16,9 +16,9 @@ use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer};
 use crate::cli::capture::{From, Request, Shape};
 use crate::model::Gap;
 use crate::names::{Interfaces, Users};
+use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
 use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
-use crate::render::Charset;
 use crate::stop::wait_for;
 
 /// Bytes that are written at once when there is no pause.
@@ -47,7 +47,13 @@ impl Output {
         let shape = match (&request.write, request.shape) {
             (Some(path), _) => Written::File(file(path, request, link)?),
             (None, Shape::Json) => Written::Json,
-            (None, Shape::Lines { heading, whole_payloads }) => Written::Lines(Box::new(Lines {
+            (
+                None,
+                Shape::Lines {
+                    heading,
+                    whole_payloads,
+                },
+            ) => Written::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
@@ -122,7 +128,9 @@ impl Output {
             );
         }
         match &mut self.shape {
-            Written::Lines(lines) => lines_of(lines, &mut self.out, packet, seen.as_ref(), interface),
+            Written::Lines(lines) => {
+                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface)
+            }
             Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
             Written::File(_) => {}
         }
@@ -152,7 +160,10 @@ impl Output {
 
     /// Hands everything on, if something has waited for long.
     pub(super) fn flush_after(&mut self, patience: Duration) -> io::Result<()> {
-        if self.oldest.is_some_and(|oldest| oldest.elapsed() >= patience) {
+        if self
+            .oldest
+            .is_some_and(|oldest| oldest.elapsed() >= patience)
+        {
             self.flush()?;
         }
         Ok(())
@@ -216,7 +227,9 @@ fn lines_of(
         let note = &conversation.note;
         let [client, server] = &note.labels;
         if seen.is_new && lines.headings {
-            let is_tcp = packet.segment().is_some_and(|segment| segment.tcp.is_some());
+            let is_tcp = packet
+                .segment()
+                .is_some_and(|segment| segment.tcp.is_some());
             let heading = Heading {
                 number: conversation.number,
                 client,

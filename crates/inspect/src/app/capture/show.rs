@@ -112,7 +112,11 @@ fn consult(
     note.generation = generation;
     note.looks += 1;
     let mut changed = false;
-    for (side, (here, there)) in note.sides.iter_mut().zip([(client, server), (server, client)]) {
+    for (side, (here, there)) in note
+        .sides
+        .iter_mut()
+        .zip([(client, server), (server, client)])
+    {
         let mut found = table.attribute(protocol, here, there);
         if may_be_older && found.grounds == Grounds::Exact {
             found.grounds = Grounds::LocalPort;

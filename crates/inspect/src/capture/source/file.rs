@@ -21,7 +21,9 @@ pub struct File {
 
 impl std::fmt::Debug for File {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("File").field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("File")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +52,12 @@ impl File {
     ///
     /// # Errors
     /// When it cannot be opened, is no capture, or the filter is not understood.
-    pub fn open(path: &Path, selection: &Selection, filter: &str, stop: Stop) -> Result<Self, FileError> {
+    pub fn open(
+        path: &Path,
+        selection: &Selection,
+        filter: &str,
+        stop: Stop,
+    ) -> Result<Self, FileError> {
         let failed = |reason| FileError::Open {
             path: path.to_owned(),
             reason,

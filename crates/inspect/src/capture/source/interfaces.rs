@@ -28,7 +28,11 @@ pub fn interfaces() -> Vec<Interface> {
         .map(|device| Interface {
             up: device.flags.is_up(),
             loopback: device.flags.is_loopback(),
-            addresses: device.addresses.iter().map(|address| address.addr).collect(),
+            addresses: device
+                .addresses
+                .iter()
+                .map(|address| address.addr)
+                .collect(),
             name: device.name,
         })
         .collect()

@@ -103,7 +103,9 @@ pub struct Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
     }
 }
 

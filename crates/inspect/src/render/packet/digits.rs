@@ -70,7 +70,10 @@ impl TimeOfDay {
             self.second = Some(second);
             let offset = jiff::Timestamp::from_second(second)
                 .map_or(0, |at| i64::from(self.zone.to_offset(at).seconds()));
-            let of_day = second.saturating_add(offset).rem_euclid(86_400).unsigned_abs();
+            let of_day = second
+                .saturating_add(offset)
+                .rem_euclid(86_400)
+                .unsigned_abs();
             let [h, m, s] = [of_day / 3_600, of_day / 60 % 60, of_day % 60].map(padded::<2>);
             self.text = [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1]];
         }

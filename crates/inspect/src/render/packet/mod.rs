@@ -82,7 +82,12 @@ impl Lines {
         }
         words::deed(out, line.packet, b',');
         let (payload, length) = line.packet.payload();
-        if let Some(tcp) = line.packet.segment().and_then(|segment| segment.tcp).filter(|_| !self.brief) {
+        if let Some(tcp) = line
+            .packet
+            .segment()
+            .and_then(|segment| segment.tcp)
+            .filter(|_| !self.brief)
+        {
             field(out, b" seq ", line.relative.seq.unwrap_or(tcp.seq).into());
             if tcp.flags.has(Flags::ACK) {
                 field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
@@ -95,7 +100,9 @@ impl Lines {
         words::notes(out, line.packet, b" ");
         if !payload.is_empty() && !self.whole_payloads {
             out.push(b' ');
-            self.paint(out, Style::Payload, |out, charset| payload::quoted(out, payload, charset));
+            self.paint(out, Style::Payload, |out, charset| {
+                payload::quoted(out, payload, charset)
+            });
         }
         out.push(b'\n');
     }
@@ -105,7 +112,8 @@ impl Lines {
         let from = out.len();
         let width = self.screen.width;
         let wide = |columns: usize| width.is_none_or(|width| width >= columns);
-        self.clock.write(out, line.packet.time, wide(MICROSECONDS_FROM));
+        self.clock
+            .write(out, line.packet.time, wide(MICROSECONDS_FROM));
         out.extend_from_slice(b"  ");
         if let Some((number, direction)) = line.conversation {
             field(out, b"#", number);
@@ -170,7 +178,12 @@ impl Lines {
     }
 
     /// Appends in a style, where colour is wanted.
-    fn paint(&self, out: &mut Vec<u8>, style: Style, write: impl Fn(&mut Vec<u8>, crate::render::Charset)) {
+    fn paint(
+        &self,
+        out: &mut Vec<u8>,
+        style: Style,
+        write: impl Fn(&mut Vec<u8>, crate::render::Charset),
+    ) {
         if !self.screen.colour {
             return write(out, self.screen.charset);
         }

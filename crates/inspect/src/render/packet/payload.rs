@@ -8,7 +8,10 @@ use crate::render::{Charset, Escaped, Screen};
 
 /// Appends a payload in quotes.
 pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
-    if payload.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    if payload
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+    {
         out.push(b'"');
         out.extend_from_slice(payload);
         out.push(b'"');
@@ -94,13 +97,20 @@ mod tests {
         assert_eq!(fitted(b"hello world", 10, &screen), "\"hello w\"…");
         assert_eq!(fitted("你好你好你好".as_bytes(), 9, &screen), "\"你好你\"…");
         assert_eq!(fitted(b"abc\x1b[31m and more", 10, &screen), "\"abc\"…");
-        assert_eq!(fitted(b"abcdefghijkl", 10, &terminal(Charset::Ascii)), "\"abcde\"...");
+        assert_eq!(
+            fitted(b"abcdefghijkl", 10, &terminal(Charset::Ascii)),
+            "\"abcde\"..."
+        );
     }
 
     #[test]
     fn a_block_keeps_lines_and_escapes_the_rest() {
         let mut out = Vec::new();
-        block(&mut out, b"GET / HTTP/1.1\r\nHost: \x1b[2Jx\r\n\r\n", Charset::Utf8);
+        block(
+            &mut out,
+            b"GET / HTTP/1.1\r\nHost: \x1b[2Jx\r\n\r\n",
+            Charset::Utf8,
+        );
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "    GET / HTTP/1.1\n    Host: \\u{1b}[2Jx\n    \n");
     }
