@@ -6,7 +6,7 @@
 
 mod conversations;
 #[cfg(test)]
-mod crafted;
+pub(crate) mod crafted;
 mod decode;
 mod fields;
 mod filter;

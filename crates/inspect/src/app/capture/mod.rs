@@ -4,12 +4,15 @@ mod looker;
 mod messages;
 mod output;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 
 use super::{Context, Exit, signals};
 use crate::capture::{
@@ -98,8 +101,20 @@ impl<'a> Run<'a> {
         source: &'a mut dyn Source,
         looker: Option<Looker>,
     ) -> anyhow::Result<Self> {
-        let output = Output::open(request, context, source.link())?;
-        Ok(Self {
+        let (stdout, zone) = (Box::new(io::stdout()), TimeZone::system());
+        let output = Output::open(request, context, source.link(), stdout, zone)?;
+        Ok(Self::with(request, context, stop, source, looker, output))
+    }
+
+    fn with(
+        request: &'a Request,
+        context: &'a Context,
+        stop: &'a Stop,
+        source: &'a mut dyn Source,
+        looker: Option<Looker>,
+        output: Output,
+    ) -> Self {
+        Self {
             request,
             context,
             stop,
@@ -112,7 +127,7 @@ impl<'a> Run<'a> {
             malformed: 0,
             began: Instant::now(),
             silence_said: false,
-        })
+        }
     }
 
     fn run(mut self) -> anyhow::Result<Exit> {

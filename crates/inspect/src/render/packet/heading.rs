@@ -134,6 +134,10 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     for gap in gaps {
         text.push('\n');
         match gap.count {
+            Some(1) => {
+                let reason = gap.reason.strip_prefix("packets ").unwrap_or(&gap.reason);
+                text.push_str(&format!("1 packet {reason}."));
+            }
             Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
             None => text.push_str(&format!("Lost: {}.", gap.reason)),
         }

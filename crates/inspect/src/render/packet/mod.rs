@@ -50,6 +50,10 @@ const SEQ_FROM: usize = 72;
 const ACK_FROM: usize = 100;
 const WINDOW_FROM: usize = 120;
 
+/// The columns of `12:00:01` and of `.000113`.
+const SECONDS: usize = 8;
+const MICROSECONDS: usize = 7;
+
 impl Lines {
     /// Appends a packet's line, and its payload's where they are apart.
     pub fn write(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
@@ -81,7 +85,7 @@ impl Lines {
             out.push(b' ');
         }
         words::deed(out, line.packet, b',');
-        let (payload, length) = line.packet.payload();
+        let (payload, _) = line.packet.payload();
         if let Some(tcp) = line
             .packet
             .segment()
@@ -89,12 +93,12 @@ impl Lines {
             .filter(|_| !self.brief)
         {
             field(out, b" seq ", line.relative.seq.unwrap_or(tcp.seq).into());
-            if tcp.flags.has(Flags::ACK) {
-                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+            if let Some(ack) = line.relative.ack {
+                field(out, b" ack ", ack.into());
             }
             field(out, b" win ", tcp.window.into());
         }
-        if has_length(line.packet) {
+        if let Some(length) = line.packet.payload_length() {
             field(out, b" len ", length.into());
         }
         words::notes(out, line.packet, b" ");
@@ -147,8 +151,8 @@ impl Lines {
                 out.extend_from_slice(std::mem::take(&mut fields));
                 column(out, b"seq ", line.relative.seq.unwrap_or(tcp.seq));
             }
-            if wide(ACK_FROM) && flags.has(Flags::ACK) {
-                column(out, b"ack ", line.relative.ack.unwrap_or(tcp.ack));
+            if let Some(ack) = line.relative.ack.filter(|_| wide(ACK_FROM)) {
+                column(out, b"ack ", ack);
             }
             if wide(WINDOW_FROM) {
                 column(out, b"win ", tcp.window.into());
@@ -167,7 +171,11 @@ impl Lines {
                     payload::quoted(out, payload, charset);
                 }),
                 Some(width) => {
-                    let room = width.saturating_sub(visible(&out[from..]));
+                    let mut room = width.saturating_sub(visible(&out[from..]));
+                    if room < payload::LEAST && wide(MICROSECONDS_FROM) {
+                        out.drain(from + SECONDS..from + SECONDS + MICROSECONDS);
+                        room += MICROSECONDS;
+                    }
                     let text = payload::fitted(payload, room, &self.screen);
                     out.extend_from_slice(self.screen.paint(Style::Payload, &text).as_bytes());
                 }
@@ -210,10 +218,6 @@ fn trim(out: &mut Vec<u8>) {
     while out.last() == Some(&b' ') {
         out.pop();
     }
-}
-
-fn has_length(packet: &Packet<'_>) -> bool {
-    matches!(packet.content, Content::Segment(_) | Content::Datagram(_))
 }
 
 /// The columns of a line so far: colours take none, and all else but the arrow is ASCII or an
