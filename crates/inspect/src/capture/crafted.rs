@@ -225,7 +225,8 @@ pub fn hello_in_every_wrapping() -> Vec<(&'static str, Vec<u8>)> {
 pub fn pair() -> Vec<(u64, Vec<u8>, Option<u32>)> {
     let start = 1_767_355_201_000_000;
     let (forth, back) = ((52316, 2345), (2345, 52316));
-    let steps: [(u64, (u16, u16), u32, u32, u8, &[u8]); 9] = [
+    type Step<'a> = (u64, (u16, u16), u32, u32, u8, &'a [u8]);
+    let steps: [Step<'_>; 9] = [
         (113, forth, 1000, 0, SYN, b""),
         (121, back, 2000, 1001, SYN_ACK, b""),
         (128, forth, 1001, 2001, ACK, b""),

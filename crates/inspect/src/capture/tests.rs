@@ -215,6 +215,12 @@ fn the_kernel_filter_compiles_for_every_link_and_keeps_what_is_wrapped() {
             Link::Sll2,
             sll2(0x8100, 1, 0, &vlan(5, 0x0800, &ipv4(6, &hello))),
         ),
+        // What Linux 6.18 makes of two tags.
+        (
+            Link::Sll2,
+            sll2(0x0800, 1, 0, &vlan(5, 0x0800, &ipv4(6, &hello))),
+        ),
+        (Link::Sll2, sll2(0x86dd, 1, 0, &vlan(5, 0x86dd, &v6))),
         (Link::Raw, v6.clone()),
     ] {
         let filter = kernel_filter(&port(2345), link).unwrap();

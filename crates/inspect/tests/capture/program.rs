@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longer than anything here takes, unless it hangs.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Whether this may go on: as root. Otherwise says so, or fails where root is required.
-pub fn is_root(test: &str) -> bool {
+pub(crate) fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
         assert!(
@@ -24,7 +24,7 @@ pub fn is_root(test: &str) -> bool {
     root
 }
 
-pub fn inspect() -> Command {
+pub(crate) fn inspect() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspect"));
     command
         .env("LC_ALL", "C.UTF-8")
@@ -34,14 +34,14 @@ pub fn inspect() -> Command {
 }
 
 /// A child of ours, killed when it is dropped.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
-    pub lines: Receiver<(Instant, String)>,
-    pub messages: Receiver<(Instant, String)>,
+    pub(crate) lines: Receiver<(Instant, String)>,
+    pub(crate) messages: Receiver<(Instant, String)>,
 }
 
 impl Running {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -57,16 +57,16 @@ impl Running {
         }
     }
 
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(LIMIT).expect("a line in time").1
     }
 
-    pub fn record(&self) -> Value {
+    pub(crate) fn record(&self) -> Value {
         serde_json::from_str(&self.line()).unwrap()
     }
 
     /// Waits until a message begins so.
-    pub fn message(&self, part: &str) -> (Instant, String) {
+    pub(crate) fn message(&self, part: &str) -> (Instant, String) {
         loop {
             let (at, line) = self
                 .messages
@@ -78,19 +78,19 @@ impl Running {
         }
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Ctrl-C, and everything that is still said.
-    pub fn interrupt(self) -> Ended {
+    pub(crate) fn interrupt(self) -> Ended {
         self.signal(rustix::process::Signal::INT);
         self.end()
     }
 
     /// Waits for the end by itself.
-    pub fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         let deadline = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -116,14 +116,14 @@ impl Drop for Running {
     }
 }
 
-pub struct Ended {
-    pub status: ExitStatus,
-    pub lines: Vec<String>,
-    pub messages: Vec<String>,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) lines: Vec<String>,
+    pub(crate) messages: Vec<String>,
 }
 
 impl Ended {
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         self.lines
             .iter()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -146,20 +146,20 @@ fn read(stream: impl Read + Send + 'static) -> Receiver<(Instant, String)> {
 }
 
 /// A live capture that is listening: its opening record says so.
-pub fn capture_records(arguments: &[&str]) -> Running {
+pub(crate) fn capture_records(arguments: &[&str]) -> Running {
     let running = Running::start(inspect().arg("--json").args(arguments));
     assert_eq!(running.record()["type"], "begin");
     running
 }
 
-pub fn listener() -> (TcpListener, u16) {
+pub(crate) fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
 /// Says each word, and hears the answer `hi`.
-pub fn converse(listener: &TcpListener, words: &[&[u8]]) {
+pub(crate) fn converse(listener: &TcpListener, words: &[&[u8]]) {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
     client.set_nodelay(true).unwrap();
@@ -173,14 +173,14 @@ pub fn converse(listener: &TcpListener, words: &[&[u8]]) {
 }
 
 /// A socket that nobody reads, and its port.
-pub fn udp_sink() -> (UdpSocket, u16) {
+pub(crate) fn udp_sink() -> (UdpSocket, u16) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     (socket, port)
 }
 
 /// The payloads of packets, those without left out.
-pub fn payloads(records: &[Value]) -> Vec<String> {
+pub(crate) fn payloads(records: &[Value]) -> Vec<String> {
     records
         .iter()
         .filter(|record| record["type"] == "packet")

@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
                         return Ok(None);
                     }
                     frames += 1;
-                    if frames % LOOK_EVERY == 0 && self.is_live() {
+                    if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
                         self.look_at_clock()?;
                     }
                 }
@@ -247,9 +247,9 @@ impl<'a> Run<'a> {
         };
         add(
             self.undecided,
-            "packets not shown: their ports are in another fragment, or were cut off",
+            "packets not shown: the ports are in another fragment, or were cut off",
         );
-        add(self.malformed, "packets not decoded to their end");
+        add(self.malformed, "packets not decoded to the end");
         if let Some(error) = broken {
             gaps.push(Gap::uncounted(
                 Origin::Capture,

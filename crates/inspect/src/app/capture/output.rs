@@ -112,7 +112,7 @@ impl Output {
         if let Written::File(writer) = &mut self.shape {
             return writer.write(frame);
         }
-        let mut unnamed = String::new();
+        let unnamed;
         let interface = match (&self.interface, packet.interface) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(index)) => Some(match self.interfaces.name(index) {

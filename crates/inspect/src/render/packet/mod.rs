@@ -11,7 +11,7 @@ mod words;
 pub use digits::TimeOfDay;
 pub use heading::{Heading, Totals, end_label, summary};
 
-use crate::capture::{Content, Direction, Flags, Packet, Relative};
+use crate::capture::{Direction, Flags, Packet, Relative};
 use crate::render::{Screen, Style};
 
 /// How lines are written.
