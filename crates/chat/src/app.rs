@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{ClientArgs, ColourChoice, Command, LookArgs, PairArgs, ServerArgs};
 use crate::endpoint::{Listener, Refused, Stream};
 use crate::terminal::console::{Console, Look};
+use crate::terminal::escape::{Surface, escape};
 use crate::terminal::printer::Closed;
 use crate::{client, pair, server};
 
@@ -189,13 +190,9 @@ fn stop() -> anyhow::Result<impl Future<Output = ()>> {
 
 fn look(args: LookArgs) -> Look {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match args.color {
-        ColourChoice::Auto => !refused,
-        ColourChoice::Always => true,
-        ColourChoice::Never => false,
-    };
     Look {
-        colour,
+        colour: args.color == ColourChoice::Auto && !refused,
+        colour_everywhere: args.color == ColourChoice::Always,
         quiet: args.quiet,
     }
 }
@@ -246,7 +243,11 @@ fn indented(hint: &str) -> String {
     lines.join("\n")
 }
 
-fn complain(text: &str) {
-    // Nowhere is left to complain to.
-    let _ = writeln!(io::stderr(), "{text}");
+/// Writes to standard error, where a path or name may hold anything.
+pub(crate) fn complain(text: &str) {
+    for line in text.lines() {
+        let line = escape(line.as_bytes(), Surface::Terminal);
+        // Nowhere is left to complain to.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }

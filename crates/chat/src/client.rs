@@ -4,7 +4,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
-use crate::connection::{Ending, Incoming, NotQueued, Outbox, deliver, outbox};
+use crate::connection::{Ending, Incoming, Outbox, deliver, outbox};
 use crate::message::{Framing, encode};
 use crate::terminal::console::{Console, Input};
 
@@ -82,10 +82,11 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
                     }
                     Err(ending) => return self.ended(&ending, console),
                 },
-                sent = send(self.outbox.as_ref(), unsent.clone()), if sending => {
-                    unsent = None;
-                    // A failed send is told by the reading side, which knows how it ended.
-                    let _ = sent;
+                () = fits(self.outbox.as_ref(), unsent.as_deref()), if sending => {
+                    if let (Some(outbox), Some(bytes)) = (&self.outbox, unsent.take()) {
+                        // A lost connection is told by the reading side, which knows why.
+                        let _ = outbox.try_send(bytes);
+                    }
                 }
                 input = console.input(), if !sending && (self.outbox.is_some() || console.is_interactive()) => {
                     match input {
@@ -99,6 +100,7 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
                         }
                         Input::Line(text) => unsent = Some(encode(&text, self.newline)),
                         Input::TooLong(_) => self.not_sent(console),
+                        Input::Emptied => {}
                         Input::Interrupt => return,
                         Input::End if self.outbox.is_none() => return,
                         Input::End => {
@@ -148,10 +150,9 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
     }
 }
 
-async fn send(outbox: Option<&Outbox>, bytes: Option<Vec<u8>>) -> Result<(), NotQueued> {
-    match (outbox, bytes) {
-        (Some(outbox), Some(bytes)) => outbox.send(bytes).await,
-        _ => Ok(()),
+async fn fits(outbox: Option<&Outbox>, bytes: Option<&[u8]>) {
+    if let (Some(outbox), Some(bytes)) = (outbox, bytes) {
+        outbox.fits(bytes.len()).await;
     }
 }
 

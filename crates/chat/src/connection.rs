@@ -63,7 +63,9 @@ impl fmt::Display for Ending {
                     "sent {too_long}; conversation closed (--max-message sets the limit)"
                 )
             }
-            Self::Failed(error) => write!(f, "lost the connection: {error}"),
+            Self::Failed(error) => {
+                write!(f, "lost the connection: {}", crate::endpoint::reason(error))
+            }
         }
     }
 }
@@ -222,7 +224,7 @@ impl Outbox {
     /// # Errors
     /// [`NotQueued`], when the queue is full or nobody empties it any more.
     pub(crate) fn try_send(&self, bytes: Vec<u8>) -> Result<(), NotQueued> {
-        let cost = self.cost(&bytes);
+        let cost = self.cost(bytes.len());
         match self.space.try_acquire_many(cost) {
             Ok(space) => space.forget(),
             Err(TryAcquireError::Closed) => return Err(NotQueued::Gone),
@@ -236,21 +238,10 @@ impl Outbox {
             .map_err(|_| NotQueued::Gone)
     }
 
-    /// Queues `bytes` as soon as there is space.
-    ///
-    /// # Errors
-    /// [`NotQueued::Gone`].
-    pub(crate) async fn send(&self, bytes: Vec<u8>) -> Result<(), NotQueued> {
-        let cost = self.cost(&bytes);
-        let space = self
-            .space
-            .acquire_many(cost)
-            .await
-            .map_err(|_| NotQueued::Gone)?;
-        space.forget();
-        self.queue
-            .send((bytes, cost as usize))
-            .map_err(|_| NotQueued::Gone)
+    /// Waits until `length` bytes would be queued at once, or nobody empties the queue any more.
+    pub(crate) async fn fits(&self, length: usize) {
+        // Closed means gone: then there is nothing to wait for.
+        let _ = self.space.acquire_many(self.cost(length)).await;
     }
 
     /// Waits until half the queue is free: a peer that is answered without end, and does not read
@@ -261,9 +252,9 @@ impl Outbox {
         let _ = self.space.acquire_many(half).await;
     }
 
-    fn cost(&self, bytes: &[u8]) -> u32 {
+    fn cost(&self, length: usize) -> u32 {
         // A message larger than the whole queue passes when the queue is empty.
-        let cost = (bytes.len() + OVERHEAD).min(self.capacity);
+        let cost = length.saturating_add(OVERHEAD).min(self.capacity);
         u32::try_from(cost).unwrap_or(u32::MAX)
     }
 }
@@ -350,7 +341,8 @@ mod tests {
         let writer = tokio::spawn(deliver(near, outgoing));
         let mut text = vec![0; 20];
         far.read_exact(&mut text).await.unwrap();
-        outbox.send(vec![b'y'; 20]).await.unwrap();
+        outbox.fits(20).await;
+        outbox.try_send(vec![b'y'; 20]).unwrap();
         drop(outbox);
         far.read_to_end(&mut text).await.unwrap();
         writer.await.unwrap().unwrap();
@@ -368,6 +360,7 @@ mod tests {
         assert!(matches!(full, Some(NotQueued::Full { .. })));
         writer.abort();
         let _ = writer.await;
-        assert_eq!(outbox.send(vec![b'x']).await, Err(NotQueued::Gone));
+        outbox.fits(100).await;
+        assert_eq!(outbox.try_send(vec![b'x']), Err(NotQueued::Gone));
     }
 }

@@ -40,11 +40,20 @@ pub fn run() -> ExitCode {
 /// such as `["/path/net-companion", "chat"]`: `chat pair` starts its two halves so. `args` are the
 /// arguments after it.
 pub fn run_with(program: Vec<OsString>, args: impl Iterator<Item = OsString>) -> ExitCode {
-    match cli::Cli::try_parse_from(std::iter::once(OsString::from("chat")).chain(args)) {
+    let args: Vec<_> = std::iter::once(OsString::from("chat"))
+        .chain(args)
+        .collect();
+    let is_plain = |arg: &OsString| !arg.to_string_lossy().contains(char::is_control);
+    let inert = args.iter().all(is_plain);
+    match cli::Cli::try_parse_from(args) {
         Ok(cli) => app::run(cli.command, program),
         Err(error) => {
-            // Help into a closed pipe is nobody's loss.
-            let _ = error.print();
+            if inert {
+                // Help into a closed pipe is nobody's loss.
+                let _ = error.print();
+            } else {
+                app::complain(&error.render().to_string());
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }

@@ -54,6 +54,12 @@ struct Pair<'a> {
     client: Half,
     said: u64,
     answered: u64,
+    /// What the server says of how the client went.
+    seen: Option<&'static str>,
+    /// An answer reported before the words it answers: two pipes keep no common order.
+    early_answer: Option<String>,
+    /// Of the client's standard output and error, how many may still bring something.
+    client_speaks: u8,
 }
 
 /// Runs the pair until it is done; false when a half failed, and has said why.
@@ -129,6 +135,9 @@ impl<'a> Pair<'a> {
                 client,
                 said: 0,
                 answered: 0,
+                seen: None,
+                early_answer: None,
+                client_speaks: 2,
             },
             words,
         )))
@@ -196,10 +205,14 @@ impl<'a> Pair<'a> {
             Some(Report::Told(Side::Server, text)) if is_routine(&text) => Ok(()),
             Some(Report::Told(side, text)) => {
                 self.screen.aside(&format!("{}: {text}", side.name()));
-                let over = side == Side::Client || text.starts_with("1  ");
+                let over = side == Side::Client || self.noted(side, &text);
                 if over { Err(End::Broken) } else { Ok(()) }
             }
-            Some(Report::Silent) | None => Err(End::Broken),
+            Some(Report::Silent(side)) => {
+                self.silent(side);
+                Err(End::Broken)
+            }
+            None => Err(End::Broken),
         }
     }
 
@@ -211,10 +224,16 @@ impl<'a> Pair<'a> {
             Side::Server if words == expected(&self.args.say) => {
                 self.said += 1;
                 self.screen.said(Side::Client, words);
+                if let Some(answer) = self.early_answer.take() {
+                    self.answered(&answer);
+                }
             }
             Side::Client if words == expected(&self.args.reply) => {
-                self.answered += 1;
-                self.screen.said(Side::Server, words);
+                if self.answered < self.said {
+                    self.answered(words);
+                } else {
+                    self.early_answer = Some(words.to_owned());
+                }
             }
             // Somebody else talks to our server.
             _ => self
@@ -223,13 +242,36 @@ impl<'a> Pair<'a> {
         }
     }
 
+    fn answered(&mut self, words: &str) {
+        self.answered += 1;
+        self.screen.said(Side::Server, words);
+    }
+
+    /// Whether this is the server's word of how our client, which came first, went.
+    fn noted(&mut self, side: Side, text: &str) -> bool {
+        let noted = side == Side::Server && text.starts_with("1  ");
+        if noted {
+            let closed = text == "1  left";
+            self.seen = Some(if closed {
+                "saw the connection close"
+            } else {
+                "saw it break"
+            });
+        }
+        noted
+    }
+
+    fn silent(&mut self, side: Side) {
+        if side == Side::Client {
+            self.client_speaks = self.client_speaks.saturating_sub(1);
+        }
+    }
+
     /// Ends both halves, the client first, and tells what the server saw of it.
     async fn part(mut self, end: End) -> anyhow::Result<bool> {
         let client_ended = self.client.ended().await;
-        let seen = tokio::time::timeout(UNEASY, self.last_words(end))
-            .await
-            .ok()
-            .flatten();
+        // A server that says nothing is told of below.
+        let _ = tokio::time::timeout(UNEASY, self.last_words(end)).await;
         self.server.ask_to_end();
         let server_ended = self.server.ended().await;
         if end == End::Unread {
@@ -258,7 +300,7 @@ impl<'a> Pair<'a> {
             // The terminal has just written ^C.
             self.screen.line("");
         }
-        let seen = seen.unwrap_or_else(|| "has not noticed yet".to_owned());
+        let seen = self.seen.unwrap_or("has not noticed yet");
         let count = match (self.said, self.answered) {
             (1, 1) => "1 message each way".to_owned(),
             (said, answered) if said == answered => format!("{said} messages each way"),
@@ -272,23 +314,23 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// What the server says of the client's leaving. Words still on their way are shown and count;
-    /// when something broke, so is whatever the halves say of it.
-    async fn last_words(&mut self, end: End) -> Option<String> {
-        loop {
-            match self.reports.recv().await? {
+    /// What the server says of the client's leaving, once the client has told everything. Words
+    /// still on their way are shown and count; when something broke, so is whatever is said of it.
+    async fn last_words(&mut self, end: End) {
+        while self.client_speaks > 0 || self.seen.is_none() {
+            let Some(report) = self.reports.recv().await else {
+                return;
+            };
+            match report {
                 Report::Heard(side, line) => self.heard(side, &line),
-                Report::Told(Side::Server, text) if text == "1  left" && end != End::Broken => {
-                    return Some("saw the connection close".to_owned());
-                }
+                Report::Silent(side) => self.silent(side),
                 Report::Told(Side::Server, text) if is_routine(&text) => {}
                 Report::Told(side, text) => {
-                    self.screen.aside(&format!("{}: {text}", side.name()));
-                    if side == Side::Server && text.starts_with("1  ") {
-                        return Some("saw it break".to_owned());
+                    self.noted(side, &text);
+                    if end == End::Broken || !is_goodbye(&text) {
+                        self.screen.aside(&format!("{}: {text}", side.name()));
                     }
                 }
-                Report::Silent => {}
             }
         }
     }
@@ -297,6 +339,11 @@ impl<'a> Pair<'a> {
 /// What a server says in the course of things.
 fn is_routine(text: &str) -> bool {
     text.starts_with("reach: ") || (text.starts_with("1  ") && text.ends_with(" joined"))
+}
+
+/// What the halves say of a polite end, which the last line tells in its own words.
+fn is_goodbye(text: &str) -> bool {
+    text == "1  left" || text == "Server closed the connection."
 }
 
 /// Waits for the line that says a half is ready; `None` when it ended instead. What it says else
@@ -308,16 +355,19 @@ async fn first_words(
     screen: &Screen,
 ) -> Option<String> {
     let waiting = async {
-        loop {
+        // Its complaint may come after the end of its standard output.
+        let mut speaks = 2;
+        while speaks > 0 {
             match reports.recv().await? {
                 Report::Told(from, text) if from == side => match text.strip_prefix(prefix) {
                     Some(rest) => return Some(rest.to_owned()),
                     None => screen.complaint(&text),
                 },
-                Report::Silent => return None,
-                Report::Told(..) | Report::Heard(..) => {}
+                Report::Silent(from) if from == side => speaks -= 1,
+                Report::Silent(_) | Report::Told(..) | Report::Heard(..) => {}
             }
         }
+        None
     };
     tokio::time::timeout(START, waiting).await.ok().flatten()
 }

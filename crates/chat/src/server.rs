@@ -7,20 +7,22 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+pub(crate) use self::arrival::Listener;
+use self::arrival::{Arrival, Source};
 use crate::connection::{Ending, Heard, Incoming, NotQueued, Outbox, deliver, outbox};
 use crate::endpoint;
 use crate::message::{Framing, encode};
 use crate::room::{ClientId, Recipient, Room, address};
 use crate::terminal::console::{Console, Input};
+
+mod arrival;
 
 /// Bytes that may wait for one client, if its messages may not be longer.
 const QUEUE: usize = 256 * 1024;
@@ -48,80 +50,6 @@ pub(crate) struct Rules {
     pub max_clients: usize,
     /// The answer to every message.
     pub reply: Option<Vec<u8>>,
-}
-
-/// A listener inside the runtime.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    /// On TCP.
-    Tcp(TcpListener),
-    /// On a unix path, removed when this is dropped.
-    Unix(UnixListener, PathBuf),
-}
-
-type Source = Box<dyn AsyncRead + Send + Unpin>;
-type Sink = Box<dyn AsyncWrite + Send + Unpin>;
-
-/// A client at the door.
-struct Arrival {
-    source: Source,
-    sink: Sink,
-    /// Its address; a unix client has none.
-    from: Option<String>,
-}
-
-impl Listener {
-    /// Takes a listener into the runtime.
-    ///
-    /// # Errors
-    /// When it cannot be made non-blocking or registered.
-    pub(crate) fn register(listener: endpoint::Listener) -> io::Result<Self> {
-        Ok(match listener {
-            endpoint::Listener::Tcp(listener) => {
-                listener.set_nonblocking(true)?;
-                Self::Tcp(TcpListener::from_std(listener)?)
-            }
-            endpoint::Listener::Unix(listener, path) => {
-                listener.set_nonblocking(true)?;
-                Self::Unix(UnixListener::from_std(listener)?, path)
-            }
-        })
-    }
-
-    async fn accept(&self) -> io::Result<Arrival> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                // A client gone before it was looked at is told of by its reader.
-                let _ = endpoint::prepare(&stream);
-                let (source, sink) = stream.into_split();
-                let from = Some(endpoint::endpoint(address));
-                Ok(Arrival {
-                    source: Box::new(source),
-                    sink: Box::new(sink),
-                    from,
-                })
-            }
-            Self::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
-                let (source, sink) = stream.into_split();
-                Ok(Arrival {
-                    source: Box::new(source),
-                    sink: Box::new(sink),
-                    from: None,
-                })
-            }
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 /// Serves until `stop` is done, the user leaves, or nobody reads the output any more.
@@ -193,6 +121,8 @@ impl Server {
                 input = console.input(), if wanted => match input {
                     Input::Line(line) => self.typed(&line, console),
                     Input::TooLong(_) => self.not_sent(console),
+                    // The prompt below is for this.
+                    Input::Emptied => {}
                     Input::Interrupt => return,
                     // A person who ends the input leaves; a script has merely said everything.
                     Input::End if console.is_interactive() => return,

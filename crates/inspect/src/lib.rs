@@ -28,4 +28,4 @@ pub mod selection;
 pub mod sockets;
 pub mod stop;
 
-pub use app::{run, run_with};
+pub use app::{is_closed_pipe, run, run_with, screen_of_stdout};

@@ -38,8 +38,8 @@ pub(super) enum Report {
     Heard(Side, String),
     /// Anything it says about itself.
     Told(Side, String),
-    /// It closed its output.
-    Silent,
+    /// It closed its standard output or error.
+    Silent(Side),
 }
 
 /// A running half; killed when dropped.
@@ -79,16 +79,8 @@ impl Half {
             .context("no process id")?;
         let output = process.stdout.take().context("no output")?;
         let errors = process.stderr.take().context("no errors")?;
-        tokio::spawn(pass_on(
-            output,
-            move |line| Report::Heard(side, line),
-            reports.clone(),
-        ));
-        tokio::spawn(pass_on(
-            errors,
-            move |line| Report::Told(side, line),
-            reports.clone(),
-        ));
+        tokio::spawn(pass_on(output, side, Report::Heard, reports.clone()));
+        tokio::spawn(pass_on(errors, side, Report::Told, reports.clone()));
         Ok(Self { side, process, pid })
     }
 
@@ -141,17 +133,18 @@ impl fmt::Display for Half {
 
 async fn pass_on<R: AsyncRead + Unpin>(
     stream: R,
-    report: impl Fn(String) -> Report,
+    side: Side,
+    report: fn(Side, String) -> Report,
     reports: mpsc::Sender<Report>,
 ) {
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if reports.send(report(line)).await.is_err() {
+        if reports.send(report(side, line)).await.is_err() {
             return;
         }
     }
     // The parent may have stopped listening first.
-    let _ = reports.send(Report::Silent).await;
+    let _ = reports.send(Report::Silent(side)).await;
 }
 
 /// How a half came to a bad end; `None` for a good one.
@@ -169,7 +162,9 @@ pub(super) fn fate(half: &Half, ended: Option<ExitStatus>) -> Option<String> {
 
 fn signal_name(number: i32) -> String {
     match Signal::from_named_raw(number) {
-        Some(signal) => format!("{signal:?}").trim_matches('"').to_owned(),
+        Some(signal) => format!("{signal:?}")
+            .trim_matches('"')
+            .replace("Signal::", "SIG"),
         None => format!("signal {number}"),
     }
 }

@@ -51,7 +51,7 @@ impl Screen {
     pub(super) fn said(&self, side: Side, words: &str) {
         let time = jiff::Zoned::now().strftime("%H:%M:%S");
         let words = escape(words.as_bytes(), self.surface);
-        let name = self.painted(side.name(), Tone::Speaker);
+        let name = self.look.paint(side.name(), Tone::Speaker, self.surface);
         self.line(&format!("{time}  {name}  {words}"));
     }
 
@@ -59,8 +59,10 @@ impl Screen {
     pub(super) fn hint_to_look(&self, port: &str) {
         if !self.look.quiet && self.surface != Surface::Pipe && io::stderr().is_terminal() {
             let text = format!("look from another terminal: {} sockets :{port}", inspect());
-            self.printer
-                .error(format!("{}\n", self.painted(&text, Tone::Hint)));
+            self.printer.error(format!(
+                "{}\n",
+                self.look.paint(&text, Tone::Hint, self.surface)
+            ));
         }
     }
 
@@ -73,14 +75,6 @@ impl Screen {
     /// A half's own error, which gives a pair no free port to take.
     pub(super) fn complaint(&self, text: &str) {
         self.aside(&text.replace("--port 0 takes a free one", "--port N takes another"));
-    }
-
-    fn painted(&self, text: &str, tone: Tone) -> String {
-        if !self.look.colour || self.surface == Surface::Pipe {
-            return text.to_owned();
-        }
-        let style = tone.style();
-        format!("{style}{text}{style:#}")
     }
 
     /// Done when nobody reads the output any more.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anstyle::{AnsiColor, Effects, Style};
+use rustix::termios;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -19,6 +20,8 @@ pub(crate) enum Input {
     Line(Vec<u8>),
     /// A line that is too long to be sent.
     TooLong(TooLong),
+    /// The line editor's line is empty again, so a new prompt may be offered.
+    Emptied,
     /// Ctrl-C in the line editor.
     Interrupt,
     /// Nothing more will be typed.
@@ -28,10 +31,23 @@ pub(crate) enum Input {
 /// Which decoration is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
-    /// Colour, where the output is a terminal.
+    /// Colour on a terminal.
     pub colour: bool,
+    /// Colour even where the output is no terminal.
+    pub colour_everywhere: bool,
     /// No hints.
     pub quiet: bool,
+}
+
+impl Look {
+    /// `text` as it looks there.
+    pub(crate) fn paint(self, text: &str, tone: Tone, surface: Surface) -> String {
+        if !self.colour_everywhere && (!self.colour || surface == Surface::Pipe) {
+            return text.to_owned();
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    }
 }
 
 /// What a line on the screen is, which decides its colour.
@@ -79,7 +95,9 @@ impl Console {
         let on = |is_terminal| if is_terminal { terminal } else { Surface::Pipe };
         let surface = on(io::stdout().is_terminal());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let edited = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
+        let background = is_background();
+        let terminals = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let edited = terminals && !dumb && !background;
         let mode = if edited {
             Mode::Editor(Box::new(Editor::start(terminal)?))
         } else {
@@ -91,7 +109,7 @@ impl Console {
             surface,
             notices: on(io::stderr().is_terminal()),
             mode,
-            bytes: read_input(),
+            bytes: read_input(background),
             ready: VecDeque::new(),
             resized: signal(SignalKind::window_change())?,
         })
@@ -145,7 +163,7 @@ impl Console {
     /// Shows a message: `who` and the words.
     pub(crate) fn message(&mut self, who: &str, text: &[u8]) {
         let words = escape(text, self.surface);
-        let who = self.painted(who, Tone::Speaker, self.surface);
+        let who = self.look.paint(who, Tone::Speaker, self.surface);
         self.show(&format!("{who}{words}"));
     }
 
@@ -213,26 +231,18 @@ impl Console {
     fn tell(&mut self, text: &str, tone: Tone) {
         let text = escape(text.as_bytes(), self.notices);
         if self.is_interactive() {
-            let line = self.painted(&text, tone, self.surface);
+            let line = self.look.paint(&text, tone, self.surface);
             self.show(&line);
         } else {
-            let line = self.painted(&text, tone, self.notices);
+            let line = self.look.paint(&text, tone, self.notices);
             self.printer.error(format!("{line}\n"));
         }
-    }
-
-    fn painted(&self, text: &str, tone: Tone, surface: Surface) -> String {
-        if !self.look.colour || surface == Surface::Pipe {
-            return text.to_owned();
-        }
-        let style = tone.style();
-        format!("{style}{text}{style:#}")
     }
 }
 
 impl Tone {
     /// How it looks where there is colour.
-    pub(crate) fn style(self) -> Style {
+    fn style(self) -> Style {
         match self {
             Self::Speaker => AnsiColor::Cyan.on_default(),
             Self::Notice => Style::new(),
@@ -242,10 +252,23 @@ impl Tone {
     }
 }
 
+/// Whether standard input is a terminal that another process group has.
+fn is_background() -> bool {
+    termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
+}
+
 /// Reads standard input in a thread of its own, which ends with the input or with the process:
 /// only a blocking read leaves the descriptor's flags alone, and other programs share them.
-fn read_input() -> mpsc::Receiver<Vec<u8>> {
+///
+/// In the background of a shell the terminal is somebody else's, and to read from it would stop
+/// the process: then there is no input, and no end of it either.
+fn read_input(background: bool) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel(4);
+    if background {
+        // Never dropped, so that the receiver waits for ever.
+        std::mem::forget(sender);
+        return receiver;
+    }
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         let mut input = io::stdin().lock();

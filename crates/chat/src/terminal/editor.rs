@@ -48,11 +48,7 @@ impl Editor {
         raw.input_modes -= InputModes::ICRNL | InputModes::IXON;
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        Ok(termios::tcsetattr(
-            io::stdin(),
-            OptionalActions::Drain,
-            &raw,
-        )?)
+        Ok(termios::tcsetattr(io::stdin(), OptionalActions::Now, &raw)?)
     }
 
     /// Whether nothing is typed.
@@ -101,7 +97,9 @@ impl Editor {
             if key == Key::Enter {
                 shown.push_str(&self.commit());
             }
+            let was_empty = self.is_empty();
             let input = match self.line.press(key) {
+                Effect::Changed if self.is_empty() && !was_empty => Input::Emptied,
                 Effect::None | Effect::Changed => continue,
                 Effect::Submitted(text) => Input::Line(text.into_bytes()),
                 Effect::Interrupt => Input::Interrupt,
@@ -125,7 +123,7 @@ impl Editor {
     /// Stops as Ctrl-Z asks, and goes on when told to.
     fn suspend(&mut self) {
         // Errors leave the terminal as it is, which is the best there is to do.
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.cooked);
+        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.cooked);
         let _ = kill_current_process_group(Signal::TSTP);
         let _ = self.make_raw();
         self.display.forget();
@@ -151,7 +149,7 @@ impl Editor {
 impl Drop for Editor {
     fn drop(&mut self) {
         // A terminal that cannot be set is one that is gone.
-        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Drain, &self.cooked);
+        let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.cooked);
     }
 }
 

@@ -82,11 +82,6 @@ impl Printer {
         }
     }
 
-    /// Whether standard output is known to take no more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.borrow().is_some()
-    }
-
     /// Waits until everything is written, though not for ever; tells whether the output was
     /// refused.
     pub(crate) async fn finish(self) -> Option<Closed> {

@@ -73,6 +73,11 @@ impl Context {
     }
 }
 
+/// What the stdout of this process can show, as every view sees it.
+pub fn screen_of_stdout() -> Screen {
+    terminal::of_stdout(crate::cli::ColorWhen::Auto)
+}
+
 /// Runs the program on the process's own arguments and gives its exit code.
 pub fn run() -> ExitCode {
     run_with(std::env::args_os().skip(1))
@@ -127,8 +132,8 @@ fn wrong_usage(usage: &str, context: &Context) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The reader of our output has gone: it has what it wanted.
-pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+/// Whether the reader of our output has gone: it has what it wanted, and that is a success.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
             .downcast_ref::<io::Error>()

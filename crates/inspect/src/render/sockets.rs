@@ -267,6 +267,28 @@ impl Text<'_> {
     }
 }
 
+/// Local and remote end of a socket, in numbers.
+pub fn ends_words(socket: &Socket, charset: Charset) -> (String, String) {
+    struct Numbers;
+    impl Names for Numbers {
+        fn user(&self, _: Uid) -> Option<String> {
+            None
+        }
+        fn host(&self, _: IpAddr) -> Option<String> {
+            None
+        }
+        fn service(&self, _: u16, _: Protocol) -> Option<String> {
+            None
+        }
+    }
+    let text = Text {
+        names: &Numbers,
+        charset,
+        terminal: false,
+    };
+    text.ends(socket)
+}
+
 /// `name[pid] fd N`, everywhere the same; a thread with its own descriptor table adds its id.
 pub fn owner_words(owner: &Owner, charset: Charset) -> String {
     let name = Escaped::name(&owner.command, charset);

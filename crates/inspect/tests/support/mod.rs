@@ -52,12 +52,17 @@ pub(crate) fn run(command: &mut Command) -> Printed {
 /// Runs with stdout and stderr on one terminal of so many columns; what it showed, with the
 /// terminal's line ends taken off.
 pub(crate) fn run_on_terminal(command: &mut Command, columns: u16) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    let master =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
     grantpt(&master).expect("granted");
     unlockpt(&master).expect("unlocked");
     let name = ptsname(&master, Vec::new()).expect("its name");
-    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())
-        .expect("its other side");
+    let slave = rustix::fs::open(
+        name,
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .expect("its other side");
     let size = Winsize {
         ws_row: 50,
         ws_col: columns,

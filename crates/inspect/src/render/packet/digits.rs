@@ -64,7 +64,7 @@ impl TimeOfDay {
     }
 
     /// Appends `12:00:01`, and the microseconds if wanted.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, time: Timestamp, microseconds: bool) {
+    pub fn write(&mut self, out: &mut Vec<u8>, time: Timestamp, microseconds: bool) {
         let second = time.seconds();
         if self.second != Some(second) {
             self.second = Some(second);

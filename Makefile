@@ -1,0 +1,37 @@
+# Two commands are all the set-up there is: `make demo` and `make test`. Each installs what it
+# lacks (on Debian and its kin; elsewhere it says what to install).
+
+SHELL := /bin/sh
+CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
+PREFIX ?= /usr/local
+
+.PHONY: demo test lint install clean
+
+## demo: build, and show one conversation from every side
+demo:
+	@./.ci/need rust cc libpcap
+	@$(CARGO) build --release --workspace --quiet
+	@./target/release/net-companion
+
+## test: formatting, lints, documentation, and every test
+test: lint
+	@./.ci/need ss tcpdump nc socat
+	$(CARGO) test --workspace
+
+## lint: what CI refuses, without the tests
+lint:
+	@./.ci/need rust cc libpcap
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+## install: both programs into $(PREFIX)/bin
+install:
+	@./.ci/need rust cc libpcap
+	@$(CARGO) build --release --workspace --quiet
+	@./.ci/as-root install -D -m 755 target/release/chat "$(DESTDIR)$(PREFIX)/bin/chat"
+	@./.ci/as-root install -D -m 755 target/release/inspect "$(DESTDIR)$(PREFIX)/bin/inspect"
+	@echo "Installed $(DESTDIR)$(PREFIX)/bin/chat and $(DESTDIR)$(PREFIX)/bin/inspect"
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,230 @@
+//! `chat client` against plain peers.
+
+use std::io::Write as _;
+use std::net::{Shutdown, TcpListener};
+
+use rustix::process::Signal;
+
+use super::support::*;
+
+#[test]
+fn talks_with_a_server_that_ends_messages_with_newlines() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    server.write_all(b"welcome\n").unwrap();
+    assert_eq!(client.said(), "server: welcome");
+    for line in ["hello", "你好"] {
+        client.type_line(line);
+        assert_eq!(recv(&mut server), format!("{line}\n"));
+    }
+}
+
+#[test]
+fn talks_in_strict_turns_with_a_server_that_knows_no_newlines() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    client.type_line("hello");
+    assert_eq!(
+        recv(&mut server),
+        "hello\n",
+        "nothing is known of the server yet"
+    );
+    for (answer, words) in [("hi", "你好"), ("再见", "bye")] {
+        server.write_all(answer.as_bytes()).unwrap();
+        assert_eq!(client.said(), format!("server: {answer}"));
+        client.type_line(words);
+        assert_eq!(recv(&mut server), words);
+    }
+}
+
+#[test]
+fn raw_framing_sends_exactly_the_words() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &["--framing", "raw"]);
+    for (words, answer) in [("hello", "hi"), ("你好", "hi")] {
+        client.type_line(words);
+        assert_eq!(recv(&mut server), words);
+        server.write_all(answer.as_bytes()).unwrap();
+        assert_eq!(client.said(), format!("server: {answer}"));
+    }
+}
+
+#[test]
+fn the_end_of_input_half_closes_and_what_still_arrives_is_printed() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    client
+        .input
+        .as_mut()
+        .unwrap()
+        .write_all(b"one\ntwo without newline")
+        .unwrap();
+    client.close_input();
+    assert_eq!(rest(&mut server), "one\ntwo without newline\n");
+    server.write_all(b"late\nlater").unwrap();
+    assert_eq!(client.said(), "server: late");
+    server.shutdown(Shutdown::Both).unwrap();
+    let (code, output, errors) = client.end();
+    assert_code(code, 0, &errors);
+    assert_eq!(output, ["server: later"]);
+    assert_eq!(errors, ["Server closed the connection."]);
+}
+
+#[test]
+fn a_server_that_leaves_first_ends_the_client_whose_input_is_open() {
+    let listener = listener();
+    let (mut client, server) = client_of(&listener, &[]);
+    drop(server);
+    assert_eq!(client.told(), "Server closed the connection.");
+    assert_eq!(client.wait().code(), Some(0));
+}
+
+#[test]
+fn a_reset_is_told_and_is_a_failure() {
+    let listener = listener();
+    let (mut client, server) = client_of(&listener, &[]);
+    client.type_line("never read");
+    until("it arrived", || {
+        (server.peek(&mut [0]).ok()? == 1).then_some(())
+    });
+    drop(server);
+    assert_eq!(client.told(), "Server reset the connection.");
+    assert_eq!(client.wait().code(), Some(1));
+}
+
+#[test]
+fn what_cannot_be_sent_is_told_and_the_rest_is_sent() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &["--max-message", "10"]);
+    client.type_line("");
+    assert_eq!(client.told(), "Nothing to send.");
+    client.type_line(&"x".repeat(100_000));
+    assert_eq!(
+        client.told(),
+        "Not sent: over 10 bytes (--max-message sets the limit)."
+    );
+    client.type_line("0123456789");
+    client.close_input();
+    assert_eq!(rest(&mut server), "0123456789\n");
+    drop(server);
+    assert_eq!(client.wait().code(), Some(1), "not everything was said");
+}
+
+#[test]
+fn what_is_not_text_is_shown_escaped() {
+    let listener = listener();
+    let (client, mut server) = client_of(&listener, &[]);
+    server.write_all(b"\x1b[2J \xff \xe4\xbd\n").unwrap();
+    assert_eq!(client.said(), r"server: \u{1b}[2J \xff \xe4\xbd");
+}
+
+#[test]
+fn a_message_too_long_to_hear_ends_the_conversation() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &["--max-message", "10"]);
+    server.write_all(&[b'x'; 50]).unwrap();
+    assert_holds(
+        &client.told(),
+        "Server sent a message over 10 bytes; conversation closed",
+    );
+    assert_eq!(client.wait().code(), Some(1));
+}
+
+#[test]
+fn a_name_with_several_addresses_is_tried_at_each() {
+    let addresses: Vec<_> = std::net::ToSocketAddrs::to_socket_addrs("localhost:0")
+        .unwrap()
+        .collect();
+    for address in addresses {
+        let listener = TcpListener::bind((address.ip(), 0)).unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let client = Program::start(&["client", "localhost", "--port", &port]);
+        drop(listener.accept().unwrap());
+        let (code, _, errors) = client.end();
+        assert_code(code, 0, &errors);
+    }
+}
+
+#[test]
+fn a_refused_connection_names_the_likely_cause() {
+    let port = free_port().to_string();
+    let (code, output, errors) = Program::start(&["client", "--port", &port]).end();
+    assert_code(code, 1, &errors);
+    assert!(output.is_empty());
+    assert_eq!(
+        errors,
+        [
+            format!("chat: cannot connect to 127.0.0.1:{port}: connection refused"),
+            format!(
+                "      (nothing listens there; in another terminal: chat server --port {port})"
+            ),
+        ]
+    );
+    let (code, _, errors) = Program::start(&["client", "--unix", "/nonexistent/room"]).end();
+    assert_code(code, 1, &errors);
+    assert_holds(
+        &errors.join("\n"),
+        "no such file or directory\n      (no server has made it;",
+    );
+    let (code, _, errors) = Program::start(&["client", "no-such-name.invalid"]).end();
+    assert_code(code, 1, &errors);
+    assert_holds(
+        &errors.join("\n"),
+        "cannot connect to no-such-name.invalid:2345: ",
+    );
+}
+
+#[test]
+fn the_connection_is_descriptor_3_of_a_process_called_chat_client() {
+    let listener = listener();
+    let (client, server) = client_of(&listener, &[]);
+    let process = format!("/proc/{}", client.child.id());
+    let name = std::fs::read_to_string(format!("{process}/comm")).unwrap();
+    assert_eq!(name.trim(), "chat-client");
+    let socket = std::fs::read_link(format!("{process}/fd/3")).unwrap();
+    let inode = socket
+        .to_str()
+        .unwrap()
+        .trim_start_matches("socket:[")
+        .trim_end_matches(']');
+    let port = server.peer_addr().unwrap().port();
+    let table = std::fs::read_to_string(format!("{process}/net/tcp")).unwrap();
+    let row = table
+        .lines()
+        .find(|row| row.contains(&format!(": 0100007F:{port:04X} ")));
+    assert_holds(row.expect("it is connected"), inode);
+}
+
+#[test]
+fn leaves_politely_when_told_to() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let listener = listener();
+        let (mut client, mut server) = client_of(&listener, &[]);
+        client.type_line("hello");
+        assert_eq!(recv(&mut server), "hello\n");
+        client.signal(signal);
+        assert_eq!(rest(&mut server), "", "a close, not a reset");
+        assert_eq!(client.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    let mut input = client.input.take().unwrap();
+    let flood = std::thread::spawn(move || {
+        let line = [&[b'x'; 60_000][..], b"\n"].concat();
+        // Blocked at first, then broken when the client has gone.
+        while input.write_all(&line).is_ok() {}
+    });
+    for turn in 0..3 {
+        server
+            .write_all(format!("turn {turn}\n").as_bytes())
+            .unwrap();
+        assert_eq!(client.said(), format!("server: turn {turn}"));
+    }
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait().code(), Some(0));
+    flood.join().unwrap();
+}

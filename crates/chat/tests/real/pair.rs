@@ -1,0 +1,178 @@
+//! `chat pair`: two real processes, and none left behind.
+
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal};
+
+use super::support::*;
+
+fn pair(arguments: &[&str]) -> (Program, String) {
+    let port = free_port().to_string();
+    (
+        Program::start(&[&["pair", "--port", &port], arguments].concat()),
+        port,
+    )
+}
+
+/// The process named in a line such as `server  chat-server[4845]  listening …`.
+fn process(line: &str) -> Pid {
+    let number = line
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .unwrap()
+        .0;
+    Pid::from_raw(number.parse().unwrap()).unwrap()
+}
+
+fn gone(processes: [Pid; 2]) {
+    for process in processes {
+        until("the process is gone", || {
+            // One that nobody has waited for yet is a zombie, which is gone as well.
+            let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
+            let is_gone = status.map_or(true, |status| status.contains(") Z "));
+            is_gone.then_some(())
+        });
+    }
+}
+
+/// A line such as `12:00:01  client  hello`, without its time.
+fn said(line: &str) -> &str {
+    let (time, words) = line.split_once("  ").unwrap();
+    assert_eq!(time.len(), 8, "{line}");
+    assert!(
+        time.bytes().all(|b| b.is_ascii_digit() || b == b':'),
+        "{line}"
+    );
+    words
+}
+
+#[test]
+fn talks_as_often_as_asked_and_tells_how_it_ended() {
+    let (pair, port) = pair(&[
+        "--count",
+        "3",
+        "--every",
+        "10ms",
+        "--say",
+        "你好",
+        "--reply=-",
+    ]);
+    let (server, client) = (pair.said(), pair.said());
+    let name = |side: &str, line: &str| {
+        let name =
+            std::fs::read_to_string(format!("/proc/{}/comm", process(line))).unwrap_or_default();
+        assert!(name.is_empty() || name.trim() == side, "{name}");
+        format!(
+            "{}  {side}[{}]",
+            side.trim_start_matches("chat-"),
+            process(line)
+        )
+    };
+    let expected = name("chat-server", &server);
+    assert_eq!(
+        server,
+        format!("{expected}  listening on 127.0.0.1:{port}, this machine only")
+    );
+    let expected = name("chat-client", &client);
+    assert!(
+        client.starts_with(&format!("{expected}  connected from 127.0.0.1:")),
+        "{client}"
+    );
+    let halves = [process(&server), process(&client)];
+    assert_eq!(pair.said(), "");
+    for _ in 0..3 {
+        assert_eq!(said(&pair.said()), "client  你好");
+        assert_eq!(said(&pair.said()), "server  -");
+    }
+    let (code, output, errors) = pair.end();
+    assert_eq!(
+        output,
+        ["Client left; server saw the connection close. 3 messages each way."]
+    );
+    assert_code(code, 0, &errors);
+    assert!(errors.is_empty(), "{errors:?}");
+    gone(halves);
+}
+
+#[test]
+fn leaves_politely_and_alone_when_told_to() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let (mut pair, _) = pair(&["--every", "1m"]);
+        let halves = [process(&pair.said()), process(&pair.said())];
+        pair.said();
+        assert_eq!(said(&pair.said()), "client  hello");
+        assert_eq!(said(&pair.said()), "server  hi");
+        pair.signal(signal);
+        assert_eq!(
+            pair.said(),
+            "Client left; server saw the connection close. 1 message each way."
+        );
+        assert_eq!(pair.wait().code(), Some(0));
+        gone(halves);
+    }
+}
+
+#[test]
+fn takes_its_halves_along_when_killed() {
+    let (mut pair, _) = pair(&[]);
+    let halves = [process(&pair.said()), process(&pair.said())];
+    pair.signal(Signal::KILL);
+    pair.wait();
+    gone(halves);
+}
+
+#[test]
+fn a_killed_half_is_noticed_and_named() {
+    for (victim, other_says) in [(0, "client: Server "), (1, "server: 1  ")] {
+        let (pair, _) = pair(&["--every", "50ms"]);
+        let lines = [pair.said(), pair.said()];
+        let halves = [process(&lines[0]), process(&lines[1])];
+        pair.said();
+        assert_eq!(said(&pair.said()), "client  hello");
+        rustix::process::kill_process(halves[victim], Signal::KILL).unwrap();
+        let (code, _, errors) = pair.end();
+        assert_code(code, 1, &errors);
+        let errors = errors.join("\n");
+        let half = ["chat-server", "chat-client"][victim];
+        let named = format!("{half}[{}] was killed by SIGKILL", halves[victim]);
+        assert_holds(&errors, &named);
+        assert_holds(&errors, other_says);
+        gone(halves);
+    }
+}
+
+#[test]
+fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
+    let port = free_port().to_string();
+    let mut command = chat(&["pair", "--port", &port, "--every", "20ms"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let halves = [(); 2].map(|()| {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        process(&line)
+    });
+    drop(output);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    assert_eq!(rest(&mut child.stderr.take().unwrap()), "");
+    gone(halves);
+}
+
+#[test]
+fn a_port_in_use_is_refused_clearly() {
+    let (_server, port) = server(&[]);
+    let (code, output, errors) = Program::start(&["pair", "--port", &port.to_string()]).end();
+    assert_code(code, 1, &errors);
+    assert!(output.is_empty());
+    let expected = [
+        format!("chat: cannot listen on 127.0.0.1:{port}: address in use"),
+        format!("      (inspect port {port} tells by whom; --port N takes another)"),
+    ];
+    assert_eq!(errors, expected);
+}

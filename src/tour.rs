@@ -1,0 +1,150 @@
+//! The plot of the tour: a talk, a look at its sockets, a capture of its packets, and the pages
+//! that show them.
+
+mod pages;
+mod talk;
+mod wire;
+
+use std::io::{self, BufWriter, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use inspect::listing::{self, Row, SortKey};
+use inspect::model::{Pid, State};
+use inspect::namespaces;
+use inspect::owners::{ProcWalk, Source as _};
+use inspect::privilege::{self, Right};
+use inspect::render::Screen;
+use inspect::selection::{Selection, Test};
+use inspect::sockets::{ProcTables, Source as _, Table};
+use jiff::tz::TimeZone;
+use pages::Pages;
+use talk::Talk;
+use wire::{Capturing, Wire};
+
+/// The port of the classic exercise.
+const PORT: u16 = 2345;
+
+/// Runs the tour on stdout and gives its exit code.
+pub(crate) fn run() -> ExitCode {
+    let screen = inspect::screen_of_stdout();
+    match tour(screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if inspect::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "net-companion: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tour(screen: Screen) -> anyhow::Result<()> {
+    // Before any thread is started: only a process of one thread may change its user namespace.
+    let blind = make_sight().err();
+    let taken = TcpListener::bind(("127.0.0.1", PORT)).is_err();
+    let mut talk = Talk::listen(if taken { 0 } else { PORT }, "hi")?;
+    let wire = match &blind {
+        None => Some(Wire::open(talk.port)?.start()),
+        Some(_) => None,
+    };
+    talk.connect()?;
+    talk.say("hello")?;
+    let rows = look(&talk);
+    talk.say("你好")?;
+    talk.part()?;
+    let captured = wire.map(Capturing::close).transpose()?;
+
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut pages = Pages::new(&mut out, screen, TimeZone::system());
+    pages.title()?;
+    if taken {
+        pages.paragraph(&format!(
+            "Port {PORT} is taken on this machine, so the conversation uses {}.",
+            talk.port
+        ))?;
+    }
+    pages.said(&talk.said)?;
+    pages.sockets(&rows)?;
+    match (captured, blind) {
+        (Some(captured), _) => pages.packets(&captured.seen, captured.lost, talk.port)?,
+        (None, blind) => pages.no_packets(&blind.unwrap_or_default(), &ways_out())?,
+    }
+    let (commands, install) = ways_on();
+    pages.try_it(&commands, install)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Makes sure that packets can be captured: by right, or in a network namespace of this
+/// process's own. The error says in words why neither is to be had.
+fn make_sight() -> Result<(), String> {
+    // Tried, not asked: a capability counts only for a network namespace of the same user
+    // namespace.
+    if Wire::open(PORT).is_ok() {
+        return Ok(());
+    }
+    namespaces::unshare_private_loopback().map_err(|error| {
+        format!(
+            "Not shown: this user may not capture, and this machine forbids it a network \
+             of its own ({error})."
+        )
+    })
+}
+
+/// The listener and both ends of the connection, with their owners.
+fn look(talk: &Talk) -> Vec<Row> {
+    let netns = namespaces::current();
+    let sockets = ProcTables::new("/proc", netns).look(&[Table::Tcp]).sockets;
+    let mut rows = listing::join(sockets, &ProcWalk::new("/proc").look());
+    let selection = Selection::All(vec![
+        Selection::Test(Test::Port(talk.port)),
+        Selection::one_of([State::Listen, State::Established].map(Test::State)),
+        Selection::one_of(talk.pids().into_iter().map(|pid| Test::Pid(Pid(pid)))),
+    ]);
+    listing::select(&mut rows, &selection);
+    listing::sort(&mut rows, SortKey::Conversation);
+    rows
+}
+
+/// The programs beside this one, as a shell here would start them.
+fn beside(name: &str) -> Option<String> {
+    let path = std::env::current_exe().ok()?.with_file_name(name);
+    if !path.is_file() {
+        return None;
+    }
+    let here = std::env::current_dir().ok()?;
+    let shown: PathBuf = match path.strip_prefix(here) {
+        Ok(relative) => Path::new(".").join(relative),
+        Err(_) => path,
+    };
+    Some(privilege::shell_word(&shown.to_string_lossy()))
+}
+
+/// Two commands to go on with, and whether they have a place to be installed from.
+fn ways_on() -> (Vec<String>, bool) {
+    match (beside("chat"), beside("inspect")) {
+        (Some(chat), Some(inspect)) => (
+            vec![format!("{chat} pair"), format!("{inspect} sockets :{PORT}")],
+            Path::new("Makefile").exists(),
+        ),
+        _ => (
+            vec![
+                "cargo run -p chat -- pair".to_owned(),
+                format!("cargo run -p inspect -- sockets :{PORT}"),
+            ],
+            false,
+        ),
+    }
+}
+
+/// How somebody who may not capture comes to see the packets all the same.
+fn ways_out() -> [String; 2] {
+    let program = std::env::current_exe()
+        .map(|path| privilege::shell_word(&path.to_string_lossy()))
+        .unwrap_or_else(|_| "net-companion".to_owned());
+    [
+        format!("sudo {program}"),
+        format!("sudo setcap {} {program}", Right::Capture.setcap_words()),
+    ]
+}

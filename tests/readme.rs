@@ -1,0 +1,322 @@
+//! What the README says is so: its exercise is done step by step on terminals, and the commands
+//! of its tables are run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use support::{Terminal, command_line, have_root, program};
+
+/// One at a time: the exercise is about port 2345.
+static PORT_2345: Mutex<()> = Mutex::new(());
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// A transcript: the command after `$ `, and what it shows.
+struct Transcript {
+    command: String,
+    shown: Vec<String>,
+}
+
+/// The transcripts of a section, in order.
+fn transcripts(section: &str) -> Vec<Transcript> {
+    let text = readme();
+    let section = text
+        .split("\n## ")
+        .find(|part| part.starts_with(section))
+        .expect(section);
+    section
+        .split("```console\n")
+        .skip(1)
+        .map(|block| {
+            let mut lines = block.split("```").next().unwrap().lines();
+            Transcript {
+                command: lines.next().unwrap().strip_prefix("$ ").unwrap().to_owned(),
+                shown: lines
+                    .filter(|line| !line.is_empty())
+                    .map(anonymous)
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// The line with what differs from run to run replaced: pids, client ports, times, and
+/// descriptors beyond the first.
+fn anonymous(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let digits = rest.chars().take_while(char::is_ascii_digit).count();
+        if digits == 0 {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        }
+        let number = &rest[..digits];
+        let replaced = if out.ends_with('[') {
+            "PID"
+        } else if out.ends_with(':') && digits == 5 {
+            "PORT"
+        } else if out.ends_with("fd ") && number != "3" {
+            "FD"
+        } else if digits == 2 && (rest[digits..].starts_with(':') || out.ends_with("TT:")) {
+            "TT"
+        } else if digits == 6 && out.ends_with('.') {
+            "MICROS"
+        } else {
+            number
+        };
+        out.push_str(replaced);
+        rest = &rest[digits..];
+    }
+    // Columns are as wide as what stands in them.
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn anonymous_lines(text: &str) -> Vec<String> {
+    text.lines().map(anonymous).collect()
+}
+
+fn expect_lines(shown: &str, expected: &[String]) {
+    let lines = anonymous_lines(shown);
+    for line in expected {
+        assert!(
+            lines.contains(line),
+            "the README shows {line:?}, but:\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_replaced() {
+    assert_eq!(
+        anonymous("12:00:01.000207  #1 →  chat[4845] 127.0.0.1:52316 fd 11, fd 3 :2345 len 5"),
+        "TT:TT:TT.MICROS #1 → chat[PID] 127.0.0.1:PORT fd FD, fd 3 :2345 len 5"
+    );
+}
+
+#[test]
+fn the_exercise_step_by_step() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let steps = transcripts("The exercise, step by step");
+    let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
+    assert_eq!(
+        commands,
+        [
+            "chat server",
+            "chat client",
+            "inspect sockets :2345",
+            "sudo inspect capture --port 2345",
+            "chat pair --count 2"
+        ],
+        "this test does these steps"
+    );
+
+    let mut server = Terminal::run(&mut command_line(commands[0]), 80);
+    let shown = server.wait_for(|text| text.contains("Waiting for a client."), "the server");
+    expect_lines(&shown, &steps[0].shown);
+
+    let mut client = Terminal::run(&mut command_line(commands[1]), 80);
+    client.wait_for(|text| text.contains("> "), "the client's prompt");
+    client.type_keys("hello\r");
+    let shown = client.wait_for(|text| text.contains("> hello"), "the client's line");
+    expect_lines(&shown, &steps[1].shown);
+    server.wait_for(|text| text.contains("1  hello"), "hello at the server");
+    server.wait_for(|text| text.contains("to 1> "), "the server's prompt");
+    server.type_keys("hi\r");
+    client.wait_for(|text| text.contains("server: hi"), "hi at the client");
+
+    let (code, shown) = Terminal::run(&mut command_line(commands[2]), 80).end();
+    assert_eq!(code, Some(0));
+    let mut lines = anonymous_lines(&shown);
+    // Earlier conversations on this machine are not the README's business.
+    lines.retain(|line| !line.contains("TIME_WAIT not shown"));
+    assert_eq!(lines, steps[2].shown, "{shown}");
+
+    if have_root("the capture of the_exercise_step_by_step") {
+        let capture = commands[3].strip_prefix("sudo ").unwrap();
+        let capture = Terminal::run(&mut command_line(capture), 80);
+        capture.wait_for(|text| text.contains("Capturing port 2345"), "the capture");
+        client.type_keys("hello\r");
+        capture.wait_for(|text| text.contains("←  ACK"), "hello acknowledged");
+        server.type_keys("hi\r");
+        let shown = capture.wait_for(|text| text.matches("ACK").count() >= 4, "hi acknowledged");
+        assert_eq!(anonymous_lines(&shown), steps[3].shown, "{shown}");
+        capture.interrupt();
+        let (code, shown) = capture.end();
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(
+            shown.contains("4 packets, 1 conversation, 9 bytes of payload. None dropped."),
+            "{shown}"
+        );
+    }
+
+    client.type_keys("\u{4}");
+    server.wait_for(|text| text.contains("1  left"), "the client's leave");
+    drop((client, server));
+
+    let (code, shown) = Terminal::run(
+        command_line(commands[4])
+            .arg("--quiet")
+            .args(["--every", "50ms"]),
+        80,
+    )
+    .end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(anonymous_lines(&shown), steps[4].shown, "{shown}");
+}
+
+/// Commands in the given column of the tables of a section.
+fn table_commands(section: &str, column: usize) -> Vec<String> {
+    let text = readme();
+    let section = text
+        .split("\n## ")
+        .find(|part| part.starts_with(section))
+        .expect(section);
+    section
+        .lines()
+        .filter(|line| line.starts_with('|') && line.contains('`'))
+        .flat_map(|line| {
+            // `\|` inside a cell is a pipe of the shell.
+            let line = line.replace("\\|", "\u{0}");
+            let cell = line.split('|').nth(column + 1).unwrap().to_owned();
+            let commands: Vec<String> = cell
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .map(|command| command.replace('\u{0}', "|"))
+                .collect();
+            commands
+        })
+        .filter(|command| command.contains("inspect ") || command.contains("chat "))
+        .collect()
+}
+
+/// Runs a line in a shell that finds our programs first.
+fn shell(line: &str, folder: &Path) -> (Option<i32>, String) {
+    let programs = program("inspect");
+    let path = format!(
+        "{}:{}",
+        programs.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .current_dir(folder)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[test]
+fn every_command_of_the_tables_runs() {
+    let test = "every_command_of_the_tables_runs";
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let root = have_root(test);
+    let folder = tempfile::tempdir().unwrap();
+    // Something to look at: the pair of the exercise.
+    let pair = Terminal::run(&mut command_line("chat pair --every 20ms"), 80);
+    pair.wait_for(|text| text.contains("server  hi"), "the pair");
+
+    let mut commands = table_commands("One example a command", 0);
+    commands.extend(table_commands("You used to type", 1));
+    assert!(commands.len() > 25, "{commands:?}");
+    for line in commands {
+        let line = line
+            .replace("hello.pcap", "f.pcap")
+            .replace("--pid 4845", &format!("--pid {}", std::process::id()));
+        if line.starts_with("inspect sockets") {
+            let (code, text) = shell(&line, folder.path());
+            assert_eq!(code, Some(0), "{line}: {text}");
+        } else if line.starts_with("inspect capture") {
+            if !root {
+                continue;
+            }
+            let limit = if line.contains("-r ") {
+                ""
+            } else {
+                " --duration 300ms"
+            };
+            let (code, text) = shell(&format!("{line}{limit}"), folder.path());
+            assert_eq!(code, Some(0), "{line}: {text}");
+            let filters_else = line.contains("udp port 53");
+            let wrote = line.contains("-w ");
+            assert!(
+                filters_else || wrote || text.contains("\"hello\""),
+                "{line}: {text}"
+            );
+        } else if line.starts_with("printf") {
+            let line = line.replace("chat client", "timeout 5 chat client --framing raw");
+            let (code, text) = shell(&line, folder.path());
+            assert_eq!(code, Some(0), "{line}: {text}");
+            assert!(text.contains("server: hi"), "{line}: {text}");
+        } else {
+            // Those that go on until they are told to end: the flags are right.
+            let (code, text) = shell(&format!("{line} --help"), folder.path());
+            assert_eq!(code, Some(0), "{line}: {text}");
+        }
+    }
+    drop(pair);
+}
+
+#[test]
+fn the_tour_in_the_readme_is_the_tour() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let text = readme();
+    let block = text
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let (code, shown) = Terminal::run(&mut command_line("net-companion"), 80).end();
+    assert_eq!(code, Some(0));
+    let lines = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| {
+                // How many bare acknowledgements there are is the kernel's choice, and the
+                // numbers in the prose are descriptors.
+                let line = anonymous(line);
+                let line = line.replace("/debug/", "/release/");
+                line.split_whitespace()
+                    .map(|word| {
+                        if word.parse::<u32>().is_ok() {
+                            "N"
+                        } else {
+                            word
+                        }
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .filter(|line| !line.is_empty())
+            .collect()
+    };
+    assert_eq!(lines(&shown), lines(block), "{shown}");
+}

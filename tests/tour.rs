@@ -1,0 +1,336 @@
+//! The tour, the real program: as root, as an ordinary user, where a private network is
+//! forbidden, and on a busy port.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+use std::fs::Permissions;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// One tour at a time: each wants port 2345.
+static PORT_2345: Mutex<()> = Mutex::new(());
+
+struct Tour {
+    text: String,
+    errors: String,
+    code: Option<i32>,
+}
+
+fn tour(command: &mut Command) -> Tour {
+    let before = Instant::now();
+    let output = command
+        .stdin(Stdio::null())
+        .env("LANG", "C.UTF-8")
+        .env_remove("LC_ALL")
+        .output()
+        .unwrap();
+    assert!(
+        before.elapsed() < Duration::from_secs(20),
+        "the tour takes seconds"
+    );
+    Tour {
+        text: String::from_utf8(output.stdout).unwrap(),
+        errors: String::from_utf8(output.stderr).unwrap(),
+        code: output.status.code(),
+    }
+}
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_net-companion"))
+}
+
+/// A copy of the three programs where every user can run them.
+fn readable_copies() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_net-companion"))
+        .parent()
+        .unwrap();
+    for name in ["net-companion", "chat", "inspect"] {
+        std::fs::copy(built.join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn have_root(test: &str) -> bool {
+    // The owner of our own process folder tells who we are.
+    let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+    if !root {
+        assert!(
+            std::env::var_os("REQUIRE_ROOT").is_none_or(|value| value != "1"),
+            "{test} needs root, and REQUIRE_ROOT=1 forbids skipping it"
+        );
+        eprintln!("SKIPPED {test}: it needs root");
+    }
+    root
+}
+
+/// The lines below a heading.
+fn page<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
+    text.lines()
+        .skip_while(|line| !line.starts_with(heading))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .collect()
+}
+
+/// What every complete tour shows, whoever looks.
+fn expect_whole(text: &str, port: u16) {
+    assert_eq!(
+        page(text, "1  What was said"),
+        [
+            "     client  hello",
+            "     server  hi",
+            "     client  你好",
+            "     server  hi"
+        ]
+    );
+
+    let sockets = page(text, "2  The sockets");
+    assert!(sockets[0].contains("LISTEN"), "{text}");
+    let server = sockets[0].split("chat-server[").nth(1).expect(text);
+    let server = format!("chat-server[{}]", server.split(']').next().unwrap());
+    assert!(sockets[0].ends_with(&format!("{server} fd 3")), "{text}");
+    assert!(
+        sockets[1].contains("ESTABLISHED") && sockets[1].contains(&server),
+        "{text}"
+    );
+    assert!(
+        sockets[2].contains("chat-client[") && sockets[2].ends_with("fd 3"),
+        "{text}"
+    );
+    for line in &sockets[..3] {
+        assert!(line.contains(&format!("127.0.0.1:{port}")), "{text}");
+    }
+
+    let packets = page(text, "3  The packets");
+    let told: Vec<&str> = packets
+        .iter()
+        .map(|line| {
+            line.trim()
+                .split_once("  ")
+                .map_or(line.trim(), |(_, told)| told)
+        })
+        .collect();
+    assert_eq!(
+        told[..7],
+        [
+            "client → server  SYN",
+            "server → client  SYN ACK",
+            "client → server  ACK",
+            "client → server  PSH ACK  5 bytes  \"hello\"",
+            "server → client  PSH ACK  2 bytes  \"hi\"",
+            "client → server  PSH ACK  6 bytes  \"你好\"",
+            "server → client  PSH ACK  2 bytes  \"hi\"",
+        ],
+        "{text}"
+    );
+    assert!(packets[7].ends_with("2 FIN. None lost."), "{text}");
+}
+
+/// The processes named in a tour are gone.
+fn expect_nobody_left(text: &str) {
+    for part in text.split("chat-").skip(1) {
+        let Some(pid) = part
+            .split('[')
+            .nth(1)
+            .and_then(|rest| rest.split(']').next())
+        else {
+            continue;
+        };
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        assert!(!comm.starts_with("chat-"), "{comm} is still there:\n{text}");
+    }
+}
+
+fn expect_pastable(text: &str, folder: &Path) {
+    let commands: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Try it yourself"))
+        .skip(1)
+        .take_while(|line| line.starts_with("     "))
+        .map(str::trim)
+        .collect();
+    assert_eq!(commands.len(), 2, "{text}");
+    for command in commands {
+        let status = Command::new("sh")
+            .args(["-c", &format!("{command} --help >/dev/null")])
+            .current_dir(folder)
+            .status()
+            .unwrap();
+        assert!(status.success(), "{command}");
+    }
+}
+
+#[test]
+fn whoever_runs_it_sees_every_page() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let shown = tour(&mut program());
+    assert_eq!(shown.code, Some(0), "{}", shown.errors);
+    assert_eq!(shown.errors, "");
+    let port = port_of(&shown.text);
+    expect_whole(&shown.text, port);
+    expect_nobody_left(&shown.text);
+    expect_pastable(&shown.text, Path::new(env!("CARGO_MANIFEST_DIR")));
+}
+
+/// The port the tour used: 2345, or what it says instead.
+fn port_of(text: &str) -> u16 {
+    let said = text.lines().find_map(|line| {
+        let rest = line.split("the conversation uses ").nth(1)?;
+        rest.trim_end_matches('.').parse().ok()
+    });
+    said.unwrap_or(2345)
+}
+
+#[test]
+fn an_ordinary_user_sees_every_page_too() {
+    if !have_root("an_ordinary_user_sees_every_page_too") {
+        return;
+    }
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let folder = readable_copies();
+    let shown = tour(
+        Command::new(folder.path().join("net-companion"))
+            .current_dir(folder.path())
+            .uid(65534)
+            .gid(65534),
+    );
+    assert_eq!(shown.code, Some(0), "{}", shown.errors);
+    // In a network of its own the port is always free.
+    expect_whole(&shown.text, 2345);
+    expect_nobody_left(&shown.text);
+    expect_pastable(&shown.text, folder.path());
+}
+
+#[test]
+fn where_a_private_network_is_forbidden_the_packets_are_left_out_with_the_ways_out() {
+    let test = "where_a_private_network_is_forbidden_the_packets_are_left_out_with_the_ways_out";
+    if !have_root(test) {
+        return;
+    }
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let folder = readable_copies();
+    // A user namespace in which no further one may be made stands for such a machine.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec ./net-companion";
+    let shown = tour(
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c", script])
+            .current_dir(folder.path())
+            .uid(65534)
+            .gid(65534),
+    );
+    assert_eq!(shown.code, Some(0), "{}", shown.errors);
+    let packets = page(&shown.text, "3  The packets");
+    assert!(
+        packets[0].contains("Not shown: this user may not capture"),
+        "{}",
+        shown.text
+    );
+    let program = folder.path().join("net-companion");
+    let program = program.display();
+    assert_eq!(
+        packets[packets.len() - 2..],
+        [
+            format!("       sudo {program}"),
+            format!("       sudo setcap cap_net_raw+ep {program}")
+        ]
+    );
+    assert_eq!(
+        page(&shown.text, "2  The sockets").len(),
+        6,
+        "{}",
+        shown.text
+    );
+}
+
+#[test]
+fn a_taken_port_is_said_and_another_is_used() {
+    if !have_root("a_taken_port_is_said_and_another_is_used") {
+        return;
+    }
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    // Somebody else may hold it already; either way it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:2345");
+    let shown = tour(&mut program());
+    assert!(
+        shown.text.contains("Port 2345 is taken on this machine"),
+        "{}",
+        shown.text
+    );
+    let port = port_of(&shown.text);
+    assert_ne!(port, 2345);
+    expect_whole(&shown.text, port);
+}
+
+#[test]
+fn a_tour_that_is_stopped_leaves_nobody_behind() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let mut child = program()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    // As soon as it has a child.
+    let children = PathBuf::from(format!("/proc/{0}/task/{0}/children", child.id()));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let server = loop {
+        let list = std::fs::read_to_string(&children).unwrap_or_default();
+        if let Some(pid) = list.split_whitespace().next() {
+            break pid.to_owned();
+        }
+        assert!(Instant::now() < deadline, "the tour starts a server");
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(format!("/proc/{server}/comm"))
+        .is_ok_and(|comm| comm.starts_with("chat-") || comm.starts_with("net-companion"))
+    {
+        assert!(
+            Instant::now() < deadline,
+            "process {server} outlives the tour"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn it_can_be_either_program() {
+    let chat = tour(program().args(["chat", "--help"]));
+    assert!(
+        chat.text.contains("server") && chat.code == Some(0),
+        "{}",
+        chat.text
+    );
+    let inspect = tour(program().args(["inspect", "--version"]));
+    assert!(inspect.text.starts_with("inspect "), "{}", inspect.text);
+    let wrong = tour(program().arg("chta"));
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.errors.contains("\"chta\" is not understood"),
+        "{}",
+        wrong.errors
+    );
+}
