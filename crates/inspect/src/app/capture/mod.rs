@@ -91,6 +91,7 @@ struct Run<'a> {
     malformed: u64,
     began: Instant,
     silence_said: bool,
+    out_of_time: bool,
 }
 
 impl<'a> Run<'a> {
@@ -127,6 +128,7 @@ impl<'a> Run<'a> {
             malformed: 0,
             began: Instant::now(),
             silence_said: false,
+            out_of_time: false,
         }
     }
 
@@ -148,6 +150,10 @@ impl<'a> Run<'a> {
         };
         let gaps = self.gaps(broken.as_ref());
         self.output.end(&self.totals, &gaps)?;
+        if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
+            // The terminal has written ^C, and stands behind it.
+            self.context.say("");
+        }
         self.output
             .summary(self.context, &self.totals, &gaps, self.is_live());
         if let Some(error) = broken {
@@ -210,6 +216,7 @@ impl<'a> Run<'a> {
     fn look_at_clock(&mut self) -> anyhow::Result<()> {
         let running = self.began.elapsed();
         if self.request.duration.is_some_and(|limit| running >= limit) {
+            self.out_of_time = true;
             self.stop.raise();
         }
         if self.totals.packets == 0 && !self.silence_said && running >= SILENCE {
