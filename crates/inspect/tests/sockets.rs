@@ -514,3 +514,47 @@ fn the_summary_counts_what_the_list_lists() {
     let tipc = families.iter().find(|record| record["family"] == "tipc");
     assert_eq!(tipc.unwrap()["supported"], false);
 }
+
+#[test]
+fn processes_and_connections_that_come_and_go_are_no_error() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                Command::new("true").status().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap();
+            // Bounded: each leaves a TIME_WAIT behind for a minute.
+            for _ in 0..2_000 {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                let client = TcpStream::connect(address).unwrap();
+                let (server, _) = listener.accept().unwrap();
+                drop((client, server));
+            }
+        });
+        let looks = std::panic::catch_unwind(|| {
+            for _ in 0..20 {
+                let printed = run(inspect().args(["sockets", "-a", "--json"]));
+                assert_eq!(printed.stderr, "");
+                let mut inodes = BTreeSet::new();
+                for line in printed.stdout.lines() {
+                    let record: Value = serde_json::from_str(line).unwrap();
+                    assert_ne!(record["type"], "gap", "{line}");
+                    if let Some(inode) = record["inode"].as_u64() {
+                        assert!(inodes.insert(inode), "twice: {line}");
+                    }
+                }
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        if let Err(failure) = looks {
+            std::panic::resume_unwind(failure);
+        }
+    });
+}

@@ -95,7 +95,9 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             out.flush()?;
             tell_gaps(&gaps, context);
             let folded = if rows.is_empty() { 0 } else { folded };
-            tell_not_shown(&rows, folded, recorded, context);
+            if !context.quiet && !request.quiet {
+                tell_not_shown(&rows, folded, recorded, context);
+            }
         }
     }
     Ok(Exit::Done)
@@ -152,9 +154,6 @@ fn tell_gaps(gaps: &[Gap], context: &Context) {
 
 /// What was left out for brevity, and what could not be seen; with the way to see it.
 fn tell_not_shown(rows: &[Row], folded: usize, recorded: bool, context: &Context) {
-    if context.quiet {
-        return;
-    }
     let mut words = Vec::new();
     if folded > 0 {
         words.push(format!("{folded} TIME_WAIT not shown (-a)."));

@@ -19,16 +19,23 @@ pub struct Cli {
     #[command(subcommand)]
     pub view: View,
 
-    /// Colour the output: on a terminal unless NO_COLOR is set, always, or never.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colour: auto (on a terminal, unless NO_COLOR is set), always or never.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Everywhere"
+    )]
     pub color: ColorWhen,
 
     /// Print no hints and no progress.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub quiet: bool,
 
     /// Say which sources were used, and what could not be read.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
     pub verbose: bool,
 }
 

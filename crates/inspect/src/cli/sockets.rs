@@ -17,96 +17,114 @@ use crate::sockets::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  inspect sockets                    TCP and UDP: listeners first, then connections
-  inspect sockets :2345              what uses port 2345
-  inspect sockets -l                 what listens
-  inspect sockets --process nginx    what nginx holds
-  inspect sockets -s                 how many there are of each family
-  inspect sockets --json | jq        for programs")]
+  inspect sockets                  TCP and UDP: listeners, then connections
+  inspect sockets :2345            what uses port 2345
+  inspect sockets -l               what listens
+  inspect sockets --process nginx  what nginx holds
+  inspect sockets -s               how many there are of each family
+  inspect sockets --json | jq      for programs
+
+As in ss, each of -t -u -w -x picks a kind, and several pick several; without
+any, it is TCP and UDP.")]
 pub struct Flags {
     /// `:PORT`, short for --port.
     #[arg(value_name = ":PORT")]
     ports: Vec<String>,
 
     /// TCP sockets.
-    #[arg(short = 't', long)]
+    #[arg(short = 't', long, help_heading = "What kind")]
     tcp: bool,
 
     /// UDP sockets.
-    #[arg(short = 'u', long)]
+    #[arg(short = 'u', long, help_heading = "What kind")]
     udp: bool,
 
     /// Raw IP sockets.
-    #[arg(short = 'w', long)]
+    #[arg(short = 'w', long, help_heading = "What kind")]
     raw: bool,
 
     /// Unix sockets.
-    #[arg(short = 'x', long)]
+    #[arg(short = 'x', long, help_heading = "What kind")]
     unix: bool,
 
     /// Only IPv4.
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "What kind")]
     ipv4: bool,
 
     /// Only IPv6.
-    #[arg(short = '6', long)]
+    #[arg(short = '6', long, help_heading = "What kind")]
     ipv6: bool,
 
     /// Only sockets that wait for someone: TCP listeners, unconnected UDP sockets.
-    #[arg(short = 'l', long)]
+    #[arg(short = 'l', long, help_heading = "What kind")]
     listening: bool,
 
     /// Everything: all families, and TIME_WAIT row by row.
-    #[arg(short = 'a', long)]
+    #[arg(short = 'a', long, help_heading = "What kind")]
     all: bool,
 
     /// How many there are of each family, instead of a list.
-    #[arg(short = 's', long)]
+    #[arg(short = 's', long, help_heading = "How to show them")]
     summary: bool,
 
     /// Only sockets with this port at one of their ends.
-    #[arg(long, value_name = "N", value_parser = port)]
+    #[arg(long, value_name = "N", value_parser = port, help_heading = "Which of them")]
     port: Vec<u16>,
 
     /// Only sockets in this state: LISTEN, ESTABLISHED, time-wait, ...
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", help_heading = "Which of them")]
     state: Vec<String>,
 
     /// Only sockets that a process of this name holds.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Which of them")]
     process: Vec<String>,
 
     /// Only sockets that this process holds.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", help_heading = "Which of them")]
     pid: Vec<u32>,
 
     /// Only sockets of this user (name or id).
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", help_heading = "Which of them")]
     user: Vec<String>,
 
-    /// What to sort by.
-    #[arg(long, value_name = "KEY", default_value = "conversation")]
+    /// Sort by conversation, local, remote, port, state, owner or queue.
+    #[arg(
+        long,
+        value_name = "KEY",
+        default_value = "conversation",
+        hide_possible_values = true,
+        help_heading = "How to show them"
+    )]
     sort: Sort,
 
-    /// How to write it.
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    /// Write a table, or json: one record a line.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true,
+        help_heading = "How to show them"
+    )]
     format: Format,
 
     /// Short for --format json.
-    #[arg(long)]
+    #[arg(long, help_heading = "How to show them")]
     json: bool,
 
     /// Names of hosts and services instead of numbers.
-    #[arg(short = 'r', long)]
+    #[arg(short = 'r', long, help_heading = "How to show them")]
     resolve: bool,
 
     /// No heading above the table.
-    #[arg(short = 'H', long)]
+    #[arg(short = 'H', long, help_heading = "How to show them")]
     no_header: bool,
 
     /// Read a recorded tree instead of /proc.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "How to show them")]
     proc_root: Option<PathBuf>,
+
+    #[arg(short = 'q', hide = true)]
+    hush: bool,
 
     #[arg(short = 'n', long, hide = true)]
     numeric: bool,
@@ -154,6 +172,8 @@ pub struct Request {
     pub resolve: bool,
     /// Whether the table has a heading.
     pub header: bool,
+    /// No hints: `-q`, short for --quiet.
+    pub quiet: bool,
     /// The tree to read; `None` is /proc.
     pub proc_root: Option<PathBuf>,
     /// What was asked for, in words that can follow "Nothing": ` uses port 2345`.
@@ -213,6 +233,7 @@ impl Flags {
             format,
             resolve: self.resolve,
             header: !self.no_header,
+            quiet: self.hush,
             nothing: self.nothing(&ports),
             users: self.user,
             proc_root: self.proc_root,
