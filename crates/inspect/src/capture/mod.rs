@@ -50,6 +50,7 @@ pub(crate) mod crafted;
 mod decode;
 mod fields;
 mod filter;
+mod fragments;
 mod ip;
 mod link;
 mod packet;
@@ -62,6 +63,7 @@ mod transport;
 pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};
+pub use fragments::Fragments;
 pub use link::Link;
 pub use packet::{
     Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Segment, Tcp, Vlans,

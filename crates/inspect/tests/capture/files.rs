@@ -42,7 +42,7 @@ impl Recorded {
 #[test]
 fn the_committed_file_is_the_crafted_pair() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/capture-pair.pcap");
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
         std::fs::write(&path, pcap(1, &pair())).unwrap();
     }
     assert_eq!(std::fs::read(&path).unwrap(), pcap(1, &pair()));

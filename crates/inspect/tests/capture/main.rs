@@ -2,11 +2,19 @@
 //!
 //! What needs root says that it was skipped, and fails instead under REQUIRE_ROOT=1.
 
-#![allow(clippy::print_stderr)] // a skipped test says so
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests may fail, and say why; clippy knows only #[test] functions as tests"
+)]
 
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
 mod files;
 mod live;
 mod program;
+#[path = "../support/mod.rs"]
+mod support;
 mod wrapped;

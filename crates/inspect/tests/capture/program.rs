@@ -11,18 +11,7 @@ use serde_json::Value;
 /// Longer than anything here takes, unless it hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// Whether this may go on: as root. Otherwise says so, or fails where root is required.
-pub(crate) fn is_root(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert!(
-            std::env::var_os("REQUIRE_ROOT").is_none(),
-            "{test} needs root, and REQUIRE_ROOT is set"
-        );
-        eprintln!("SKIPPED: {test} needs root");
-    }
-    root
-}
+pub(crate) use crate::support::have_root as is_root;
 
 pub(crate) fn inspect() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspect"));

@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 
 use super::{Context, Exit, signals};
 use crate::capture::{
-    self, Conversations, Event, Fault, File, FileError, FilterError, Frame, Live, OpenError,
-    Options, Source, SourceError, decode, selects,
+    self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
+    OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
 use crate::model::{Gap, Origin};
@@ -72,7 +72,13 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
-    context.say(&format!("inspect: {error}"));
+    // What a cooked link of all interfaces does not have, one interface may.
+    let elsewhere = if error.reason.contains("cooked") {
+        " (-i NAME captures on one interface alone, as its link is)"
+    } else {
+        ""
+    };
+    context.say(&format!("inspect: {error}{elsewhere}"));
     Exit::WrongUsage
 }
 
@@ -85,6 +91,7 @@ struct Run<'a> {
     looker: Option<Looker>,
     output: Output,
     conversations: Conversations<Known>,
+    fragments: Fragments,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
@@ -123,6 +130,7 @@ impl<'a> Run<'a> {
             looker,
             output,
             conversations: Conversations::new(),
+            fragments: Fragments::default(),
             totals: Totals::default(),
             undecided: 0,
             malformed: 0,
@@ -186,6 +194,7 @@ impl<'a> Run<'a> {
                         looker: &mut self.looker,
                         output: &mut self.output,
                         conversations: &mut self.conversations,
+                        fragments: &mut self.fragments,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
                         malformed: &mut self.malformed,
@@ -274,6 +283,7 @@ struct Step<'s> {
     looker: &'s mut Option<Looker>,
     output: &'s mut Output,
     conversations: &'s mut Conversations<Known>,
+    fragments: &'s mut Fragments,
     totals: &'s mut Totals,
     undecided: &'s mut u64,
     malformed: &'s mut u64,
@@ -284,7 +294,8 @@ impl Step<'_> {
     fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
         let packet = decode(link, frame);
         if !self.everything {
-            match selects(&self.request.selection, &packet) {
+            let answer = selects(&self.request.selection, &packet);
+            match self.fragments.decide(&packet, answer) {
                 Some(true) => {}
                 Some(false) => return Ok(false),
                 None => {

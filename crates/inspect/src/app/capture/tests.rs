@@ -1,5 +1,5 @@
 //! Whole screens, from a file that is made here: what is expected stands in
-//! `tests/fixtures/capture-*.txt`. UPDATE_EXPECTED=1 writes it anew, for reading the difference.
+//! `tests/fixtures/capture-*.txt`. UPDATE_FIXTURES=1 writes it anew, for reading the difference.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ fn is_expected(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/fixtures")
         .join(name);
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
