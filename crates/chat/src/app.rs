@@ -251,3 +251,17 @@ pub(crate) fn complain(text: &str) {
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_stands_under_the_words_of_its_error() {
+        let hint = "nothing listens there, or a firewall refuses; a chat server lets other \
+                    machines in only with --bind 0.0.0.0";
+        let expected = "      (nothing listens there, or a firewall refuses; a chat server lets other\n      \
+                        machines in only with --bind 0.0.0.0)";
+        assert_eq!(indented(hint), expected);
+    }
+}

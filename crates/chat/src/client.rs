@@ -1,10 +1,12 @@
 //! A connected stream, and what a person or a program types and reads: one conversation.
 
+use std::ops::ControlFlow;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 
-use crate::connection::{Ending, Incoming, Outbox, deliver, outbox};
+use crate::connection::{Ending, Incoming, NotQueued, Outbox, deliver, outbox};
 use crate::message::{Framing, encode};
 use crate::terminal::console::{Console, Input};
 
@@ -45,6 +47,8 @@ where
         outbox: Some(outbox),
         writer: tokio::spawn(deliver(sink, outgoing)),
         rules,
+        unsent: None,
+        uneasy: None,
         well: true,
     };
     console.offer("> ");
@@ -63,17 +67,23 @@ struct Conversation<R> {
     outbox: Option<Outbox>,
     writer: JoinHandle<std::io::Result<()>>,
     rules: Rules,
+    /// A line for which there was no space yet.
+    unsent: Option<Vec<u8>>,
+    /// After goodbye: when to say what is awaited.
+    uneasy: Option<Instant>,
     well: bool,
 }
 
 impl<R: AsyncRead + Unpin> Conversation<R> {
     async fn talk(&mut self, console: &mut Console) {
-        let mut unsent: Option<Vec<u8>> = None;
-        let mut uneasy: Option<Instant> = None;
         loop {
             console.room().await;
             let closed = console.closed();
-            let sending = unsent.is_some();
+            // Off a terminal the next line waits until the one before it is on its way; a person
+            // must not be kept from leaving.
+            let full = self.unsent.is_some();
+            let listening =
+                console.is_interactive() || (self.outbox.is_some() && self.unsent.is_none());
             tokio::select! {
                 heard = self.incoming.next() => match heard {
                     Ok(heard) => {
@@ -82,35 +92,18 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
                     }
                     Err(ending) => return self.ended(&ending, console),
                 },
-                () = fits(self.outbox.as_ref(), unsent.as_deref()), if sending => {
-                    if let (Some(outbox), Some(bytes)) = (&self.outbox, unsent.take()) {
-                        // A lost connection is told by the reading side, which knows why.
-                        let _ = outbox.try_send(bytes);
+                () = fits(self.outbox.as_ref(), self.unsent.as_deref()), if full => {
+                    if let Some(bytes) = self.unsent.take() {
+                        self.send(bytes, console);
                     }
                 }
-                input = console.input(), if !sending && (self.outbox.is_some() || console.is_interactive()) => {
-                    match input {
-                        Input::Line(text) if text.is_empty() => console.notice("Nothing to send."),
-                        Input::Line(text) if self.outbox.is_none() => {
-                            drop(text);
-                            console.notice("Not sent: you have said goodbye.");
-                        }
-                        Input::Line(text) if text.len() > self.rules.max_message => {
-                            self.not_sent(console);
-                        }
-                        Input::Line(text) => unsent = Some(encode(&text, self.newline)),
-                        Input::TooLong(_) => self.not_sent(console),
-                        Input::Emptied => {}
-                        Input::Interrupt => return,
-                        Input::End if self.outbox.is_none() => return,
-                        Input::End => {
-                            self.outbox = None;
-                            uneasy = Some(Instant::now() + UNEASY);
-                        }
+                input = console.input(), if listening => {
+                    if self.typed(input, console).is_break() {
+                        return;
                     }
                 }
-                () = sleep_until(uneasy), if uneasy.is_some() => {
-                    uneasy = None;
+                () = sleep_until(self.uneasy), if self.uneasy.is_some() => {
+                    self.uneasy = None;
                     if console.is_interactive() {
                         console.notice("Waiting for the server to close; Ctrl-C leaves now.");
                     }
@@ -120,7 +113,47 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
         }
     }
 
-    fn not_sent(&mut self, console: &mut Console) {
+    /// Does what the user wants; a break means to leave.
+    fn typed(&mut self, input: Input, console: &mut Console) -> ControlFlow<()> {
+        match input {
+            Input::Line(text) if text.is_empty() => console.notice("Nothing to send."),
+            Input::Line(_) if self.outbox.is_none() => {
+                console.notice("Not sent: you have said goodbye.");
+            }
+            Input::Line(text) if text.len() > self.rules.max_message => self.too_long(console),
+            Input::Line(text) => {
+                let bytes = encode(&text, self.newline);
+                if console.is_interactive() {
+                    self.send(bytes, console);
+                } else {
+                    self.unsent = Some(bytes);
+                }
+            }
+            Input::TooLong(_) => self.too_long(console),
+            Input::Emptied => {}
+            Input::Interrupt => return ControlFlow::Break(()),
+            // Said twice, goodbye means now.
+            Input::End if self.outbox.is_none() => return ControlFlow::Break(()),
+            Input::End => {
+                self.outbox = None;
+                self.uneasy = Some(Instant::now() + UNEASY);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn send(&mut self, bytes: Vec<u8>, console: &mut Console) {
+        let sent = self.outbox.as_ref().map(|outbox| outbox.try_send(bytes));
+        if let Some(Err(NotQueued::Full { waiting })) = sent {
+            console.trouble(&format!(
+                "Not sent: the server is not reading; {waiting} bytes are waiting already."
+            ));
+            self.well = false;
+        }
+        // A lost connection is told by the reading side, which knows why.
+    }
+
+    fn too_long(&mut self, console: &mut Console) {
         let limit = self.rules.max_message;
         console.trouble(&format!(
             "Not sent: over {limit} bytes (--max-message sets the limit)."
@@ -133,8 +166,11 @@ impl<R: AsyncRead + Unpin> Conversation<R> {
             console.notice(&format!("Server {ending}."));
         } else {
             console.trouble(&format!("Server {ending}."));
-            self.well = false;
         }
+        if self.unsent.is_some() {
+            console.trouble("Not everything was sent.");
+        }
+        self.well &= ending.is_polite() && self.unsent.is_none();
     }
 
     /// Half-closes after what is queued; does not wait for a server that does not read.

@@ -287,6 +287,18 @@ mod tests {
     use std::time::Duration;
     use tokio::io::duplex;
 
+    #[test]
+    fn each_ending_is_told_in_its_own_words() {
+        let told = |kind: io::ErrorKind| Ending::from_error(kind.into()).to_string();
+        assert_eq!(told(io::ErrorKind::ConnectionReset), "reset the connection");
+        assert_eq!(told(io::ErrorKind::BrokenPipe), "reset the connection");
+        let timed_out = "stopped answering; the connection timed out";
+        assert_eq!(told(io::ErrorKind::TimedOut), timed_out);
+        let lost = "lost the connection: no route to that machine";
+        assert_eq!(told(io::ErrorKind::HostUnreachable), lost);
+        assert_eq!(Ending::Closed.to_string(), "closed the connection");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_fragment_is_heard_after_a_short_silence_and_the_ending_last() {
         let (near, mut far) = duplex(1024);

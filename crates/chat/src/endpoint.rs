@@ -12,7 +12,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 /// How long a connection may take to be made.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -210,7 +212,7 @@ pub(crate) fn prepare<S: std::os::fd::AsFd>(stream: &S) -> io::Result<()> {
 fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = None;
     for address in (host, port).to_socket_addrs().map_err(unknown_name)? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+        match connect_address(address) {
             Ok(stream) if is_own_echo(&stream) => {
                 // A port the kernel hands out to clients can be met from both sides at once: the
                 // connection is then to itself, and nobody listens there.
@@ -224,6 +226,26 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
         }
     }
     Err(last.unwrap_or_else(|| io::Error::other("the name has no address")))
+}
+
+/// One blocking call that returns 0, as in the classic exercise, yet does not wait for ever: the
+/// timeout of sending also bounds connecting.
+fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let kind = SocketType::STREAM;
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(CONNECT_TIMEOUT))?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => {}
+        Err(Errno::INPROGRESS) => return Err(io::ErrorKind::TimedOut.into()),
+        Err(error) => return Err(error.into()),
+    }
+    sockopt::set_socket_timeout(&socket, Timeout::Send, None)?;
+    Ok(socket.into())
 }
 
 fn is_own_echo(stream: &TcpStream) -> bool {
@@ -292,6 +314,9 @@ fn connect_hint(host: &str, port: u16, error: &io::Error) -> Option<String> {
         io::ErrorKind::ConnectionRefused => "nothing listens there, or a firewall refuses; \
              a chat server lets other machines in only with --bind 0.0.0.0"
             .to_owned(),
+        io::ErrorKind::TimedOut if near => {
+            format!("the server there accepts nobody; inspect port {port} shows its queue")
+        }
         io::ErrorKind::TimedOut => format!(
             "no answer in {} s: that machine is off, or a firewall drops what it is sent",
             CONNECT_TIMEOUT.as_secs()

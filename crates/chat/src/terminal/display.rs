@@ -121,7 +121,10 @@ impl Display {
         let (before, after) = typing.text.split_at(typing.cursor.min(typing.text.len()));
         for (text, is_before) in [(before, true), (after, false)] {
             for grapheme in text.graphemes(true) {
-                for piece in pieces(&escape(grapheme.as_bytes(), self.surface)) {
+                let shown = escape(grapheme.as_bytes(), self.surface);
+                // What is spelled out may break over two rows anywhere, a character nowhere.
+                let step = if shown == grapheme { shown.len() } else { 1 };
+                for piece in pieces(&shown, step) {
                     let width = piece.width();
                     if column + width > self.columns {
                         rows.push(String::new());
@@ -145,14 +148,15 @@ impl Display {
     }
 }
 
-/// An escaped character may break over two rows anywhere, a shown one nowhere.
-fn pieces(shown: &str) -> impl Iterator<Item = &str> {
-    let ascii = shown.is_ascii();
-    let end = if ascii { 0 } else { shown.len() };
-    let (whole, single) = shown.split_at(end);
-    std::iter::once(whole)
-        .filter(|piece| !piece.is_empty())
-        .chain(single.split("").filter(|piece| !piece.is_empty()))
+/// `text` in steps of so many bytes, or of one character where that is longer.
+fn pieces(text: &str, step: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?.len_utf8();
+        let (piece, others) = rest.split_at(first.max(step));
+        rest = others;
+        Some(piece)
+    })
 }
 
 #[cfg(test)]
@@ -228,6 +232,14 @@ mod tests {
         let mut display = Display::new(20, 5, Surface::AsciiTerminal);
         let (contents, cursor) = screen(&[display.paint(&typing("你"))]);
         assert_eq!((contents.as_str(), cursor), ("to 1> \\u{4f60}", (0, 14)));
+    }
+
+    #[test]
+    fn a_joined_emoji_is_spelled_out_where_its_joiner_is_invisible() {
+        let mut display = display();
+        let (contents, cursor) = screen(&[display.paint(&typing("👨\u{200d}👩"))]);
+        assert_eq!(contents, "to 1> 👨\\u{200d}👩");
+        assert_eq!(cursor, (0, 18));
     }
 
     proptest! {

@@ -70,6 +70,8 @@ impl Keys {
     fn ground(&mut self, byte: u8) -> Option<Key> {
         match byte {
             b'\r' | b'\n' => Some(Key::Enter),
+            // There is nothing to complete, but pasted text may hold tabs.
+            b'\t' => Some(Key::Char('\t')),
             0x7f | 0x08 => Some(Key::Backspace),
             0x1b => {
                 self.state = State::Escape;

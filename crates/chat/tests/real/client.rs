@@ -175,6 +175,28 @@ fn a_refused_connection_names_the_likely_cause() {
 }
 
 #[test]
+fn a_server_that_accepts_nobody_is_not_waited_for_for_ever() {
+    use rustix::net::{
+        AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
+    };
+    // Not to be inherited: the other tests' programs want descriptor 3.
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let deaf = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&deaf, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    listen(&deaf, 0).unwrap();
+    let address = std::net::SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
+    // One fits in the queue; the others wait outside.
+    let wait = std::time::Duration::from_millis(200);
+    let _queue = [(); 3].map(|()| std::net::TcpStream::connect_timeout(&address, wait));
+    let (code, _, errors) = Program::start(&["client", &address.to_string()]).end();
+    assert_code(code, 1, &errors);
+    assert_eq!(
+        errors[0],
+        format!("chat: cannot connect to {address}: timed out")
+    );
+}
+
+#[test]
 fn the_connection_is_descriptor_3_of_a_process_called_chat_client() {
     let listener = listener();
     let (client, server) = client_of(&listener, &[]);

@@ -233,12 +233,19 @@ pub fn assert_holds(text: &str, part: &str) {
 pub fn installed(tool: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()));
-    if !found {
-        let required = std::env::var_os("REQUIRE_ROOT").is_some_and(|value| value == "1");
-        assert!(!required, "{tool} is not installed");
-        eprintln!("SKIPPED: {tool} is not installed");
-    }
-    found
+    found || missing(&format!("{tool} is not installed"))
+}
+
+/// The same for a machine without IPv6.
+pub fn has_ipv6() -> bool {
+    TcpListener::bind("[::1]:0").is_ok() || missing("no IPv6 here")
+}
+
+fn missing(what: &str) -> bool {
+    let required = std::env::var_os("REQUIRE_ROOT").is_some_and(|value| value == "1");
+    assert!(!required, "{what}");
+    eprintln!("SKIPPED: {what}");
+    false
 }
 
 /// For `assert_eq` on exit codes with the output beside them.

@@ -89,26 +89,35 @@ impl Terminal {
         self.master.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until the screen is exactly `lines`, and gives the cursor's row and column.
-    fn shows(&self, lines: &[&str]) -> (u16, u16) {
+    /// Waits until the screen is exactly `lines`.
+    fn shows(&self, lines: &[&str]) {
         let expected = lines.join("\n");
-        self.wait_for(&expected, |contents| contents == expected)
+        self.wait_for(&expected, |screen| screen.contents() == expected);
+    }
+
+    /// Waits until the screen is exactly `lines`, with the cursor in that row and column.
+    fn shows_with_cursor(&self, lines: &[&str], cursor: (u16, u16)) {
+        let expected = lines.join("\n");
+        self.wait_for(
+            &format!("{expected}\nand the cursor at {cursor:?}"),
+            |screen| screen.contents() == expected && screen.cursor_position() == cursor,
+        );
     }
 
     /// Waits for a screen that holds `text`.
     fn shows_part(&self, text: &str) -> String {
-        self.wait_for(text, |contents| contents.contains(text));
+        self.wait_for(text, |screen| screen.contents().contains(text));
         self.shown.0.lock().unwrap().0.screen().contents()
     }
 
-    fn wait_for(&self, expected: &str, ready: impl Fn(&str) -> bool) -> (u16, u16) {
+    fn wait_for(&self, expected: &str, ready: impl Fn(&vt100::Screen) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         let mut guard = self.shown.0.lock().unwrap();
         loop {
-            let contents = guard.0.screen().contents();
-            if ready(&contents) {
-                return guard.0.screen().cursor_position();
+            if ready(guard.0.screen()) {
+                return;
             }
+            let contents = guard.0.screen().contents();
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
@@ -167,11 +176,8 @@ fn an_arriving_message_neither_tears_the_line_nor_moves_its_target() {
     two.write_all("anyone? 你好\n".as_bytes()).unwrap();
     lines.pop();
     lines.extend([joined_two.as_str(), "2  anyone? 你好", "to 1> half a li"]);
-    assert_eq!(
-        server.shows(&lines),
-        (6, 13),
-        "the cursor stays where it was"
-    );
+    // The cursor stays where it was.
+    server.shows_with_cursor(&lines, (6, 13));
 
     server.press("\x1b[C\x1b[Cne\r");
     assert_eq!(
@@ -191,7 +197,7 @@ fn an_arriving_message_neither_tears_the_line_nor_moves_its_target() {
     one.write_all(b"me\n").unwrap();
     server.shows_part("1  me");
     server.press("\x7f");
-    server.wait_for("to 1> ", |contents| contents.ends_with("\nto 1> "));
+    server.wait_for("to 1> ", |screen| screen.contents().ends_with("\nto 1> "));
 
     server.press("@2 direct\r@all both\r");
     let mut words = String::new();
@@ -262,6 +268,28 @@ fn a_server_that_is_slow_to_close_is_named_as_what_is_awaited() {
     client.shows_part("Waiting for the server to close; Ctrl-C leaves now.");
     client.press("\x03");
     assert_eq!(client.end(), (Some(0), true));
+}
+
+#[test]
+fn a_server_that_does_not_read_keeps_nobody_from_leaving() {
+    let listener = listener();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+    let mut client = Terminal::chat(&["client", &listener.local_addr().unwrap().to_string()], 80);
+    let (_deaf, _) = listener.accept().unwrap();
+    client.shows_part("\n> ");
+    let (told, stop) = std::sync::mpsc::channel::<()>();
+    let mut keys = client.master.try_clone().unwrap();
+    let typist = std::thread::spawn(move || {
+        let line = "x".repeat(20_000) + "\r";
+        while stop.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            keys.write_all(line.as_bytes()).unwrap();
+        }
+        keys.write_all(b"\x03").unwrap();
+    });
+    client.shows_part("Not sent: the server is not reading; ");
+    drop(told);
+    typist.join().unwrap();
+    assert_eq!(client.end(), (Some(1), true));
 }
 
 #[test]
