@@ -1,15 +1,15 @@
 //! What is known of a conversation while its packets are shown.
 
-use super::looker::Looker;
+use super::looker::{Look, Looker};
 use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Content, Conversation, Packet};
-use crate::model::{Endpoint, Protocol};
+use crate::model::{Endpoint, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
 
 /// Remembered with each conversation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
     /// The side that opened, and the other.
     pub(super) sides: [Attribution; 2],
@@ -17,10 +17,25 @@ pub(super) struct Known {
     pub(super) labels: [String; 2],
     /// The interface of the first packet.
     pub(super) interface: Option<u32>,
+    /// When its first packet passed.
+    began: Timestamp,
     /// The look that was asked last.
-    generation: u64,
+    look: u64,
     /// Looks that were asked for.
     looks: u8,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            sides: Default::default(),
+            labels: Default::default(),
+            interface: None,
+            began: Timestamp::from_nanos(0),
+            look: 0,
+            looks: 0,
+        }
+    }
 }
 
 /// Who is not found after so many looks will not be found.
@@ -39,6 +54,7 @@ pub(super) fn attribute(
     let mut changed = is_new;
     if is_new {
         conversation.note.interface = packet.interface;
+        conversation.note.began = packet.time;
     }
     if let (Some(looker), Some(protocol)) = (looker, protocol) {
         changed |= ask(conversation, is_new, protocol, looker);
@@ -93,8 +109,12 @@ fn consult(
     protocol: Protocol,
     looker: &mut Looker,
 ) -> bool {
-    let (table, generation) = looker.newest();
-    if generation == conversation.note.generation {
+    let Look {
+        table,
+        number,
+        began,
+    } = looker.newest();
+    if number == conversation.note.look {
         return false;
     }
     if is_new && !conversation.opening_seen() {
@@ -102,14 +122,14 @@ fn consult(
         let waits = |end: Endpoint| table.waits_at(protocol, end);
         if waits(client) && !waits(server) {
             conversation.set_client(server);
+            conversation.note.sides.reverse();
         }
     }
     let (client, server) = conversation.ends();
-    let is_first = conversation.note.generation == 0;
-    // A look from before the SYN may show an earlier conversation of the same two ends.
-    let may_be_older = is_first && is_new && conversation.opening_seen();
+    let is_older = began.is_none_or(|began| began < conversation.note.began);
+    let opening_seen = conversation.opening_seen();
     let note = &mut conversation.note;
-    note.generation = generation;
+    note.look = number;
     note.looks += 1;
     let mut changed = false;
     for (side, (here, there)) in note
@@ -118,8 +138,14 @@ fn consult(
         .zip([(client, server), (server, client)])
     {
         let mut found = table.attribute(protocol, here, there);
-        if may_be_older && found.grounds == Grounds::Exact {
-            found.grounds = Grounds::LocalPort;
+        if is_older {
+            found.grounds = match found.grounds {
+                // Another conversation of the same two ends, before this one's SYN.
+                Grounds::Exact if opening_seen => Grounds::LocalPort,
+                known @ (Grounds::Exact | Grounds::LocalPort | Grounds::Elsewhere) => known,
+                // It may have come since.
+                _ => Grounds::NotYet,
+            };
         }
         changed |= side.improve(found);
     }

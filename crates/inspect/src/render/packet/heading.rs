@@ -94,6 +94,7 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
             return names;
         }
         Grounds::NotLooked | Grounds::Elsewhere => "",
+        Grounds::NotYet => "unknown (not looked up yet)",
         Grounds::Gone => "unknown (exited before we looked)",
         Grounds::Ambiguous => "unknown (several sockets share the port)",
         Grounds::Pending => "waiting for accept()",
