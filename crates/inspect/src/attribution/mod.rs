@@ -24,6 +24,8 @@ pub enum Grounds {
     /// Nobody has looked yet, or nobody can: packets from a file.
     #[default]
     NotLooked,
+    /// The address is ours, and nobody has looked since the conversation began.
+    NotYet,
     /// The address is another machine's.
     Elsewhere,
     /// The address is ours and has no socket: it was gone when we looked.

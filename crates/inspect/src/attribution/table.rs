@@ -185,3 +185,189 @@ fn pids(attribution: &Attribution) -> Vec<crate::model::Pid> {
     pids.dedup();
     pids
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::model::{Family, Fd, ForeignText, Owner, OwnerStatus, Pid};
+    use crate::owners::{Holder, Unreadable};
+    use crate::sockets::Address;
+
+    fn end(text: &str) -> Endpoint {
+        let address: SocketAddr = text.parse().unwrap();
+        Endpoint::new(address.ip(), address.port())
+    }
+
+    fn tcp(state: State, local: &str, remote: &str, inode: u64) -> Socket {
+        let local = end(local);
+        Socket {
+            family: if local.address.is_ipv4() {
+                Family::Inet
+            } else {
+                Family::Inet6
+            },
+            protocol: Protocol::Tcp,
+            state,
+            address: Address::Inet {
+                local,
+                remote: end(remote),
+            },
+            recv_queue: None,
+            send_queue: None,
+            inode: (inode != 0).then_some(Inode(inode)),
+            cookie: None,
+            uid: (inode != 0).then_some(Uid(0)),
+            netns: None,
+        }
+    }
+
+    fn held(inode: u64, pid: u32, name: &str) -> (Inode, Vec<Holder>) {
+        let owner = Owner {
+            pid: Pid(pid),
+            tid: Pid(pid),
+            fd: Fd(3),
+            command: ForeignText::from(name),
+            started: None,
+        };
+        let session = None;
+        (Inode(inode), vec![Holder { owner, session }])
+    }
+
+    fn names(attribution: &Attribution) -> Vec<&str> {
+        let owners = attribution.owners.iter();
+        owners
+            .map(|owner| owner.command.as_utf8().unwrap())
+            .collect()
+    }
+
+    fn table(sockets: &[Socket]) -> Table {
+        let mut holdings = Holdings::default();
+        holdings.by_inode.extend([
+            held(10, 100, "server"),
+            held(11, 100, "server"),
+            held(12, 200, "client"),
+            held(13, 300, "other"),
+        ]);
+        Table::new(sockets, holdings, ["10.0.0.5".parse().unwrap()])
+    }
+
+    fn listening(address: &str, inode: u64) -> Socket {
+        let any = if address.starts_with('[') {
+            "[::]:0"
+        } else {
+            "0.0.0.0:0"
+        };
+        tcp(State::Listen, address, any, inode)
+    }
+
+    #[test]
+    fn the_socket_of_both_ends_is_exact() {
+        let table = table(&[
+            listening("0.0.0.0:80", 10),
+            tcp(State::Established, "127.0.0.1:80", "127.0.0.1:5000", 11),
+            tcp(State::Established, "127.0.0.1:5000", "127.0.0.1:80", 12),
+        ]);
+        let (client, server) = (end("127.0.0.1:5000"), end("127.0.0.1:80"));
+        let found = table.attribute(Protocol::Tcp, client, server);
+        assert_eq!(
+            (names(&found), found.grounds),
+            (vec!["client"], Grounds::Exact)
+        );
+        let found = table.attribute(Protocol::Tcp, server, client);
+        assert_eq!(
+            (names(&found), found.grounds),
+            (vec!["server"], Grounds::Exact)
+        );
+        assert!(table.waits_at(Protocol::Tcp, server));
+        assert!(!table.waits_at(Protocol::Tcp, client));
+        let usage = table.port_use(80);
+        assert_eq!((usage.waiting, usage.connected), (1, 1));
+    }
+
+    #[test]
+    fn before_accept_and_after_close_it_is_the_listeners_by_inference() {
+        for state in [State::Established, State::SynRecv, State::TimeWait] {
+            let table = table(&[
+                listening("0.0.0.0:80", 10),
+                tcp(state, "10.0.0.5:80", "10.0.0.9:5000", 0),
+            ]);
+            let found = table.attribute(Protocol::Tcp, end("10.0.0.5:80"), end("10.0.0.9:5000"));
+            assert_eq!(
+                (names(&found), found.grounds),
+                (vec!["server"], Grounds::LocalPort)
+            );
+            let found = table.attribute(Protocol::Tcp, end("10.0.0.9:5000"), end("10.0.0.5:80"));
+            assert_eq!(found.grounds, Grounds::Elsewhere);
+        }
+        let alone = table(&[tcp(State::Established, "10.0.0.5:80", "10.0.0.9:5000", 0)]);
+        let found = alone.attribute(Protocol::Tcp, end("10.0.0.5:80"), end("10.0.0.9:5000"));
+        assert_eq!(found.grounds, Grounds::Pending);
+    }
+
+    #[test]
+    fn two_candidates_give_no_answer_and_the_nearer_one_does() {
+        let remote = end("10.0.0.9:5000");
+        let here = end("10.0.0.5:80");
+        let two = table(&[listening("0.0.0.0:80", 10), listening("0.0.0.0:80", 13)]);
+        assert_eq!(
+            two.attribute(Protocol::Tcp, here, remote).grounds,
+            Grounds::Ambiguous
+        );
+        let nearer = table(&[listening("0.0.0.0:80", 10), listening("10.0.0.5:80", 13)]);
+        assert_eq!(
+            names(&nearer.attribute(Protocol::Tcp, here, remote)),
+            ["other"]
+        );
+        let elsewhere = table(&[listening("127.0.0.2:80", 10)]);
+        assert_eq!(
+            elsewhere.attribute(Protocol::Tcp, here, remote).grounds,
+            Grounds::Gone
+        );
+        let both_families = table(&[listening("[::]:80", 10)]);
+        assert_eq!(
+            names(&both_families.attribute(Protocol::Tcp, here, remote)),
+            ["server"]
+        );
+    }
+
+    #[test]
+    fn hidden_is_not_gone() {
+        let mut holdings = Holdings::default();
+        let sockets = [tcp(
+            State::Established,
+            "127.0.0.1:80",
+            "127.0.0.1:5000",
+            77,
+        )];
+        let (here, there) = (end("127.0.0.1:80"), end("127.0.0.1:5000"));
+        assert_eq!(holdings.of(Inode(77)).1, OwnerStatus::None);
+        let table = Table::new(&sockets, holdings.clone(), []);
+        assert_eq!(
+            table.attribute(Protocol::Tcp, here, there).grounds,
+            Grounds::Gone
+        );
+        holdings.unreadable.push(Unreadable {
+            pid: Pid(1),
+            uid: None,
+            command: None,
+            session: None,
+        });
+        let table = Table::new(&sockets, holdings, []);
+        let found = table.attribute(Protocol::Tcp, here, there).grounds;
+        assert_eq!(found, Grounds::Hidden(Some(Uid(0))));
+        assert_eq!(found.word(), "unknown");
+    }
+
+    #[test]
+    fn what_was_seen_alive_stays_true() {
+        let exact = Attribution::nobody(Grounds::Exact);
+        let mut known = exact.clone();
+        assert!(!known.improve(Attribution::nobody(Grounds::Gone)));
+        assert_eq!(known, exact);
+        let mut known = Attribution::nobody(Grounds::Pending);
+        assert!(known.improve(exact.clone()));
+        assert_eq!(known, exact);
+    }
+}

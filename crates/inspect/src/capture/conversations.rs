@@ -211,7 +211,8 @@ impl<T: Default> Conversations<T> {
                 };
                 let slot = Slot {
                     key,
-                    spoke: true,
+                    // Who speaks once is the first to make room, or a scan would clear the table.
+                    spoke: false,
                     conversation: begin(self.count, ends, place, flags),
                 };
                 (self.place(slot, found), true)
@@ -219,7 +220,7 @@ impl<T: Default> Conversations<T> {
         };
         self.last = index;
         let slot = &mut self.slots[index];
-        slot.spoke = true;
+        slot.spoke |= !is_new;
         let conversation = &mut slot.conversation;
         let relative = tcp.map_or(Relative::default(), |tcp| {
             let base = match conversation.bases[place] {

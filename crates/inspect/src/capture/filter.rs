@@ -8,13 +8,18 @@
 
 use super::Link;
 use super::ip::EXTENSIONS;
-use super::packet::{Content, Fault, Packet};
+use super::packet::{Content, Packet};
 use crate::model::{Family, Protocol};
 use crate::selection::{Selection, Test};
 
 /// A filter in libpcap's language that lets through at least what the selection selects;
 /// `None` when it cannot leave anything out.
 pub fn kernel_filter(selection: &Selection, link: Link) -> Option<String> {
+    // libpcap takes the number of AF_INET6 for that of this system, and a file from another has
+    // another.
+    if matches!(link, Link::Null | Link::Loop) {
+        return None;
+    }
     let wanted = part(selection)?;
     let mut filter = format!("({wanted})");
     let may_match = [MAY_MATCH_V4.to_owned(), may_match_v6()];
@@ -36,10 +41,16 @@ fn may_match_v6() -> String {
     format!("(ip6 and ({}))", headers.join(" or "))
 }
 
-/// Frames with a VLAN tag, on links that can carry one.
+/// Frames with a VLAN tag, on links that can carry one. A cooked link may have a tag in the
+/// place of the IP header (see `link`).
 fn tagged(link: Link) -> Option<String> {
-    matches!(link, Link::Ethernet | Link::Sll | Link::Sll2)
-        .then(|| "ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100".to_owned())
+    const TAGS: &str = "ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100";
+    const TAG_IN_PLACE: &str = "(ip and ip[0] & 0xf0 != 0x40) or (ip6 and ip6[0] & 0xf0 != 0x60)";
+    match link {
+        Link::Ethernet => Some(TAGS.to_owned()),
+        Link::Sll | Link::Sll2 => Some(format!("{TAGS} or {TAG_IN_PLACE}")),
+        _ => None,
+    }
 }
 
 /// The part of the selection that libpcap understands.
@@ -74,7 +85,7 @@ pub fn selects(selection: &Selection, packet: &Packet<'_>) -> Option<bool> {
 /// The answer of a packet alone to one test.
 pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
     // Where decoding did not get far enough, what was not seen may be what is asked for.
-    let unless_cut = packet.fault != Some(Fault::Cut);
+    let read_whole = packet.fault.is_none();
     match test {
         Test::Port(port) => match &packet.content {
             Content::Segment(segment) => {
@@ -83,16 +94,16 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
             Content::Datagram(datagram) => {
                 let may_have_ports =
                     datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
-                (unless_cut && !may_have_ports).then_some(false)
+                (read_whole && !may_have_ports).then_some(false)
             }
             Content::Arp(_) => Some(false),
-            Content::Other(_) => unless_cut.then_some(false),
+            Content::Other(_) => read_whole.then_some(false),
         },
         Test::Host(address) => match packet.ends() {
             Some((source, destination)) => {
                 Some(source.address == *address || destination.address == *address)
             }
-            None => unless_cut.then_some(false),
+            None => read_whole.then_some(false),
         },
         Test::Protocol(protocol) => match &packet.content {
             Content::Segment(segment) => Some(segment.protocol == *protocol),
@@ -101,7 +112,7 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 Protocol::Udp => Some(datagram.protocol == 17),
                 _ => Some(false),
             },
-            _ => unless_cut.then_some(false),
+            _ => read_whole.then_some(false),
         },
         Test::Family(family) => match packet.ends() {
             Some((source, _)) => Some(match family {
@@ -109,7 +120,7 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 Family::Inet6 => source.address.is_ipv6(),
                 _ => false,
             }),
-            None => unless_cut.then_some(false),
+            None => read_whole.then_some(false),
         },
         Test::State(_) | Test::Pid(_) | Test::Process(_) | Test::User(_) => None,
     }

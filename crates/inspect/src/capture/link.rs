@@ -133,13 +133,35 @@ fn read_into(link: Link, left: &mut Left<'_>, header: &mut LinkHeader) -> Result
         }
         Link::Other(_) => {}
     }
-    while let Some(tag) = header.ethertype.filter(|kind| VLAN_TAGS.contains(kind)) {
-        let _ = tag;
+    if matches!(link, Link::Sll | Link::Sll2) && is_tag_without_ethertype(header.ethertype, left) {
+        header.vlans.push(be16(left.bytes, 0) & 0x0fff);
+        left.skip(4);
+    }
+    while header
+        .ethertype
+        .is_some_and(|kind| VLAN_TAGS.contains(&kind))
+    {
         let bytes = left.take(4, "VLAN tag length")?;
         header.vlans.push(be16(bytes, 0) & 0x0fff);
         header.ethertype = Some(be16(bytes, 2));
     }
     Ok(())
+}
+
+/// Of a frame with two tags the kernel keeps the outer one to itself, and gives the inner one to
+/// a cooked capture as payload, under the ethertype of what is inside it (seen on Linux 6.18;
+/// net/packet/af_packet.c `vlan_get_protocol_dgram`). It is told by the version, which an IP
+/// header begins with, and a tag does not unless its priority is 2 or 3.
+fn is_tag_without_ethertype(ethertype: Option<u16>, left: &Left<'_>) -> bool {
+    let version = |at: usize| left.bytes.get(at).map(|byte| byte >> 4);
+    let expected = match ethertype {
+        Some(IPV4) => 4,
+        Some(IPV6) => 6,
+        _ => return false,
+    };
+    version(0) != Some(expected)
+        && Some(be16(left.bytes, 2)) == ethertype
+        && version(4) == Some(expected)
 }
 
 fn by_version(left: &Left<'_>) -> Option<u16> {

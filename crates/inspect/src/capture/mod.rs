@@ -3,21 +3,67 @@
 //! A [`Source`] lends one frame at a time out of the kernel's or libpcap's own buffer, and
 //! [`decode`] looks at it without copying or allocating: at 400,000 packets a second there are
 //! 2.5 µs for each, so nothing here owns what it can borrow.
+//!
+//! A program that captures within itself:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use inspect::capture::{Event, Live, Options, Source, decode, selects};
+//! use inspect::selection::{Selection, Test};
+//! use inspect::stop::Stop;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let selection = Selection::Test(Test::Port(2345));
+//! let options = Options { selection: selection.clone(), ..Options::default() };
+//! let stop = Stop::new()?;
+//! // From here on nothing that passes is missed: whoever talks may begin.
+//! let mut live = Live::open(&options, stop.clone())?;
+//! let capturing = std::thread::spawn(move || {
+//!     let mut said = Vec::new();
+//!     let link = live.link();
+//!     loop {
+//!         match live.next()? {
+//!             Event::Frame(frame) => {
+//!                 let packet = decode(link, &frame);
+//!                 if selects(&selection, &packet) == Some(true)
+//!                     && let Some(segment) = packet.segment()
+//!                 {
+//!                     said.push((packet.time, segment.source, segment.payload.to_vec()));
+//!                 }
+//!             }
+//!             Event::Quiet => live.wait(Duration::from_secs(1))?,
+//!             // Every frame from before the stop signal has been given.
+//!             Event::End => return Ok::<_, inspect::capture::SourceError>((said, live.gaps())),
+//!         }
+//!     }
+//! });
+//! // … the conversation …
+//! stop.raise();
+//! # let _ = capturing;
+//! # Ok(())
+//! # }
+//! ```
 
 mod conversations;
+#[cfg(test)]
+pub(crate) mod crafted;
 mod decode;
 mod fields;
 mod filter;
+mod fragments;
 mod ip;
 mod link;
 mod packet;
 mod pcap_file;
 mod source;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};
+pub use fragments::Fragments;
 pub use link::Link;
 pub use packet::{
     Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Segment, Tcp, Vlans,

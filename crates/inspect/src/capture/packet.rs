@@ -277,6 +277,17 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The length of its payload on the wire; `None` for what is not IP, and for a segment whose
+    /// header was not read to its end.
+    pub fn payload_length(&self) -> Option<u32> {
+        match &self.content {
+            Content::Segment(segment) if segment.length == 0 && self.fault.is_some() => None,
+            Content::Segment(segment) => Some(segment.length),
+            Content::Datagram(datagram) => Some(datagram.length),
+            Content::Arp(_) | Content::Other(_) => None,
+        }
+    }
+
     /// The word for its protocol: `tcp`, `icmp6`, `arp`; `ip` or `ethernet` for what has none.
     pub fn protocol_word(&self) -> &'static str {
         match &self.content {

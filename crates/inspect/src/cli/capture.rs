@@ -9,8 +9,16 @@ use super::{port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::selection::{Selection, Test};
 
-/// The flags as typed.
+/// The flags as typed. Those that tcpdump users type keep their letter.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  inspect capture :2345                 who says what on port 2345
+  inspect capture tcp and host 10.0.0.1
+  inspect capture -i eth0 -A port 80    whole requests and answers
+  inspect capture :53 -w dns.pcap       into a file, for later
+  inspect capture -r dns.pcap --json | jq
+")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
     #[arg(value_name = "FILTER")]
@@ -18,7 +26,7 @@ pub struct Flags {
 
     /// Only packets from or to this port, VLAN tags and IPv6 extension headers or not; may be
     /// repeated.
-    #[arg(short, long, value_name = "N", value_parser = port)]
+    #[arg(long, value_name = "N", value_parser = port)]
     port: Vec<u16>,
 
     /// Capture on this interface only (see -D).

@@ -6,19 +6,38 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::attribution::Table;
+
 use crate::capture::interfaces;
+use crate::clock;
+use crate::model::Timestamp;
 use crate::owners::{self, ProcWalk, Source as _};
 use crate::sockets::{self, ProcTables, Source as _};
 
 /// A thread that looks when it is asked.
 pub(super) struct Looker {
     questions: Sender<()>,
-    answers: Receiver<Table>,
-    table: Arc<Table>,
-    generation: u64,
+    answers: Receiver<Answer>,
+    newest: Look,
     asked: Option<Instant>,
     waiting: bool,
     rest: Duration,
+}
+
+/// What one look found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    /// The sockets and their owners.
+    pub(super) table: Arc<Table>,
+    /// Counts from 1; 0 before the first.
+    pub(super) number: u64,
+    /// When it began, on the clock of the packets.
+    pub(super) began: Option<Timestamp>,
+}
+
+struct Answer {
+    table: Table,
+    began: Timestamp,
+    took: Duration,
 }
 
 /// Looks are not closer together than this, nor do they take more than a tenth of the time: on
@@ -28,9 +47,12 @@ const SHARE: u32 = 10;
 /// How long a packet of a new conversation waits for its owners. With the kernel's 20 ms and
 /// the time to write, a line is on the screen within 100 ms all the same.
 const PATIENCE: Duration = Duration::from_millis(40);
+/// How long the first look may take before the capture goes on without it.
+const FIRST: Duration = Duration::from_secs(1);
 
 impl Looker {
-    /// Starts the thread, and a first look.
+    /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
+    /// kernel keeps the packets.
     pub(super) fn start() -> io::Result<Self> {
         let (questions, asked) = channel::<()>();
         let (answer, answers) = channel();
@@ -38,7 +60,11 @@ impl Looker {
             .name("inspect-owners".to_owned())
             .spawn(move || {
                 while asked.recv().is_ok() {
-                    if answer.send(look()).is_err() {
+                    let (began, start) = (clock::now(), Instant::now());
+                    let table = look();
+                    let took = start.elapsed();
+                    let given = Answer { table, began, took };
+                    if answer.send(given).is_err() {
                         return;
                     }
                 }
@@ -46,20 +72,20 @@ impl Looker {
         let mut looker = Self {
             questions,
             answers,
-            table: Arc::default(),
-            generation: 0,
+            newest: Look::default(),
             asked: None,
             waiting: false,
             rest: REST,
         };
         looker.ask();
+        looker.receive(FIRST);
         Ok(looker)
     }
 
-    /// The newest look, and its number; 0 before the first.
-    pub(super) fn newest(&mut self) -> (Arc<Table>, u64) {
+    /// The newest look.
+    pub(super) fn newest(&mut self) -> Look {
         self.receive(Duration::ZERO);
-        (self.table.clone(), self.generation)
+        self.newest.clone()
     }
 
     /// Asks for a new look, if one is due, without waiting.
@@ -77,7 +103,7 @@ impl Looker {
         let was_waiting = self.waiting;
         self.ask();
         // Who has waited in vain does not wait for the same answer again.
-        if self.waiting && (!was_waiting || self.generation == 0) {
+        if self.waiting && (!was_waiting || self.newest.number == 0) {
             self.receive(PATIENCE);
         }
     }
@@ -88,7 +114,7 @@ impl Looker {
         if self.waiting {
             self.receive(Duration::from_secs(1));
         }
-        self.table.clone()
+        self.newest.table.clone()
     }
 
     fn receive(&mut self, patience: Duration) {
@@ -96,11 +122,13 @@ impl Looker {
             return;
         }
         match self.answers.recv_timeout(patience) {
-            Ok(table) => {
-                self.table = Arc::new(table);
-                self.generation += 1;
+            Ok(Answer { table, began, took }) => {
+                self.newest = Look {
+                    table: Arc::new(table),
+                    number: self.newest.number + 1,
+                    began: Some(began),
+                };
                 self.waiting = false;
-                let took = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
                 self.rest = REST.max(took.saturating_mul(SHARE));
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}

@@ -4,17 +4,20 @@ mod looker;
 mod messages;
 mod output;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 
 use super::{Context, Exit, signals};
 use crate::capture::{
-    self, Conversations, Event, Fault, File, FileError, FilterError, Frame, Live, OpenError,
-    Options, Source, SourceError, decode, selects,
+    self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
+    OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
 use crate::model::{Gap, Origin};
@@ -69,7 +72,13 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
-    context.say(&format!("inspect: {error}"));
+    // What a cooked link of all interfaces does not have, one interface may.
+    let elsewhere = if error.reason.contains("cooked") {
+        " (-i NAME captures on one interface alone, as its link is)"
+    } else {
+        ""
+    };
+    context.say(&format!("inspect: {error}{elsewhere}"));
     Exit::WrongUsage
 }
 
@@ -82,12 +91,14 @@ struct Run<'a> {
     looker: Option<Looker>,
     output: Output,
     conversations: Conversations<Known>,
+    fragments: Fragments,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
     malformed: u64,
     began: Instant,
     silence_said: bool,
+    out_of_time: bool,
 }
 
 impl<'a> Run<'a> {
@@ -98,8 +109,20 @@ impl<'a> Run<'a> {
         source: &'a mut dyn Source,
         looker: Option<Looker>,
     ) -> anyhow::Result<Self> {
-        let output = Output::open(request, context, source.link())?;
-        Ok(Self {
+        let (stdout, zone) = (Box::new(io::stdout()), TimeZone::system());
+        let output = Output::open(request, context, source.link(), stdout, zone)?;
+        Ok(Self::with(request, context, stop, source, looker, output))
+    }
+
+    fn with(
+        request: &'a Request,
+        context: &'a Context,
+        stop: &'a Stop,
+        source: &'a mut dyn Source,
+        looker: Option<Looker>,
+        output: Output,
+    ) -> Self {
+        Self {
             request,
             context,
             stop,
@@ -107,12 +130,14 @@ impl<'a> Run<'a> {
             looker,
             output,
             conversations: Conversations::new(),
+            fragments: Fragments::default(),
             totals: Totals::default(),
             undecided: 0,
             malformed: 0,
             began: Instant::now(),
             silence_said: false,
-        })
+            out_of_time: false,
+        }
     }
 
     fn run(mut self) -> anyhow::Result<Exit> {
@@ -133,6 +158,10 @@ impl<'a> Run<'a> {
         };
         let gaps = self.gaps(broken.as_ref());
         self.output.end(&self.totals, &gaps)?;
+        if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
+            // The terminal has written ^C, and stands behind it.
+            self.context.say("");
+        }
         self.output
             .summary(self.context, &self.totals, &gaps, self.is_live());
         if let Some(error) = broken {
@@ -165,6 +194,7 @@ impl<'a> Run<'a> {
                         looker: &mut self.looker,
                         output: &mut self.output,
                         conversations: &mut self.conversations,
+                        fragments: &mut self.fragments,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
                         malformed: &mut self.malformed,
@@ -174,7 +204,7 @@ impl<'a> Run<'a> {
                         return Ok(None);
                     }
                     frames += 1;
-                    if frames % LOOK_EVERY == 0 && self.is_live() {
+                    if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
                         self.look_at_clock()?;
                     }
                 }
@@ -195,6 +225,7 @@ impl<'a> Run<'a> {
     fn look_at_clock(&mut self) -> anyhow::Result<()> {
         let running = self.began.elapsed();
         if self.request.duration.is_some_and(|limit| running >= limit) {
+            self.out_of_time = true;
             self.stop.raise();
         }
         if self.totals.packets == 0 && !self.silence_said && running >= SILENCE {
@@ -232,9 +263,9 @@ impl<'a> Run<'a> {
         };
         add(
             self.undecided,
-            "packets not shown: their ports are in another fragment, or were cut off",
+            "packets not shown: the ports are in another fragment, or were cut off",
         );
-        add(self.malformed, "packets not decoded to their end");
+        add(self.malformed, "packets not decoded to the end");
         if let Some(error) = broken {
             gaps.push(Gap::uncounted(
                 Origin::Capture,
@@ -252,6 +283,7 @@ struct Step<'s> {
     looker: &'s mut Option<Looker>,
     output: &'s mut Output,
     conversations: &'s mut Conversations<Known>,
+    fragments: &'s mut Fragments,
     totals: &'s mut Totals,
     undecided: &'s mut u64,
     malformed: &'s mut u64,
@@ -262,7 +294,8 @@ impl Step<'_> {
     fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
         let packet = decode(link, frame);
         if !self.everything {
-            match selects(&self.request.selection, &packet) {
+            let answer = selects(&self.request.selection, &packet);
+            match self.fragments.decide(&packet, answer) {
                 Some(true) => {}
                 Some(false) => return Ok(false),
                 None => {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 
 use super::looker::Looker;
@@ -27,6 +28,7 @@ const BATCH: usize = 1 << 16;
 /// Where packets go.
 pub(super) struct Output {
     shape: Written,
+    stdout: Box<dyn Write>,
     out: Vec<u8>,
     oldest: Option<Instant>,
     charset: Charset,
@@ -43,7 +45,13 @@ enum Written {
 
 impl Output {
     /// Opens what is asked for.
-    pub(super) fn open(request: &Request, context: &Context, link: Link) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        request: &Request,
+        context: &Context,
+        link: Link,
+        stdout: Box<dyn Write>,
+        zone: TimeZone,
+    ) -> anyhow::Result<Self> {
         let shape = match (&request.write, request.shape) {
             (Some(path), _) => Written::File(file(path, request, link)?),
             (None, Shape::Json) => Written::Json,
@@ -58,7 +66,7 @@ impl Output {
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
                 brief: request.brief,
-                clock: TimeOfDay::new(jiff::tz::TimeZone::system()),
+                clock: TimeOfDay::new(zone),
             })),
         };
         let (interfaces, interface) = match &request.from {
@@ -67,6 +75,7 @@ impl Output {
         };
         Ok(Self {
             shape,
+            stdout,
             out: Vec::with_capacity(2 * BATCH),
             oldest: None,
             charset: context.screen.charset,
@@ -103,7 +112,7 @@ impl Output {
         if let Written::File(writer) = &mut self.shape {
             return writer.write(frame);
         }
-        let mut unnamed = String::new();
+        let unnamed;
         let interface = match (&self.interface, packet.interface) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(index)) => Some(match self.interfaces.name(index) {
@@ -115,7 +124,6 @@ impl Output {
             }),
             (None, None) => None,
         };
-        let _ = &unnamed;
         let mut seen = seen;
         if let Some(seen) = &mut seen {
             show::attribute(
@@ -150,10 +158,10 @@ impl Output {
         }
         if !self.out.is_empty() {
             // Cleared first: what could not be written once will not be tried again.
-            let result = io::stdout().lock().write_all(&self.out);
+            let result = self.stdout.write_all(&self.out);
             self.out.clear();
             result?;
-            io::stdout().lock().flush()?;
+            self.stdout.flush()?;
         }
         Ok(())
     }

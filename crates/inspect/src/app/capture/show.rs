@@ -1,15 +1,15 @@
 //! What is known of a conversation while its packets are shown.
 
-use super::looker::Looker;
+use super::looker::{Look, Looker};
 use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Content, Conversation, Packet};
-use crate::model::{Endpoint, Protocol};
+use crate::model::{Endpoint, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
 
 /// Remembered with each conversation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
     /// The side that opened, and the other.
     pub(super) sides: [Attribution; 2],
@@ -17,10 +17,25 @@ pub(super) struct Known {
     pub(super) labels: [String; 2],
     /// The interface of the first packet.
     pub(super) interface: Option<u32>,
+    /// When its first packet passed.
+    began: Timestamp,
     /// The look that was asked last.
-    generation: u64,
+    look: u64,
     /// Looks that were asked for.
     looks: u8,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            sides: Default::default(),
+            labels: Default::default(),
+            interface: None,
+            began: Timestamp::from_nanos(0),
+            look: 0,
+            looks: 0,
+        }
+    }
 }
 
 /// Who is not found after so many looks will not be found.
@@ -39,6 +54,7 @@ pub(super) fn attribute(
     let mut changed = is_new;
     if is_new {
         conversation.note.interface = packet.interface;
+        conversation.note.began = packet.time;
     }
     if let (Some(looker), Some(protocol)) = (looker, protocol) {
         changed |= ask(conversation, is_new, protocol, looker);
@@ -65,18 +81,40 @@ fn ask(
     protocol: Protocol,
     looker: &mut Looker,
 ) -> bool {
-    let note = &conversation.note;
-    let may_improve = is_new || note.sides.iter().any(|side| side.grounds.may_improve());
-    if !may_improve || note.looks >= LOOKS {
+    let mut changed = false;
+    if is_new {
+        // What was seen before it began: a listener that has closed since, and which addresses
+        // are ours at all.
+        changed |= consult(conversation, true, protocol, looker);
+        if may_improve(conversation) {
+            looker.ask_and_wait();
+        }
+    } else if may_improve(conversation) {
+        looker.ask();
+    } else {
         return false;
     }
-    if is_new {
-        looker.ask_and_wait();
-    } else {
-        looker.ask();
-    }
-    let (table, generation) = looker.newest();
-    if generation == note.generation {
+    changed | consult(conversation, is_new, protocol, looker)
+}
+
+fn may_improve(conversation: &Conversation<Known>) -> bool {
+    let note = &conversation.note;
+    note.looks < LOOKS && note.sides.iter().any(|side| side.grounds.may_improve())
+}
+
+/// Asks the newest look, if it was not asked already.
+fn consult(
+    conversation: &mut Conversation<Known>,
+    is_new: bool,
+    protocol: Protocol,
+    looker: &mut Looker,
+) -> bool {
+    let Look {
+        table,
+        number,
+        began,
+    } = looker.newest();
+    if number == conversation.note.look {
         return false;
     }
     if is_new && !conversation.opening_seen() {
@@ -84,18 +122,31 @@ fn ask(
         let waits = |end: Endpoint| table.waits_at(protocol, end);
         if waits(client) && !waits(server) {
             conversation.set_client(server);
+            conversation.note.sides.reverse();
         }
     }
     let (client, server) = conversation.ends();
+    let is_older = began.is_none_or(|began| began < conversation.note.began);
+    let opening_seen = conversation.opening_seen();
     let note = &mut conversation.note;
-    note.generation = generation;
+    note.look = number;
     note.looks += 1;
-    let found = [
-        table.attribute(protocol, client, server),
-        table.attribute(protocol, server, client),
-    ];
     let mut changed = false;
-    for (side, found) in note.sides.iter_mut().zip(found) {
+    for (side, (here, there)) in note
+        .sides
+        .iter_mut()
+        .zip([(client, server), (server, client)])
+    {
+        let mut found = table.attribute(protocol, here, there);
+        if is_older {
+            found.grounds = match found.grounds {
+                // Another conversation of the same two ends, before this one's SYN.
+                Grounds::Exact if opening_seen => Grounds::LocalPort,
+                known @ (Grounds::Exact | Grounds::LocalPort | Grounds::Elsewhere) => known,
+                // It may have come since.
+                _ => Grounds::NotYet,
+            };
+        }
         changed |= side.improve(found);
     }
     changed

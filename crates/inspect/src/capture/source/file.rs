@@ -100,7 +100,7 @@ impl Source for File {
 
     fn next(&mut self) -> Result<Event<'_>, SourceError> {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % LOOK_EVERY == 0 && self.stop.is_raised() {
+        if self.asked.is_multiple_of(LOOK_EVERY) && self.stop.is_raised() {
             return Ok(Event::End);
         }
         match self.capture.next_packet() {

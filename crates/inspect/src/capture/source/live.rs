@@ -246,7 +246,7 @@ impl Source for Live {
 
     fn next(&mut self) -> Result<Event<'_>, SourceError> {
         self.asked = self.asked.wrapping_add(1);
-        if self.asked % LOOK_EVERY == 0 {
+        if self.asked.is_multiple_of(LOOK_EVERY) {
             self.look_for_stop();
         }
         match self.capture.next_packet() {

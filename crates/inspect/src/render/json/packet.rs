@@ -32,7 +32,6 @@ pub struct PacketRecord<'a> {
     icmp: Option<IcmpRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fragment: Option<FragmentRecord>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<PayloadRecord<'a>>,
@@ -105,13 +104,8 @@ impl<'a> PacketRecord<'a> {
         relative: Relative,
         owners: Option<(&'a Attribution, &'a Attribution)>,
     ) -> Self {
-        let (length, payload) = match &packet.content {
-            Content::Segment(_) | Content::Datagram(_) => {
-                let (payload, length) = packet.payload();
-                (Some(length), Some(payload.into()))
-            }
-            Content::Arp(_) | Content::Other(_) => (None, None),
-        };
+        let length = packet.payload_length();
+        let payload = packet.ends().map(|_| packet.payload().0.into());
         let (ip_protocol, icmp, fragment) = match &packet.content {
             Content::Datagram(datagram) => {
                 (Some(datagram.protocol), datagram.icmp, datagram.fragment)

@@ -94,6 +94,7 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
             return names;
         }
         Grounds::NotLooked | Grounds::Elsewhere => "",
+        Grounds::NotYet => "unknown (not looked up yet)",
         Grounds::Gone => "unknown (exited before we looked)",
         Grounds::Ambiguous => "unknown (several sockets share the port)",
         Grounds::Pending => "waiting for accept()",
@@ -134,6 +135,10 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     for gap in gaps {
         text.push('\n');
         match gap.count {
+            Some(1) => {
+                let reason = gap.reason.strip_prefix("packets ").unwrap_or(&gap.reason);
+                text.push_str(&format!("1 packet {reason}."));
+            }
             Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
             None => text.push_str(&format!("Lost: {}.", gap.reason)),
         }
@@ -150,4 +155,94 @@ fn thousands(count: u64) -> String {
     let mut out = Vec::new();
     grouped(&mut out, count);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fd, ForeignText, Origin, Owner, Pid, Uid};
+
+    fn held_by(owners: &[(&str, u32, u32)]) -> Attribution {
+        Attribution {
+            owners: owners
+                .iter()
+                .map(|(name, pid, fd)| Owner {
+                    pid: Pid(*pid),
+                    tid: Pid(*pid),
+                    fd: Fd(*fd),
+                    command: ForeignText::from(*name),
+                    started: None,
+                })
+                .collect(),
+            grounds: Grounds::Exact,
+        }
+    }
+
+    fn label(attribution: &Attribution, user: Option<&str>) -> String {
+        let end = Endpoint::new([127, 0, 0, 1].into(), 80);
+        end_label(attribution, end, true, user, Charset::Utf8)
+    }
+
+    #[test]
+    fn an_end_says_who_and_where_or_why_nobody() {
+        let one = held_by(&[("a\u{1b}[2J", 1, 3), ("a\u{1b}[2J", 1, 4)]);
+        assert_eq!(label(&one, None), "a\\u{1b}[2J[1] 127.0.0.1:80");
+        let many = held_by(&[
+            ("a", 1, 3),
+            ("b", 2, 3),
+            ("c", 3, 3),
+            ("d", 4, 3),
+            ("e", 5, 3),
+        ]);
+        assert_eq!(
+            label(&many, None),
+            "a[1], b[2], c[3] and 2 more 127.0.0.1:80"
+        );
+        for (grounds, user, words) in [
+            (Grounds::NotLooked, None, "127.0.0.1:80"),
+            (Grounds::Elsewhere, None, "127.0.0.1:80"),
+            (Grounds::Pending, None, "waiting for accept() 127.0.0.1:80"),
+            (
+                Grounds::Gone,
+                None,
+                "unknown (exited before we looked) 127.0.0.1:80",
+            ),
+            (
+                Grounds::Hidden(Some(Uid(0))),
+                Some("root"),
+                "hidden (user root) 127.0.0.1:80",
+            ),
+            (
+                Grounds::Hidden(Some(Uid(7))),
+                None,
+                "hidden (user 7) 127.0.0.1:80",
+            ),
+        ] {
+            assert_eq!(label(&Attribution::nobody(grounds), user), words);
+        }
+    }
+
+    #[test]
+    fn the_last_line_counts_and_names_what_was_lost() {
+        let totals = Totals {
+            packets: 6,
+            conversations: 1,
+            payload: 1_234,
+        };
+        let line = "6 packets, 1 conversation, 1,234 bytes of payload.";
+        assert_eq!(summary(&totals, &[], false), line);
+        assert_eq!(summary(&totals, &[], true), format!("{line} None dropped."));
+        let gaps = [
+            Gap::counted(Origin::Capture, "packets dropped by the kernel", 1_000),
+            Gap::counted(Origin::Capture, "packets not shown", 1),
+            Gap::uncounted(Origin::Capture, "the source broke off"),
+        ];
+        assert_eq!(
+            summary(&totals, &gaps, true),
+            format!(
+                "{line}\n1,000 packets dropped by the kernel.\n1 packet not shown.\n\
+                 Lost: the source broke off."
+            )
+        );
+    }
 }

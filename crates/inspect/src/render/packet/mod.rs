@@ -11,7 +11,7 @@ mod words;
 pub use digits::TimeOfDay;
 pub use heading::{Heading, Totals, end_label, summary};
 
-use crate::capture::{Content, Direction, Flags, Packet, Relative};
+use crate::capture::{Direction, Flags, Packet, Relative};
 use crate::render::{Screen, Style};
 
 /// How lines are written.
@@ -50,6 +50,10 @@ const SEQ_FROM: usize = 72;
 const ACK_FROM: usize = 100;
 const WINDOW_FROM: usize = 120;
 
+/// The columns of `12:00:01` and of `.000113`.
+const SECONDS: usize = 8;
+const MICROSECONDS: usize = 7;
+
 impl Lines {
     /// Appends a packet's line, and its payload's where they are apart.
     pub fn write(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
@@ -81,7 +85,7 @@ impl Lines {
             out.push(b' ');
         }
         words::deed(out, line.packet, b',');
-        let (payload, length) = line.packet.payload();
+        let (payload, _) = line.packet.payload();
         if let Some(tcp) = line
             .packet
             .segment()
@@ -89,12 +93,12 @@ impl Lines {
             .filter(|_| !self.brief)
         {
             field(out, b" seq ", line.relative.seq.unwrap_or(tcp.seq).into());
-            if tcp.flags.has(Flags::ACK) {
-                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+            if let Some(ack) = line.relative.ack {
+                field(out, b" ack ", ack.into());
             }
             field(out, b" win ", tcp.window.into());
         }
-        if has_length(line.packet) {
+        if let Some(length) = line.packet.payload_length() {
             field(out, b" len ", length.into());
         }
         words::notes(out, line.packet, b" ");
@@ -141,29 +145,24 @@ impl Lines {
             Some(style) => self.paint(out, style, |out, _| words::deed(out, line.packet, b' ')),
             None => words::deed(out, line.packet, b' '),
         }
+        let mut fields = b"  ".as_slice();
         if let Some(tcp) = tcp.filter(|_| !self.brief && (length > 0 || wide(ACK_FROM))) {
             if wide(SEQ_FROM) {
-                let start = out.len();
-                field(out, b"  seq ", line.relative.seq.unwrap_or(tcp.seq).into());
-                // `seq 1  len 5` and `seq 12 len 9`: two digits have their place.
-                if out.len() == start + 7 {
-                    out.push(b' ');
-                }
+                out.extend_from_slice(std::mem::take(&mut fields));
+                column(out, b"seq ", line.relative.seq.unwrap_or(tcp.seq));
             }
-            if wide(ACK_FROM) && flags.has(Flags::ACK) {
-                field(out, b" ack ", line.relative.ack.unwrap_or(tcp.ack).into());
+            if let Some(ack) = line.relative.ack.filter(|_| wide(ACK_FROM)) {
+                column(out, b"ack ", ack);
             }
             if wide(WINDOW_FROM) {
-                field(out, b" win ", tcp.window.into());
+                column(out, b"win ", tcp.window.into());
             }
-            if wide(SEQ_FROM) && length > 0 {
-                field(out, b" len ", length.into());
-            } else if length > 0 {
-                field(out, b"  len ", length.into());
-            }
-        } else if has_length(line.packet) && length > 0 {
-            field(out, b"  len ", length.into());
         }
+        if length > 0 {
+            out.extend_from_slice(fields);
+            field(out, b"len ", length.into());
+        }
+        trim(out);
         words::notes(out, line.packet, b"  ");
         if !payload.is_empty() && !self.whole_payloads {
             out.extend_from_slice(b"  ");
@@ -172,15 +171,17 @@ impl Lines {
                     payload::quoted(out, payload, charset);
                 }),
                 Some(width) => {
-                    let room = width.saturating_sub(visible(&out[from..]));
+                    let mut room = width.saturating_sub(visible(&out[from..]));
+                    if room < payload::LEAST && wide(MICROSECONDS_FROM) {
+                        out.drain(from + SECONDS..from + SECONDS + MICROSECONDS);
+                        room += MICROSECONDS;
+                    }
                     let text = payload::fitted(payload, room, &self.screen);
                     out.extend_from_slice(self.screen.paint(Style::Payload, &text).as_bytes());
                 }
             }
         }
-        while out.last() == Some(&b' ') {
-            out.pop();
-        }
+        trim(out);
         out.push(b'\n');
     }
 
@@ -207,8 +208,16 @@ fn field(out: &mut Vec<u8>, name: &[u8], value: u64) {
     digits::number(out, value);
 }
 
-fn has_length(packet: &Packet<'_>) -> bool {
-    matches!(packet.content, Content::Segment(_) | Content::Datagram(_))
+/// A number of one digit takes the place of two: `seq 1  len 5`, `seq 12 len 9`.
+fn column(out: &mut Vec<u8>, name: &[u8], value: u32) {
+    field(out, name, value.into());
+    out.extend_from_slice(if value < 10 { b"  " } else { b" " });
+}
+
+fn trim(out: &mut Vec<u8>) {
+    while out.last() == Some(&b' ') {
+        out.pop();
+    }
 }
 
 /// The columns of a line so far: colours take none, and all else but the arrow is ASCII or an

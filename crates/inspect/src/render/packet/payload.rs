@@ -6,19 +6,80 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::render::{Charset, Escaped, Screen};
 
-/// Appends a payload in quotes.
+/// Appends a payload in quotes: what [`Escaped::quoted`] writes, at several times its speed for
+/// ASCII and for bytes that are no text, of which captures are full.
 pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
-    if payload
-        .iter()
-        .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
-    {
-        out.push(b'"');
-        out.extend_from_slice(payload);
-        out.push(b'"');
-        return;
+    out.push(b'"');
+    let mut rest = payload;
+    while let Some(first) = rest.first() {
+        let run = match first {
+            0x80.. => {
+                let run = length_of(rest, |byte| byte >= 0x80);
+                beyond_ascii(out, &rest[..run], charset);
+                run
+            }
+            b'"' | b'\\' => {
+                out.extend_from_slice(&[b'\\', *first]);
+                1
+            }
+            b' '..=b'~' => {
+                let run = length_of(rest, is_plain);
+                out.extend_from_slice(&rest[..run]);
+                run
+            }
+            b'\n' => literal(out, b"\\n"),
+            b'\r' => literal(out, b"\\r"),
+            b'\t' => literal(out, b"\\t"),
+            control => {
+                out.extend_from_slice(b"\\u{");
+                if *control >= 0x10 {
+                    out.push(hex(control >> 4));
+                }
+                out.extend_from_slice(&[hex(control & 15), b'}']);
+                1
+            }
+        };
+        rest = &rest[run..];
     }
-    // A Vec takes everything.
-    let _ = write!(out, "{}", Escaped::quoted(payload, charset));
+    out.push(b'"');
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+fn length_of(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
+    bytes
+        .iter()
+        .position(|byte| !is_one(*byte))
+        .unwrap_or(bytes.len())
+}
+
+/// Stands for one byte.
+fn literal(out: &mut Vec<u8>, text: &[u8]) -> usize {
+    out.extend_from_slice(text);
+    1
+}
+
+fn hex(digit: u8) -> u8 {
+    if digit < 10 {
+        b'0' + digit
+    } else {
+        b'a' + digit - 10
+    }
+}
+
+/// No character reaches across ASCII, so a run without any can be judged alone.
+fn beyond_ascii(out: &mut Vec<u8>, run: &[u8], charset: Charset) {
+    for chunk in run.utf8_chunks() {
+        if !chunk.valid().is_empty() {
+            // A Vec takes everything.
+            let _ = write!(out, "{}", Escaped::bare(chunk.valid().as_bytes(), charset));
+        }
+        for byte in chunk.invalid() {
+            out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
 }
 
 /// Columns that [`fitted`] needs at least to show something of a payload.
@@ -129,11 +190,18 @@ mod tests {
         }
 
         #[test]
-        fn the_fast_way_writes_what_the_slow_one_does(payload in "[ -~]{0,40}") {
-            let mut out = Vec::new();
-            quoted(&mut out, payload.as_bytes(), Charset::Utf8);
-            let slow = Escaped::quoted(payload.as_bytes(), Charset::Utf8).to_string();
-            prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
+        fn the_fast_way_writes_what_the_slow_one_does(
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+            text in "\\PC{0,20}",
+        ) {
+            for payload in [&bytes[..], text.as_bytes(), &[text.as_bytes(), &bytes].concat()] {
+                for charset in [Charset::Utf8, Charset::Ascii] {
+                    let mut out = Vec::new();
+                    quoted(&mut out, payload, charset);
+                    let slow = Escaped::quoted(payload, charset).to_string();
+                    prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
+                }
+            }
         }
     }
 }

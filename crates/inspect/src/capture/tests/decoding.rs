@@ -1,0 +1,168 @@
+//! Every header, whole, cut off and wrong.
+
+use super::super::crafted::*;
+use super::super::*;
+use super::*;
+use crate::model::Protocol;
+
+#[test]
+fn the_words_are_found_behind_every_header() {
+    for (name, frame) in hello_in_every_wrapping() {
+        let packet = decoded(Link::Ethernet, &frame);
+        let segment = packet
+            .segment()
+            .unwrap_or_else(|| panic!("{name}: {packet:?}"));
+        assert_eq!(segment.payload, b"hello", "{name}");
+        assert_eq!(segment.length, 5, "{name}");
+        assert_eq!(
+            (segment.source.port, segment.destination.port),
+            (52316, 2345),
+            "{name}"
+        );
+        assert_eq!(packet.fault, None, "{name}");
+        let tcp = segment.tcp.unwrap();
+        assert_eq!((tcp.seq, tcp.ack, tcp.window), (1001, 2001, 512), "{name}");
+        assert!(
+            tcp.flags.has(Flags::PSH) && tcp.flags.has(Flags::ACK),
+            "{name}"
+        );
+        assert_eq!(selects(&port(2345), &packet), Some(true), "{name}");
+        assert_eq!(selects(&port(80), &packet), Some(false), "{name}");
+    }
+}
+
+#[test]
+fn vlan_ids_are_kept_outermost_first() {
+    let frames = hello_in_every_wrapping();
+    let ids = |wanted: &str| {
+        let (_, frame) = frames.iter().find(|(name, _)| *name == wanted).unwrap();
+        decoded(Link::Ethernet, frame).vlans.ids().to_vec()
+    };
+    assert_eq!(ids("plain"), [0u16; 0]);
+    assert_eq!(ids("VLAN"), [5]);
+    assert_eq!(ids("two VLANs"), [7, 5]);
+}
+
+#[test]
+fn cooked_headers_tell_interface_and_direction() {
+    let ip = ipv4(17, &udp((5353, 53), b"question"));
+    let frame = sll2(0x0800, 3, 4, &ip);
+    let packet = decoded(Link::Sll2, &frame);
+    assert_eq!(
+        (packet.interface, packet.direction),
+        (Some(3), Some(Flow::Out))
+    );
+    assert_eq!(packet.payload(), (&b"question"[..], 8));
+    assert_eq!(packet.segment().unwrap().protocol, Protocol::Udp);
+    let frame = sll(0x8100, 0, &vlan(9, 0x0800, &ip));
+    let packet = decoded(Link::Sll, &frame);
+    assert_eq!((packet.interface, packet.direction), (None, Some(Flow::In)));
+    assert_eq!(packet.vlans.ids(), [9]);
+    assert_eq!(packet.payload().0, b"question");
+}
+
+#[test]
+fn links_without_a_header_go_by_version_or_family() {
+    let v4 = ipv4(17, &udp((1, 2), b"x"));
+    let v6 = ipv6(17, &udp((1, 2), b"x"));
+    for (link, before, packet) in [
+        (Link::Raw, &[][..], &v4),
+        (Link::Raw, &[][..], &v6),
+        (Link::Null, &[2, 0, 0, 0][..], &v4),
+        (Link::Null, &[0, 0, 0, 30][..], &v6),
+        (Link::Loop, &[0, 0, 0, 24][..], &v6),
+    ] {
+        let frame = [before, packet].concat();
+        assert_eq!(decoded(link, &frame).payload().0, b"x", "{link:?}");
+    }
+}
+
+#[test]
+fn what_was_cut_off_is_told_from_what_is_wrong() {
+    let whole = ethernet(0x0800, &ipv4(6, &tcp((1, 2345), 7, 0, PSH_ACK, b"hello")));
+    for captured in 0..whole.len() {
+        let frame = Frame {
+            bytes: &whole[..captured],
+            ..framed(&whole)
+        };
+        let packet = decode(Link::Ethernet, &frame);
+        let expected = (captured < 54).then_some(Fault::Cut);
+        assert_eq!(packet.fault, expected, "{captured} bytes");
+        // From here on the ports are there, and the answer is certain.
+        let known = (captured >= 38).then_some(true);
+        assert_eq!(selects(&port(2345), &packet), known, "{captured} bytes");
+        if captured >= 54 {
+            assert_eq!(packet.payload(), (&b"hello"[..captured - 54], 5));
+        }
+        // The same bytes as a whole frame contradict themselves, until the IP header fits.
+        let packet = decoded(Link::Ethernet, &whole[..captured]);
+        assert!(
+            matches!(packet.fault, Some(Fault::Malformed { .. })),
+            "{captured} bytes"
+        );
+    }
+}
+
+#[test]
+fn malformed_headers_are_named() {
+    let with = |at: usize, value: u8| {
+        let mut frame = ethernet(0x0800, &ipv4(6, &tcp((1, 2345), 7, 0, ACK, b"hello")));
+        frame[at] = value;
+        decoded(Link::Ethernet, &frame).fault
+    };
+    let malformed = |what, value| Some(Fault::Malformed { what, value });
+    assert_eq!(with(46, 0x30), malformed("TCP header length", 3));
+    assert_eq!(with(46, 0xf0), malformed("TCP header length", 15));
+    assert_eq!(with(14, 0x43), malformed("IPv4 header length", 12));
+    assert_eq!(with(14, 0x65), malformed("IP version", 6));
+    assert_eq!(with(16, 9), malformed("IPv4 total length", 9 * 256 + 45));
+    assert_eq!(with(17, 8), malformed("IPv4 total length", 8));
+    let mut frame = ethernet(0x0800, &ipv4(17, &udp((1, 2), b"abc")));
+    frame[39] = 4;
+    let packet = decoded(Link::Ethernet, &frame);
+    assert_eq!(packet.fault, malformed("UDP length", 4));
+    assert_eq!(packet.segment().unwrap().destination.port, 2);
+}
+
+#[test]
+fn later_fragments_have_no_ports_and_no_answer() {
+    for frame in [
+        ethernet(0x0800, &ipv4_at(6, 0x2001, b"in the middle")),
+        ethernet(0x0800, &ipv4_at(17, 0x0002, b"the end")),
+        ethernet(0x86dd, &ipv6(44, &fragment6(6, 8, b"the end"))),
+    ] {
+        let packet = decoded(Link::Ethernet, &frame);
+        let Content::Datagram(datagram) = packet.content else {
+            panic!("{packet:?}")
+        };
+        assert!(datagram.fragment.unwrap().offset > 0);
+        assert_eq!(selects(&port(2345), &packet), None);
+    }
+    let icmp = ethernet(0x0800, &ipv4_at(1, 0x0002, b"the end"));
+    assert_eq!(
+        selects(&port(2345), &decoded(Link::Ethernet, &icmp)),
+        Some(false)
+    );
+}
+
+#[test]
+fn what_is_not_tcp_or_udp_has_a_name() {
+    let echo = [8, 0, 0, 0, 0, 9, 0, 1, b'p', b'i'];
+    let frame = ethernet(0x0800, &ipv4(1, &echo));
+    let packet = decoded(Link::Ethernet, &frame);
+    assert_eq!(packet.protocol_word(), "icmp");
+    assert_eq!(packet.payload(), (&b"pi"[..], 2));
+    let Content::Datagram(datagram) = packet.content else {
+        panic!("{packet:?}")
+    };
+    assert_eq!(datagram.icmp.unwrap().echo, Some((9, 1)));
+    let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    arp.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1]);
+    let frame = ethernet(0x0806, &arp);
+    let packet = decoded(Link::Ethernet, &frame);
+    assert!(matches!(packet.content, Content::Arp(arp) if arp.target.octets() == [10, 0, 0, 1]));
+    let frame = ethernet(0x86dd, &ipv6(50, b"encrypted"));
+    assert_eq!(decoded(Link::Ethernet, &frame).protocol_word(), "esp");
+    let packet = decoded(Link::Other(147), b"anything");
+    assert_eq!(packet.fault, Some(Fault::UnknownLink));
+}

@@ -1,0 +1,228 @@
+//! Recorded files, and input that is wrong. Needs no root.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use crate::crafted::{pair, pcap};
+use crate::program::*;
+
+fn run(arguments: &[&str]) -> Output {
+    inspect()
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A file in a folder that lives as long as the value.
+struct Recorded {
+    folder: tempfile::TempDir,
+}
+
+impl Recorded {
+    fn new(bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recorded.pcap"), bytes).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> String {
+        self.folder
+            .path()
+            .join("recorded.pcap")
+            .display()
+            .to_string()
+    }
+}
+
+#[test]
+fn the_committed_file_is_the_crafted_pair() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/capture-pair.pcap");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(&path, pcap(1, &pair())).unwrap();
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), pcap(1, &pair()));
+    let output = run(&["-r", path.to_str().unwrap(), ":2345"]);
+    assert!(output.status.success());
+    let lines = text(&output.stdout);
+    assert!(
+        lines.contains("PSH,ACK seq 1 ack 1 win 512 len 5 \"hello\"\n"),
+        "{lines}"
+    );
+    assert!(lines.contains(r#""\u{1b}[31mred \"and\" much"#), "{lines}");
+    assert_eq!(
+        text(&output.stderr),
+        "9 packets, 1 conversation, 75 bytes of payload.\n"
+    );
+}
+
+#[test]
+fn a_file_that_is_cut_short_is_shown_and_then_an_error() {
+    let whole = pcap(1, &pair());
+    let recorded = Recorded::new(&whole[..whole.len() - 30]);
+    let output = run(&["-r", &recorded.path()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout).lines().count(), 8);
+    let messages = text(&output.stderr);
+    assert!(messages.contains("8 packets"), "{messages}");
+    assert!(
+        messages.lines().last().unwrap().contains("truncated"),
+        "{messages}"
+    );
+    let output = run(&["--json", "-r", &recorded.path()]);
+    let last = text(&output.stdout).lines().last().unwrap().to_owned();
+    assert!(last.contains(r#""complete":false"#), "{last}");
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_one_error() {
+    let recorded = Recorded::new(b"#!/bin/sh\necho this is a script, and no capture at all\n");
+    for path in [
+        recorded.path(),
+        "/nonexistent/x.pcap".to_owned(),
+        "/tmp".to_owned(),
+    ] {
+        let output = run(&["-r", &path]);
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        let message = text(&output.stderr);
+        assert!(
+            message.starts_with(&format!("inspect: cannot read {path}: ")),
+            "{message}"
+        );
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert_eq!(output.stdout, b"");
+    }
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_what_would_be_right() {
+    let recorded = Recorded::new(&pcap(1, &pair()));
+    let path = recorded.path();
+    for (arguments, part) in [
+        (&["--prot", "2345"][..], "--port"),
+        (&["--port", "70000"], "1 to 65535"),
+        (&["--port", "0"], "any free port"),
+        (&[":70000"], "1 to 65535"),
+        (&["--color", "allways"], "always"),
+        (&["-c", "none"], "none"),
+        (&["--duration", "5 parsecs"], "10s"),
+        (&["-r", &path, "porrt 5"], "porrt 5"),
+        (&["-r", &path, "tcp and and"], "syntax error"),
+        (&["-r", &path, "--json", "-A"], "--json"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = text(&output.stderr);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_filter_and_ports_hold_together() {
+    let recorded = Recorded::new(&pcap(1, &pair()));
+    let path = recorded.path();
+    let count = |arguments: &[&str]| {
+        let output = run(&[&["-r", &path][..], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout).lines().count()
+    };
+    assert_eq!(count(&[]), 9);
+    assert_eq!(count(&["tcp", "src", "port", "2345"]), 3);
+    assert_eq!(count(&[":2345", "src", "port", "52316"]), 6);
+    assert_eq!(count(&[":80"]), 0);
+    assert_eq!(count(&["-c", "2"]), 2);
+    assert_eq!(count(&["not", "tcp"]), 0);
+}
+
+#[test]
+fn a_file_can_be_filtered_into_another_but_not_into_itself() {
+    let recorded = Recorded::new(&pcap(1, &pair()));
+    let path = recorded.path();
+    let smaller = recorded
+        .folder
+        .path()
+        .join("smaller.pcap")
+        .display()
+        .to_string();
+    let output = run(&["-r", &path, "-w", &smaller, "tcp src port 2345"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(text(&run(&["-r", &smaller]).stdout).lines().count(), 3);
+    let output = run(&["-r", &path, "-w", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(std::fs::read(&path).unwrap(), pcap(1, &pair()));
+    // A file that cannot be written is said, also when only the end does not fit.
+    let output = run(&["-r", &path, "-w", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("No space left"), "{output:?}");
+    // Through pipes, both ways.
+    let mut child = inspect()
+        .args(["-r", "-", "-w", "-"])
+        .stdin(std::fs::File::open(&path).unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut copied = Vec::new();
+    std::io::Read::read_to_end(&mut child.stdout.take().unwrap(), &mut copied).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(copied.len(), pcap(1, &pair()).len());
+}
+
+#[test]
+fn payloads_are_inert_on_screen_and_exact_in_records() {
+    let recorded = Recorded::new(&pcap(1, &pair()));
+    let path = recorded.path();
+    for arguments in [
+        &["-r", &path][..],
+        &["-r", &path, "-A"],
+        &["-r", &path, "--heading"],
+    ] {
+        let output = run(arguments);
+        let controls = output
+            .stdout
+            .iter()
+            .filter(|byte| byte.is_ascii_control() && **byte != b'\n');
+        assert_eq!(controls.count(), 0, "{arguments:?}");
+    }
+    let output = run(&["-r", &path, "--json"]);
+    let red = text(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .find(|record| record["number"] == 8)
+        .unwrap();
+    assert!(
+        red["payload"]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("\u{1b}[31mred \"and\"")
+    );
+}
+
+#[test]
+fn head_ends_quietly() {
+    let mut frames = Vec::new();
+    for _ in 0..3_000 {
+        frames.extend(pair());
+    }
+    let recorded = Recorded::new(&pcap(1, &frames));
+    for shape in [&[][..], &["--json"]] {
+        let mut child = inspect()
+            .args(["-r", &recorded.path()])
+            .args(shape)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 10];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr), "");
+    }
+}

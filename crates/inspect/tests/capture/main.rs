@@ -1,0 +1,20 @@
+//! `inspect capture`, the real program: live on loopback beside tcpdump, files, bad input.
+//!
+//! What needs root says that it was skipped, and fails instead under REQUIRE_ROOT=1.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests may fail, and say why; clippy knows only #[test] functions as tests"
+)]
+
+#[path = "../../src/capture/crafted.rs"]
+mod crafted;
+mod files;
+mod live;
+mod program;
+#[path = "../support/mod.rs"]
+mod support;
+mod wrapped;
