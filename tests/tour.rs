@@ -8,6 +8,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod support;
+
 use std::fs::Permissions;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use support::have_root;
 
 /// One tour at a time: each wants port 2345.
 static PORT_2345: Mutex<()> = Mutex::new(());
@@ -60,19 +64,6 @@ fn readable_copies() -> tempfile::TempDir {
     }
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     folder
-}
-
-fn have_root(test: &str) -> bool {
-    // The owner of our own process folder tells who we are.
-    let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
-    if !root {
-        assert!(
-            std::env::var_os("REQUIRE_ROOT").is_none_or(|value| value != "1"),
-            "{test} needs root, and REQUIRE_ROOT=1 forbids skipping it"
-        );
-        eprintln!("SKIPPED {test}: it needs root");
-    }
-    root
 }
 
 /// The lines below a heading.
