@@ -90,6 +90,11 @@ fn code() -> Vec<(String, String)> {
                 .to_str()
                 .unwrap()
                 .to_owned();
+            (path, name)
+        })
+        // `#[cfg(test)] mod tests;`
+        .filter(|(_, name)| !name.contains("/tests/") && !name.ends_with("/tests.rs"))
+        .map(|(path, name)| {
             let text = fs::read_to_string(&path).unwrap();
             let built = text.split("#[cfg(test)]\n").next().unwrap();
             let code: Vec<&str> = built
