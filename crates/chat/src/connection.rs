@@ -5,10 +5,11 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::message::{Decoder, Framing, TooLong};
@@ -188,34 +189,73 @@ pub(crate) enum NotQueued {
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     queue: mpsc::UnboundedSender<(Vec<u8>, usize)>,
-    space: Arc<Semaphore>,
-    capacity: usize,
+    space: Arc<Space>,
 }
 
 /// The speaking half, as the task sees it that writes.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     queue: mpsc::UnboundedReceiver<(Vec<u8>, usize)>,
-    space: Arc<Semaphore>,
+    space: Arc<Space>,
+}
+
+/// How full a queue is. Not a semaphore: one who waits for half of a semaphore gathers what is
+/// freed meanwhile, and to everybody else the queue then looks full when it is not.
+#[derive(Debug)]
+struct Space {
+    capacity: usize,
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    bytes: usize,
+    /// Nobody empties the queue any more.
+    gone: bool,
+}
+
+impl Space {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that holds the lock can panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no more than `bytes` are queued, or nobody empties the queue any more.
+    async fn at_most(&self, bytes: usize) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Counts from here: what changes after the look below wakes us.
+            changed.as_mut().enable();
+            let now = *self.waiting();
+            if now.gone || now.bytes <= bytes {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 /// A queue for about `capacity` bytes on their way to one peer.
 pub(crate) fn outbox(capacity: usize) -> (Outbox, Outgoing) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let capacity = capacity.clamp(OVERHEAD, Semaphore::MAX_PERMITS);
-    let space = Arc::new(Semaphore::new(capacity));
+    let space = Arc::new(Space {
+        capacity: capacity.max(OVERHEAD),
+        waiting: Mutex::new(Waiting {
+            bytes: 0,
+            gone: false,
+        }),
+        changed: Notify::new(),
+    });
     let outgoing = Outgoing {
         queue: receiver,
         space: Arc::clone(&space),
     };
-    (
-        Outbox {
-            queue: sender,
-            space,
-            capacity,
-        },
-        outgoing,
-    )
+    let outbox = Outbox {
+        queue: sender,
+        space,
+    };
+    (outbox, outgoing)
 }
 
 impl Outbox {
@@ -225,43 +265,44 @@ impl Outbox {
     /// [`NotQueued`], when the queue is full or nobody empties it any more.
     pub(crate) fn try_send(&self, bytes: Vec<u8>) -> Result<(), NotQueued> {
         let cost = self.cost(bytes.len());
-        match self.space.try_acquire_many(cost) {
-            Ok(space) => space.forget(),
-            Err(TryAcquireError::Closed) => return Err(NotQueued::Gone),
-            Err(TryAcquireError::NoPermits) => {
-                let waiting = self.capacity - self.space.available_permits();
-                return Err(NotQueued::Full { waiting });
+        {
+            let mut waiting = self.space.waiting();
+            if waiting.gone {
+                return Err(NotQueued::Gone);
             }
+            if waiting.bytes + cost > self.space.capacity {
+                return Err(NotQueued::Full {
+                    waiting: waiting.bytes,
+                });
+            }
+            waiting.bytes += cost;
         }
-        self.queue
-            .send((bytes, cost as usize))
-            .map_err(|_| NotQueued::Gone)
+        self.queue.send((bytes, cost)).map_err(|_| NotQueued::Gone)
     }
 
     /// Waits until `length` bytes would be queued at once, or nobody empties the queue any more.
     pub(crate) async fn fits(&self, length: usize) {
-        // Closed means gone: then there is nothing to wait for.
-        let _ = self.space.acquire_many(self.cost(length)).await;
+        self.space
+            .at_most(self.space.capacity - self.cost(length))
+            .await;
     }
 
     /// Waits until half the queue is free: a peer that is answered without end, and does not read
     /// the answers, is then not listened to either, which costs only itself.
     pub(crate) async fn half_empty(&self) {
-        let half = u32::try_from(self.capacity / 2).unwrap_or(u32::MAX);
-        // Closed means gone: then there is nothing to wait for.
-        let _ = self.space.acquire_many(half).await;
+        self.space.at_most(self.space.capacity / 2).await;
     }
 
-    fn cost(&self, length: usize) -> u32 {
+    fn cost(&self, length: usize) -> usize {
         // A message larger than the whole queue passes when the queue is empty.
-        let cost = length.saturating_add(OVERHEAD).min(self.capacity);
-        u32::try_from(cost).unwrap_or(u32::MAX)
+        length.saturating_add(OVERHEAD).min(self.space.capacity)
     }
 }
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.space.close();
+        self.space.waiting().gone = true;
+        self.space.changed.notify_waiters();
     }
 }
 
@@ -276,7 +317,8 @@ where
     while let Some((bytes, cost)) = outgoing.queue.recv().await {
         sink.write_all(&bytes).await?;
         sink.flush().await?;
-        outgoing.space.add_permits(cost);
+        outgoing.space.waiting().bytes -= cost;
+        outgoing.space.changed.notify_waiters();
     }
     sink.shutdown().await
 }
@@ -359,6 +401,31 @@ mod tests {
         far.read_to_end(&mut text).await.unwrap();
         writer.await.unwrap().unwrap();
         assert_eq!(text.len(), 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_who_waits_for_space_takes_none_from_those_who_speak() {
+        let (near, mut far) = duplex(16);
+        let (outbox, outgoing) = outbox(10 * (OVERHEAD + 20));
+        let writer = tokio::spawn(deliver(near, outgoing));
+        for _ in 0..8 {
+            outbox.try_send(vec![b'x'; 20]).unwrap();
+        }
+        let other = outbox.clone();
+        let patient = tokio::spawn(async move { other.half_empty().await });
+        // One is written and frees its place, and the patient one goes on waiting.
+        let mut text = vec![0; 20];
+        far.read_exact(&mut text).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(!patient.is_finished());
+        for _ in 0..3 {
+            outbox.try_send(vec![b'y'; 20]).unwrap();
+        }
+        let mut rest = vec![0; 10 * 20];
+        far.read_exact(&mut rest).await.unwrap();
+        patient.await.unwrap();
+        drop(outbox);
+        writer.await.unwrap().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
