@@ -1,5 +1,6 @@
 //! Recorded files, and input that is wrong. Needs no root.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -225,4 +226,26 @@ fn head_ends_quietly() {
         assert!(output.status.success(), "{output:?}");
         assert_eq!(text(&output.stderr), "");
     }
+}
+
+#[test]
+fn a_pipe_is_shown_packet_by_packet() {
+    let mut child = inspect()
+        .args(["-r", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let file = pcap(1, &pair());
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The header and the first packet, which shows before there is a second.
+    let (first, rest) = file.split_at(24 + 16 + 54);
+    stdin.write_all(first).unwrap();
+    assert!(lines.next().unwrap().unwrap().contains(" SYN seq 0 "));
+    stdin.write_all(rest).unwrap();
+    drop(stdin);
+    assert_eq!(lines.count(), 8);
+    assert!(child.wait().unwrap().success());
 }

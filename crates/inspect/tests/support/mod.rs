@@ -143,6 +143,7 @@ pub(crate) fn have_program(program: &str, test: &str) -> bool {
     found
 }
 
+#[allow(clippy::print_stderr, reason = "a test that did not run says so")]
 fn needed(what: &str, test: &str) {
     assert!(
         std::env::var_os("REQUIRE_ROOT").is_none_or(|value| value != "1"),

@@ -141,6 +141,16 @@ impl<'a> Run<'a> {
     }
 
     fn run(mut self) -> anyhow::Result<Exit> {
+        if self.context.verbose {
+            let owners = if self.is_live() {
+                ", owners from /proc"
+            } else {
+                ""
+            };
+            let link = self.source.link().word();
+            self.context
+                .say(&format!("Packets by libpcap, link {link}{owners}."));
+        }
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
         }
@@ -183,6 +193,8 @@ impl<'a> Run<'a> {
     fn read(&mut self) -> anyhow::Result<Option<SourceError>> {
         let link = self.source.link();
         let everything = self.request.selection == Selection::everything();
+        // Behind a pipe (tcpdump -U -w - | …) each packet is news, and the next read may block.
+        let one_by_one = matches!(&self.request.from, From::File(path) if path == Path::new("-"));
         let mut frames = 0u64;
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
@@ -202,6 +214,9 @@ impl<'a> Run<'a> {
                     .take(link, &frame)?;
                     if shown && self.request.count == Some(self.totals.packets) {
                         return Ok(None);
+                    }
+                    if one_by_one {
+                        self.output.flush()?;
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
