@@ -1,8 +1,8 @@
 //! Sockets + holdings -> rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Peer, Row};
+use super::{Peer, Row, Side};
 use crate::model::{Endpoint, NetworkNamespace, OwnerStatus, Protocol, State};
 use crate::owners::Holdings;
 use crate::sockets::{Address, Socket};
@@ -26,9 +26,11 @@ pub fn join(sockets: Vec<Socket>, holdings: &Holdings) -> Vec<Row> {
                 owners,
                 owner_status,
                 peer: None,
+                side: Side::Unknown,
             }
         })
         .collect();
+    tell_sides(&mut rows);
     join_peers(&mut rows);
     rows
 }
@@ -60,6 +62,26 @@ fn ends(socket: &Socket) -> Option<Ends> {
             remote.on_the_wire(),
         )
     })
+}
+
+fn tell_sides(rows: &mut [Row]) {
+    // The address is left out: it may be the unspecified one, or v6 where the connection is v4.
+    let listeners: HashSet<(Option<NetworkNamespace>, u16)> = rows
+        .iter()
+        .filter(|row| row.socket.protocol == Protocol::Tcp && row.socket.state == State::Listen)
+        .filter_map(|row| Some((row.socket.netns, row.socket.endpoints()?.0.port)))
+        .collect();
+    for row in rows {
+        let Some((netns, Protocol::Tcp, local, remote)) = ends(&row.socket) else {
+            continue;
+        };
+        let listens = |port| listeners.contains(&(netns, port));
+        row.side = match (listens(local.port), listens(remote.port)) {
+            (true, false) => Side::Server,
+            (false, true) => Side::Client,
+            _ => Side::Unknown,
+        };
+    }
 }
 
 fn join_peers(rows: &mut [Row]) {
@@ -102,6 +124,8 @@ mod tests {
             &holdings,
         );
         assert_eq!(rows[0].peer, None);
+        let sides: Vec<Side> = rows.iter().map(|row| row.side).collect();
+        assert_eq!(sides, [Side::Unknown, Side::Server, Side::Client]);
         assert_eq!(peer_name(&rows[1]), Some("client"));
         assert_eq!(peer_name(&rows[2]), Some("server"));
     }

@@ -24,6 +24,19 @@ pub struct Row {
     pub owner_status: OwnerStatus,
     /// The other end of a local connection; `None` when it is elsewhere or unknown.
     pub peer: Option<Peer>,
+    /// Which side of its connection it is.
+    pub side: Side,
+}
+
+/// Which side of a connection a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The side that was connected to: a listener has its port.
+    Server,
+    /// The side that connected: its port has no listener, and the other end's has.
+    Client,
+    /// It has no connection, or no listener tells.
+    Unknown,
 }
 
 /// The other end of a local connection.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use super::Row;
+use super::{Row, Side};
 use crate::model::{Endpoint, Family, ForeignText, Protocol, State};
 use crate::sockets::Address;
 
@@ -102,9 +102,14 @@ fn conversation(row: &Row) -> ConversationKey {
             } else {
                 (*local, *remote)
             };
-            // The server keeps the lower port more often than not; what matters is that both
-            // ends agree.
-            key.from_client = key.talking && port_first(local) > port_first(remote);
+            key.from_client = key.talking
+                && match row.side {
+                    Side::Server => false,
+                    Side::Client => true,
+                    // The server has the lower port more often than not; what matters is that
+                    // both ends agree.
+                    Side::Unknown => port_first(local) > port_first(remote),
+                };
             let (first, second) = if key.from_client {
                 (remote, local)
             } else {
@@ -149,6 +154,21 @@ mod tests {
     #[test]
     fn the_two_ends_of_a_connection_stand_together_after_the_listener() {
         assert_eq!(sorted(SortKey::Conversation), [3, 4, 2, 5, 1]);
+    }
+
+    #[test]
+    fn the_side_with_the_listener_comes_first_whatever_its_port() {
+        let mut rows = join(
+            vec![
+                tcp(State::Established, "127.0.0.1:3000", "127.0.0.1:45993", 1),
+                tcp(State::Established, "127.0.0.1:45993", "127.0.0.1:3000", 2),
+                tcp(State::Listen, "[::]:45993", "[::]:0", 3),
+            ],
+            &holdings(&[]),
+        );
+        sort(&mut rows, SortKey::Conversation);
+        let inodes: Vec<u64> = rows.iter().map(|row| row.socket.inode.unwrap().0).collect();
+        assert_eq!(inodes, [3, 2, 1]);
     }
 
     #[test]
