@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match first.as_ref().map(|word| word.to_string_lossy()).as_deref() {
         None => tour::run(),
         Some("chat") => chat::run_with(own_command("chat"), arguments),
+        Some(tour::PROBE) => tour::probe(),
         Some("inspect") => inspect::run_with(arguments),
         Some("-h" | "--help") => {
             // A reader who has gone needs no help.

@@ -8,7 +8,7 @@ mod wire;
 use std::io::{self, BufWriter, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 
 use inspect::listing::{self, Row, SortKey};
 use inspect::model::{Pid, State};
@@ -84,12 +84,43 @@ fn make_sight() -> Result<(), String> {
     if Wire::open(PORT).is_ok() {
         return Ok(());
     }
-    namespaces::unshare_private_loopback().map_err(|error| {
-        format!(
-            "Not shown: this user may not capture, and this machine forbids it a network \
-             of its own ({error})."
-        )
-    })
+    let why = private_network_refused().unwrap_or_default();
+    if why.is_empty() && namespaces::unshare_private_loopback().is_ok() {
+        return Ok(());
+    }
+    Err(format!(
+        "Not shown: this user may not capture, and this machine forbids it a network of its \
+         own ({why})."
+    ))
+}
+
+/// The word by which the tour starts itself to try something out.
+pub(crate) const PROBE: &str = "private-network-probe";
+
+/// Tries whether a private network can be made, in a process for nothing else: half made, it
+/// could not be left again. Says why not.
+fn private_network_refused() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    match Command::new(program)
+        .arg(PROBE)
+        .stdin(Stdio::null())
+        .output()
+    {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// What the process does that is started to try.
+pub(crate) fn probe() -> ExitCode {
+    match namespaces::unshare_private_loopback() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The listener and both ends of the connection, with their owners.

@@ -60,7 +60,13 @@ fn readable_copies() -> tempfile::TempDir {
         .parent()
         .unwrap();
     for name in ["net-companion", "chat", "inspect"] {
-        std::fs::copy(built.join(name), folder.path().join(name)).unwrap();
+        // Not by this process: while it has a program open for writing, a child that another
+        // test forks meanwhile has it open too, and then it cannot be run.
+        let copied = Command::new("cp")
+            .arg(built.join(name))
+            .arg(folder.path())
+            .status();
+        assert!(copied.unwrap().success());
     }
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     folder
@@ -218,37 +224,44 @@ fn where_a_private_network_is_forbidden_the_packets_are_left_out_with_the_ways_o
         .lock()
         .unwrap_or_else(|broken| broken.into_inner());
     let folder = readable_copies();
-    // A user namespace in which no further one may be made stands for such a machine.
-    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec ./net-companion";
-    let shown = tour(
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "sh", "-c", script])
-            .current_dir(folder.path())
-            .uid(65534)
-            .gid(65534),
-    );
-    assert_eq!(shown.code, Some(0), "{}", shown.errors);
-    let packets = page(&shown.text, "3  The packets");
-    assert!(
-        packets[0].contains("Not shown: this user may not capture"),
-        "{}",
-        shown.text
-    );
-    let program = folder.path().join("net-companion");
-    let program = program.display();
-    assert_eq!(
-        packets[packets.len() - 2..],
-        [
-            format!("       sudo {program}"),
-            format!("       sudo setcap cap_net_raw+ep {program}")
-        ]
-    );
-    assert_eq!(
-        page(&shown.text, "2  The sockets").len(),
-        6,
-        "{}",
-        shown.text
-    );
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    for script in [
+        // A user namespace in which no further one may be made.
+        format!(
+            "exec {nobody} unshare --user --map-root-user sh -c \
+             'echo 0 > /proc/sys/user/max_user_namespaces && exec ./net-companion'"
+        ),
+        // One can be made, and then not be finished: its user cannot be mapped.
+        format!("mount -o remount,bind,ro /proc && exec {nobody} ./net-companion"),
+    ] {
+        let shown = tour(
+            Command::new("unshare")
+                .args(["--mount", "sh", "-c", &script])
+                .current_dir(folder.path()),
+        );
+        assert_eq!(shown.code, Some(0), "{script}: {}", shown.errors);
+        let packets = page(&shown.text, "3  The packets");
+        assert!(
+            packets[0].contains("Not shown: this user may not capture"),
+            "{}",
+            shown.text
+        );
+        let program = folder.path().join("net-companion");
+        let program = program.display();
+        assert_eq!(
+            packets[packets.len() - 2..],
+            [
+                format!("       sudo {program}"),
+                format!("       sudo setcap cap_net_raw+ep {program}")
+            ]
+        );
+        assert_eq!(
+            page(&shown.text, "2  The sockets").len(),
+            6,
+            "{}",
+            shown.text
+        );
+    }
 }
 
 #[test]

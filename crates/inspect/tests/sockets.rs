@@ -427,7 +427,13 @@ fn an_ordinary_user_sees_the_rows_and_why_their_owners_are_hidden() {
 fn readable_copy(folder: &std::path::Path) -> std::path::PathBuf {
     use std::os::unix::fs::PermissionsExt;
     let program = folder.join("inspect");
-    std::fs::copy(env!("CARGO_BIN_EXE_inspect"), &program).unwrap();
+    // Not by this process: while it has a program open for writing, a child that another test
+    // forks meanwhile has it open too, and then it cannot be run.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_inspect"))
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     program
 }
