@@ -18,6 +18,7 @@ use inspect::privilege::{self, Right};
 use inspect::render::Screen;
 use inspect::selection::{Selection, Test};
 use inspect::sockets::{ProcTables, Source as _, Table};
+use inspect::stop::Stop;
 use jiff::tz::TimeZone;
 use pages::Pages;
 use talk::Talk;
@@ -50,7 +51,7 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
     };
     talk.connect()?;
     talk.say("hello")?;
-    let rows = look(&talk);
+    let rows = look(&talk)?;
     talk.say("你好")?;
     talk.part()?;
     let captured = wire.map(Capturing::close).transpose()?;
@@ -124,10 +125,13 @@ pub(crate) fn probe() -> ExitCode {
 }
 
 /// The listener and both ends of the connection, with their owners.
-fn look(talk: &Talk) -> Vec<Row> {
+fn look(talk: &Talk) -> anyhow::Result<Vec<Row>> {
+    let stop = Stop::new()?;
     let netns = namespaces::current();
-    let sockets = ProcTables::new("/proc", netns).look(&[Table::Tcp]).sockets;
-    let mut rows = listing::join(sockets, &ProcWalk::new("/proc").look());
+    let sockets = ProcTables::new("/proc", netns, stop.clone())
+        .look(&[Table::Tcp])
+        .sockets;
+    let mut rows = listing::join(sockets, &ProcWalk::new("/proc", stop).look());
     let selection = Selection::All(vec![
         Selection::Test(Test::Port(talk.port)),
         Selection::one_of([State::Listen, State::Established].map(Test::State)),
@@ -135,7 +139,7 @@ fn look(talk: &Talk) -> Vec<Row> {
     ]);
     listing::select(&mut rows, &selection);
     listing::sort(&mut rows, SortKey::Conversation);
-    rows
+    Ok(rows)
 }
 
 /// The programs beside this one, as a shell here would start them.

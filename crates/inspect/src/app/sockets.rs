@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::{Context, Exit, Usage, machine};
@@ -24,6 +24,7 @@ use crate::render::json::{self, End, GapRecord, SocketRecord};
 use crate::render::sockets::{Count, Names, write_rows, write_summary};
 use crate::selection::{Selection, Test};
 use crate::sockets::{self, ProcTables, Snapshot};
+use crate::stop::Stop;
 
 /// How long names may take: a name server that does not answer costs no more.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
@@ -43,8 +44,11 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         Selection::one_of(users(&request.users)?),
     ]);
 
-    let mut tables = ProcTables::new(&root, namespaces::of_proc_root(&root));
-    let mut walk = ProcWalk::new(&root);
+    // Ctrl-C ends the program as it ends any: half a table is no answer.
+    let stop = Stop::new().context("cannot make a stop signal")?;
+    let netns = namespaces::of_proc_root(&root);
+    let mut tables = ProcTables::new(&root, netns, stop.clone());
+    let mut walk = ProcWalk::new(&root, stop);
     let at = clock::now();
     let Snapshot { sockets, mut gaps } = sockets::Source::look(&mut tables, &request.tables);
     let holdings = owners::Source::look(&mut walk);

@@ -15,11 +15,13 @@ use rustix::io::Errno;
 
 use super::{Holder, Holdings, Source, Unreadable};
 use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Owner, Pid, Timestamp, Uid};
+use crate::stop::Stop;
 
 /// Walks the processes below a proc root.
 #[derive(Debug, Clone)]
 pub struct ProcWalk {
     root: PathBuf,
+    stop: Stop,
 }
 
 /// `PF_KTHREAD` (include/linux/sched.h): a kernel thread has no descriptors of its own.
@@ -28,9 +30,13 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 impl ProcWalk {
-    /// Processes below `root`: /proc, or a recorded tree.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+    /// Processes below `root`: /proc, or a recorded tree. A look ends early, with a gap, when
+    /// `stop` is raised.
+    pub fn new(root: impl Into<PathBuf>, stop: Stop) -> Self {
+        Self {
+            root: root.into(),
+            stop,
+        }
     }
 
     /// Seconds since the epoch at which the machine booted, as /proc/stat rounds them.
@@ -154,6 +160,12 @@ impl Source for ProcWalk {
         holdings.unlisted = self.unlisted(&pids);
         let boot_time = self.boot_time();
         for pid in pids {
+            if self.stop.is_raised() {
+                let reason = format!("processes from {pid} on were not read: stopped");
+                holdings.unlisted = Some(reason.clone());
+                holdings.gaps.push(Gap::uncounted(Origin::Owners, reason));
+                break;
+            }
             if let Err(error) = self.read(pid, boot_time, &mut holdings) {
                 holdings.gaps.push(Gap::uncounted(
                     Origin::Owners,
@@ -248,6 +260,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::OwnerStatus;
 
     #[test]
     fn only_a_socket_link_has_an_inode() {
@@ -269,12 +282,21 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let link = std::fs::read_link(format!("/proc/self/fd/{}", listener.as_raw_fd())).unwrap();
         let inode = socket_inode(link.as_os_str().as_encoded_bytes()).unwrap();
-        let holdings = ProcWalk::new("/proc").look();
+        let holdings = ProcWalk::new("/proc", Stop::new().unwrap()).look();
         let owner = holdings.of(inode).0.into_iter().next().unwrap();
         assert_eq!(owner.pid.0, std::process::id());
         assert_eq!(i64::from(owner.fd.0), i64::from(listener.as_raw_fd()));
         let age = crate::clock::now().as_nanos() - owner.started.unwrap().as_nanos();
         assert!((-2_000_000_000..3_600_000_000_000).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn after_the_stop_signal_no_owner_is_said_to_be_missing() {
+        let stop = Stop::new().unwrap();
+        stop.raise();
+        let holdings = ProcWalk::new("/proc", stop).look();
+        assert_eq!(holdings.gaps.len(), 1);
+        assert_eq!(holdings.of(Inode(1)).1, OwnerStatus::Hidden);
     }
 
     proptest! {

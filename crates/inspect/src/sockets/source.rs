@@ -8,24 +8,31 @@ use std::path::{Path, PathBuf};
 use super::proc_row::{self, BadRow};
 use super::{Snapshot, Socket, Source, Table};
 use crate::model::{Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol};
+use crate::stop::Stop;
 
 /// The /proc/net tables of one network namespace.
 #[derive(Debug, Clone)]
 pub struct ProcTables {
     root: PathBuf,
     netns: Option<NetworkNamespace>,
+    stop: Stop,
 }
 
 /// A newline in an abstract unix name ends the row early and begins another; no row is longer
 /// than a path of 108 bytes, escaped, and the columns before it.
 const LONGEST_ROW: u64 = 4096;
 
+/// A look at the stop signal is a system call, as dear as a row or two.
+const ROWS_BETWEEN_LOOKS_AT_STOP: u64 = 256;
+
 impl ProcTables {
-    /// Tables below `root`; `netns` is the namespace they describe, where that is known.
-    pub fn new(root: impl Into<PathBuf>, netns: Option<NetworkNamespace>) -> Self {
+    /// Tables below `root`; `netns` is the namespace they describe, where that is known. A look
+    /// ends early, with a gap, when `stop` is raised.
+    pub fn new(root: impl Into<PathBuf>, netns: Option<NetworkNamespace>, stop: Stop) -> Self {
         Self {
             root: root.into(),
             netns,
+            stop,
         }
     }
 
@@ -65,6 +72,7 @@ impl Source for ProcTables {
                     BufReader::with_capacity(1 << 18, file),
                     &path,
                     self.netns,
+                    &self.stop,
                     &mut snapshot,
                 ),
                 // A kernel without the family has no file: nothing is missing then.
@@ -84,6 +92,7 @@ fn read(
     mut rows: impl BufRead,
     path: &Path,
     netns: Option<NetworkNamespace>,
+    stop: &Stop,
     snapshot: &mut Snapshot,
 ) {
     let mut row = Vec::new();
@@ -107,6 +116,13 @@ fn read(
             }
         }
         number += 1;
+        if number.is_multiple_of(ROWS_BETWEEN_LOOKS_AT_STOP) && stop.is_raised() {
+            snapshot.gaps.push(Gap::uncounted(
+                Origin::Sockets,
+                format!("{} was left at line {number}: stopped", path.display()),
+            ));
+            break;
+        }
         if row.last() == Some(&b'\n') {
             row.pop();
         }
@@ -168,12 +184,17 @@ mod tests {
     const ROW: &str = "   0: 0100007F:0929 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1124 1 0 100 0 0 10 0\n";
 
     fn look(text: &str) -> Snapshot {
+        look_until(text, &Stop::new().unwrap())
+    }
+
+    fn look_until(text: &str, stop: &Stop) -> Snapshot {
         let mut snapshot = Snapshot::default();
         read(
             Table::Tcp,
             Cursor::new(text.to_owned()),
             Path::new("net/tcp"),
             None,
+            stop,
             &mut snapshot,
         );
         snapshot
@@ -206,6 +227,15 @@ mod tests {
         let snapshot = look(&endless);
         assert!(snapshot.sockets.is_empty());
         assert_eq!(snapshot.gaps[0].count, Some((1 << 20) / LONGEST_ROW));
+    }
+
+    #[test]
+    fn a_raised_stop_signal_ends_a_long_look_with_a_gap() {
+        let stop = Stop::new().unwrap();
+        stop.raise();
+        let snapshot = look_until(&format!("{HEADER}{}", ROW.repeat(1_000)), &stop);
+        assert_eq!(snapshot.gaps.len(), 1);
+        assert!(snapshot.gaps[0].reason.ends_with("line 256: stopped"));
     }
 
     #[test]

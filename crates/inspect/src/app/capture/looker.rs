@@ -12,6 +12,7 @@ use crate::clock;
 use crate::model::Timestamp;
 use crate::owners::{self, ProcWalk, Source as _};
 use crate::sockets::{self, ProcTables, Source as _};
+use crate::stop::Stop;
 
 /// A thread that looks when it is asked.
 pub(super) struct Looker {
@@ -54,6 +55,8 @@ impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
     /// kernel keeps the packets.
     pub(super) fn start() -> io::Result<Self> {
+        // Never raised: the last look is for the words at the end of the capture.
+        let stop = Stop::new()?;
         let (questions, asked) = channel::<()>();
         let (answer, answers) = channel();
         std::thread::Builder::new()
@@ -61,7 +64,7 @@ impl Looker {
             .spawn(move || {
                 while asked.recv().is_ok() {
                     let (began, start) = (clock::now(), Instant::now());
-                    let table = look();
+                    let table = look(&stop);
                     let took = start.elapsed();
                     let given = Answer { table, began, took };
                     if answer.send(given).is_err() {
@@ -136,11 +139,11 @@ impl Looker {
     }
 }
 
-fn look() -> Table {
+fn look(stop: &Stop) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
-    let sockets = ProcTables::new("/proc", None).look(&[Tcp, Tcp6, Udp, Udp6]);
-    let holdings: owners::Holdings = ProcWalk::new("/proc").look();
+    let sockets = ProcTables::new("/proc", None, stop.clone()).look(&[Tcp, Tcp6, Udp, Udp6]);
+    let holdings: owners::Holdings = ProcWalk::new("/proc", stop.clone()).look();
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
 }
