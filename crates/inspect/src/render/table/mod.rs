@@ -4,12 +4,15 @@
 //! of megabytes (measured: 50k rows 0.3-0.7 s, 150 MB), so larger ones are written in two passes,
 //! the first for the widths. A test holds the two against each other.
 
+mod fit;
+
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Layout};
 use unicode_width::UnicodeWidthStr;
 
 use super::{Screen, Style};
+use fit::{Fit, Widths};
 
 /// The largest table that is laid out as a whole.
 pub const LAID_OUT_ROWS: usize = 2_000;
@@ -161,115 +164,6 @@ fn write_with(
         }
         Ok(())
     }
-}
-
-/// How wide the cells are.
-struct Widths<'a> {
-    columns: &'a [Column],
-    /// The widest cell of each column.
-    full: Vec<usize>,
-    /// The widest cell that an elastic column need not move below.
-    shrunk: Vec<usize>,
-}
-
-impl<'a> Widths<'a> {
-    fn of(columns: &'a [Column], header: bool) -> Self {
-        let titles: Vec<usize> = columns
-            .iter()
-            .map(|column| if header { column.title.width() } else { 0 })
-            .collect();
-        Self {
-            columns,
-            full: titles.clone(),
-            shrunk: titles,
-        }
-    }
-
-    fn widen(&mut self, row: &TextRow) {
-        for (index, cell) in row.cells.iter().enumerate() {
-            let width = cell.width();
-            self.full[index] = self.full[index].max(width);
-            match self.columns[index].narrow {
-                Narrow::Elastic(least) if width > least => {}
-                _ => self.shrunk[index] = self.shrunk[index].max(width),
-            }
-        }
-    }
-}
-
-/// How the columns fit into the screen.
-struct Fit<'a> {
-    columns: &'a [Column],
-    /// So many columns, from the left, stand side by side.
-    kept: usize,
-    /// Their widths.
-    widths: Vec<usize>,
-}
-
-impl<'a> Fit<'a> {
-    fn of(widths: &Widths<'a>, screen: Option<usize>) -> Self {
-        let columns = widths.columns;
-        let mut fit = Self {
-            columns,
-            kept: columns.len(),
-            widths: widths.full.clone(),
-        };
-        let Some(screen) = screen else {
-            return fit;
-        };
-        if end(&fit.widths) <= screen {
-            return fit;
-        }
-        while fit.kept > 0 && columns[fit.kept - 1].narrow == Narrow::Dropped {
-            fit.kept -= 1;
-            fit.widths.truncate(fit.kept);
-        }
-        if end(&fit.widths) <= screen {
-            return fit;
-        }
-        fit.widths = widths.shrunk[..fit.kept].to_vec();
-        // Two columns stay in any case: what it is, and what state it is in.
-        while fit.kept > 2 && end(&fit.widths) > screen {
-            fit.kept -= 1;
-            fit.widths.truncate(fit.kept);
-        }
-        // What is left over goes to the last column.
-        if let Some(last) = fit.widths.len().checked_sub(1) {
-            let spare = screen.saturating_sub(end(&fit.widths));
-            fit.widths[last] = (fit.widths[last] + spare).min(widths.full[last]);
-        }
-        fit
-    }
-
-    /// Moves what does not fit below the row.
-    fn fold(&self, mut row: TextRow) -> TextRow {
-        let mut notes = Vec::new();
-        let mut below = |cell: Cell| {
-            let style = cell.style;
-            let lines = cell.lines.into_iter().filter(|text| !text.is_empty());
-            notes.extend(lines.map(|text| Note { text, style }));
-        };
-        let side_by_side = row
-            .cells
-            .iter()
-            .zip(&self.widths)
-            .take_while(|(cell, width)| cell.width() <= **width)
-            .count();
-        let folded = row.cells.split_off(side_by_side);
-        for (cell, column) in folded.into_iter().zip(&self.columns[side_by_side..]) {
-            if column.narrow != Narrow::Dropped {
-                below(cell);
-            }
-        }
-        notes.append(&mut row.notes);
-        row.notes = notes;
-        row
-    }
-}
-
-/// Where the last column ends.
-fn end(widths: &[usize]) -> usize {
-    widths.iter().sum::<usize>() + GUTTER * widths.len().saturating_sub(1)
 }
 
 fn height(row: &TextRow) -> usize {

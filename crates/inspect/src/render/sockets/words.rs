@@ -1,0 +1,227 @@
+//! Sockets and owners in words.
+
+use std::net::IpAddr;
+
+use super::queues::queue_notes;
+use crate::listing::Row;
+use crate::model::{Endpoint, ForeignText, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress};
+use crate::render::table::{Cell, TextRow};
+use crate::render::{Charset, Escaped, Style};
+use crate::sockets::{Address, Socket};
+
+/// What the listing is told about numbers.
+pub trait Names {
+    /// The name of a user.
+    fn user(&self, uid: Uid) -> Option<String>;
+    /// The name of a host.
+    fn host(&self, address: IpAddr) -> Option<String>;
+    /// The name of a service.
+    fn service(&self, port: u16, protocol: Protocol) -> Option<String>;
+}
+
+/// Turns values into words for one output.
+pub(super) struct Text<'a> {
+    pub(super) names: &'a dyn Names,
+    pub(super) charset: Charset,
+    pub(super) terminal: bool,
+}
+
+impl Text<'_> {
+    pub(super) fn narrow_row(&self, row: &Row) -> TextRow {
+        let socket = &row.socket;
+        let (local, remote) = self.ends(socket);
+        TextRow {
+            cells: vec![
+                Cell::new(socket.protocol.word()),
+                state_cell(socket.state),
+                Cell::new(local),
+                Cell::new(remote),
+                self.owner_cell(&row.owners, row.owner_status, socket.uid),
+            ],
+            notes: queue_notes(socket),
+        }
+    }
+
+    pub(super) fn wide_row(&self, row: &Row) -> TextRow {
+        let socket = &row.socket;
+        let (local, remote) = self.ends(socket);
+        let user = match socket.uid {
+            Some(uid) => self.user(uid),
+            None => "?".to_owned(),
+        };
+        let peer = match &row.peer {
+            Some(peer) => self.owner_cell(&peer.owners, peer.owner_status, None),
+            None => Cell::new(""),
+        };
+        TextRow {
+            cells: vec![
+                Cell::new(socket.protocol.word()),
+                state_cell(socket.state),
+                Cell::new(queue(socket.recv_queue)),
+                Cell::new(queue(socket.send_queue)),
+                Cell::new(local),
+                Cell::new(remote),
+                Cell::new(user),
+                self.owner_cell(&row.owners, row.owner_status, socket.uid),
+                peer,
+            ],
+            notes: Vec::new(),
+        }
+    }
+
+    fn user(&self, uid: Uid) -> String {
+        match self.names.user(uid) {
+            Some(name) => Escaped::name(&ForeignText::new(name), self.charset).to_string(),
+            None => uid.to_string(),
+        }
+    }
+
+    /// On a terminal several owners stand one under the other; in a pipe they share the row.
+    fn owner_cell(&self, owners: &[Owner], status: OwnerStatus, uid: Option<Uid>) -> Cell {
+        let mut lines: Vec<String> = owners
+            .iter()
+            .map(|owner| owner_words(owner, self.charset))
+            .collect();
+        if lines.is_empty() {
+            lines.push(match (status, uid) {
+                (OwnerStatus::Hidden, Some(uid)) => format!("hidden (user {})", self.user(uid)),
+                (OwnerStatus::Hidden, None) => "hidden".to_owned(),
+                (OwnerStatus::Pending, _) => "waiting for accept()".to_owned(),
+                (OwnerStatus::Kernel, _) => "kernel".to_owned(),
+                _ => "none".to_owned(),
+            });
+        } else if status == OwnerStatus::Partial {
+            lines.push("perhaps others, hidden".to_owned());
+        }
+        if !self.terminal {
+            lines = vec![lines.join(", ")];
+        }
+        Cell { lines, style: None }
+    }
+
+    fn ends(&self, socket: &Socket) -> (String, String) {
+        match &socket.address {
+            Address::Inet { local, remote } => {
+                let protocol = socket.protocol;
+                let local = self.endpoint(*local, protocol);
+                let remote = if remote.is_unspecified()
+                    || (protocol == Protocol::Raw && remote.address.is_unspecified())
+                {
+                    "any".to_owned()
+                } else {
+                    self.endpoint(*remote, protocol)
+                };
+                (local, remote)
+            }
+            Address::Unix(address) => {
+                let remote = match socket.state {
+                    State::Listen | State::Unconnected => "any",
+                    State::Closed => "none",
+                    // /proc/net/unix does not tell which socket is the other end.
+                    _ => "unknown",
+                };
+                (unix_words(address, self.charset), remote.to_owned())
+            }
+            Address::Netlink { protocol, port_id } => (
+                format!("protocol {protocol}, port id {port_id}"),
+                "kernel".to_owned(),
+            ),
+            Address::Packet {
+                ethertype,
+                interface,
+            } => {
+                let interface = if *interface == 0 {
+                    "every interface".to_owned()
+                } else {
+                    format!("interface {interface}")
+                };
+                let remote = match ethertype {
+                    3 => "any".to_owned(), // ETH_P_ALL
+                    other => format!("ethertype 0x{other:04x}"),
+                };
+                (interface, remote)
+            }
+        }
+    }
+
+    fn endpoint(&self, end: Endpoint, protocol: Protocol) -> String {
+        let host = if end.address.is_unspecified() {
+            match end.address {
+                IpAddr::V4(_) => "any".to_owned(),
+                IpAddr::V6(_) => "[any]".to_owned(),
+            }
+        } else if let Some(name) = self.names.host(end.address) {
+            Escaped::name(&ForeignText::new(name), self.charset).to_string()
+        } else {
+            match end.address {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => match end.scope {
+                    Some(scope) => format!("[{address}%{scope}]"),
+                    None => format!("[{address}]"),
+                },
+            }
+        };
+        if protocol == Protocol::Raw {
+            return format!("{host} protocol {}", end.port);
+        }
+        match self.names.service(end.port, protocol) {
+            Some(name) => {
+                let name = ForeignText::new(name);
+                format!("{host}:{}", Escaped::name(&name, self.charset))
+            }
+            None => format!("{host}:{}", end.port),
+        }
+    }
+}
+
+/// Local and remote end of a socket, in numbers.
+pub fn ends_words(socket: &Socket, charset: Charset) -> (String, String) {
+    struct Numbers;
+    impl Names for Numbers {
+        fn user(&self, _: Uid) -> Option<String> {
+            None
+        }
+        fn host(&self, _: IpAddr) -> Option<String> {
+            None
+        }
+        fn service(&self, _: u16, _: Protocol) -> Option<String> {
+            None
+        }
+    }
+    let text = Text {
+        names: &Numbers,
+        charset,
+        terminal: false,
+    };
+    text.ends(socket)
+}
+
+/// `name[pid] fd N`, everywhere the same; a thread with its own descriptor table adds its id.
+pub fn owner_words(owner: &Owner, charset: Charset) -> String {
+    let name = Escaped::name(&owner.command, charset);
+    if owner.tid == owner.pid {
+        format!("{name}[{}] fd {}", owner.pid, owner.fd)
+    } else {
+        format!("{name}[{}] thread {} fd {}", owner.pid, owner.tid, owner.fd)
+    }
+}
+
+fn unix_words(address: &UnixAddress, charset: Charset) -> String {
+    match address {
+        UnixAddress::Path(path) => Escaped::name(path, charset).to_string(),
+        UnixAddress::Abstract(name) => format!("@{}", Escaped::name(name, charset)),
+        UnixAddress::Unnamed => "unnamed".to_owned(),
+    }
+}
+
+fn state_cell(state: State) -> Cell {
+    let style = match state {
+        State::Listen | State::Established | State::Bound | State::Unconnected => Style::Calm,
+        _ => Style::Notable,
+    };
+    Cell::new(state.word()).painted(Some(style))
+}
+
+fn queue(length: Option<u64>) -> String {
+    length.map_or_else(|| "?".to_owned(), |length| length.to_string())
+}
