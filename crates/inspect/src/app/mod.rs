@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, View};
-use crate::render::{Screen, Style};
+use crate::render::{Screen, Style, message};
 
 /// How a run ended, for the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +60,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Says something beside the data, on stderr. A stderr that is closed is not an error.
+    /// Says something beside the data, on stderr. Names from outside may stand in it raw. A
+    /// stderr that is closed is not an error.
     pub(crate) fn say(&self, line: &str) {
+        let line = message(line, self.messages.charset);
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
     /// Says something only to a person: on a terminal, and not when told to be quiet.
     pub(crate) fn hint(&self, line: &str) {
         if self.messages.is_terminal() && !self.quiet {
-            self.say(&self.messages.paint(Style::Dim, line));
+            let line = message(line, self.messages.charset);
+            let line = self.messages.paint(Style::Dim, &line);
+            let _ = writeln!(io::stderr().lock(), "{line}");
         }
     }
 }

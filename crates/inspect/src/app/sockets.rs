@@ -15,15 +15,16 @@ use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::clock;
 use crate::listing::{self, Row};
-use crate::model::{Family, Gap, OwnerStatus, Protocol, Uid};
+use crate::model::{Family, Gap, Origin, OwnerStatus, Protocol, Uid};
 use crate::names::{Hosts, Services, Users};
 use crate::namespaces;
 use crate::owners::{self, Holdings, ProcWalk};
 use crate::privilege::{self, Right};
+use crate::render::Escaped;
 use crate::render::json::{self, End, GapRecord, SocketRecord};
 use crate::render::sockets::{Count, Names, write_rows, write_summary};
 use crate::selection::{Selection, Test};
-use crate::sockets::{self, ProcTables, Snapshot};
+use crate::sockets::{self, ProcTables, Snapshot, Table};
 use crate::stop::Stop;
 
 /// How long names may take: a name server that does not answer costs no more.
@@ -50,7 +51,11 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     let mut tables = ProcTables::new(&root, netns, stop.clone());
     let mut walk = ProcWalk::new(&root, stop);
     let at = clock::now();
-    let Snapshot { sockets, mut gaps } = sockets::Source::look(&mut tables, &request.tables);
+    let Snapshot {
+        sockets,
+        mut gaps,
+        cut,
+    } = sockets::Source::look(&mut tables, &request.tables);
     let holdings = owners::Source::look(&mut walk);
     gaps.extend(holdings.gaps.iter().cloned());
     if context.verbose {
@@ -58,10 +63,14 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     }
 
     let mut rows = listing::join(sockets, &holdings);
-    listing::select(&mut rows, &selection);
+    let undecided = listing::select(&mut rows, &selection);
+    // Told to people with its cure, and so apart from the others.
+    let told_gaps = gaps.len();
+    gaps.extend(hidden(&rows, undecided, &holdings));
     let mut out = BufWriter::new(io::stdout().lock());
     if request.summary {
-        write_families(&mut out, request, &rows, &tables, &gaps, context)?;
+        let gaps = &gaps[..told_gaps];
+        write_families(&mut out, request, &rows, (&tables, &cut), gaps, context)?;
         out.flush()?;
         return Ok(Exit::Done);
     }
@@ -92,15 +101,23 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         }
         Format::Table => {
             if rows.is_empty() {
-                writeln!(out, "{}", nothing(request, folded, recorded))?;
+                writeln!(
+                    out,
+                    "{}",
+                    nothing(request, folded, recorded, !gaps.is_empty())
+                )?;
             } else {
                 write_rows(&mut out, &rows, &names, request.header, context.screen)?;
             }
             out.flush()?;
-            tell_gaps(&gaps, context);
-            let folded = if rows.is_empty() { 0 } else { folded };
+            tell_gaps(&gaps[..told_gaps], context);
+            let not_shown = NotShown {
+                folded: if rows.is_empty() { 0 } else { folded },
+                undecided,
+                hidden: hidden_rows(&rows),
+            };
             if !context.quiet && !request.quiet {
-                tell_not_shown(&rows, folded, recorded, context);
+                not_shown.tell(recorded, context);
             }
         }
     }
@@ -121,23 +138,60 @@ fn users(words: &[String]) -> anyhow::Result<Vec<Test>> {
         .collect()
 }
 
-fn nothing(request: &Request, folded: usize, recorded: bool) -> String {
+/// "Nothing" is said only of what could be read.
+fn nothing(request: &Request, folded: usize, recorded: bool, incomplete: bool) -> String {
     let place = if recorded {
         "in the recorded tree"
     } else {
         "in this network namespace"
     };
+    let place = if incomplete {
+        format!("{place}, as far as it could be read")
+    } else {
+        place.to_owned()
+    };
+    let nothing = &request.nothing;
     match folded {
-        0 => format!("Nothing {} {place}.", request.nothing),
-        1 => format!(
-            "Nothing {} {place} but 1 TIME_WAIT (-a shows it).",
-            request.nothing
-        ),
-        more => format!(
-            "Nothing {} {place} but {more} TIME_WAIT (-a shows them).",
-            request.nothing
-        ),
+        0 => format!("Nothing {nothing} {place}."),
+        1 => format!("Nothing {nothing} {place} but 1 TIME_WAIT (-a shows it)."),
+        more => format!("Nothing {nothing} {place} but {more} TIME_WAIT (-a shows them)."),
     }
+}
+
+fn hidden_rows(rows: &[Row]) -> usize {
+    rows.iter()
+        .filter(|row| row.owner_status == OwnerStatus::Hidden)
+        .count()
+}
+
+/// What the answer lacks because processes could not be read; nothing when it lacks nothing.
+fn hidden(rows: &[Row], undecided: usize, holdings: &Holdings) -> Option<Gap> {
+    let lacking = |status| matches!(status, OwnerStatus::Hidden | OwnerStatus::Partial);
+    let affected = rows.iter().any(|row| {
+        lacking(row.owner_status)
+            || row
+                .peer
+                .as_ref()
+                .is_some_and(|peer| lacking(peer.owner_status))
+    });
+    if !affected && undecided == 0 {
+        return None;
+    }
+    let mut reason = match holdings.unreadable.len() {
+        0 => "processes were not listed, so that owners are hidden".to_owned(),
+        1 => "process could not be read, so that owners are hidden".to_owned(),
+        _ => "processes could not be read, so that owners are hidden".to_owned(),
+    };
+    if undecided > 0 {
+        reason += &format!(
+            "; {undecided} {} with a hidden owner may match",
+            if undecided == 1 { "socket" } else { "sockets" }
+        );
+    }
+    Some(match u64::try_from(holdings.unreadable.len()) {
+        Ok(count @ 1..) => Gap::counted(Origin::Owners, reason, count),
+        _ => Gap::uncounted(Origin::Owners, reason),
+    })
 }
 
 fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Result<()> {
@@ -156,43 +210,81 @@ fn tell_gaps(gaps: &[Gap], context: &Context) {
     }
 }
 
-/// What was left out for brevity, and what could not be seen; with the way to see it.
-fn tell_not_shown(rows: &[Row], folded: usize, recorded: bool, context: &Context) {
-    let mut words = Vec::new();
-    if folded > 0 {
-        words.push(format!("{folded} TIME_WAIT not shown (-a)."));
-    }
-    let hidden = rows
-        .iter()
-        .filter(|row| row.owner_status == OwnerStatus::Hidden)
-        .count();
-    let curable = !recorded && privilege::has(Right::ReadOwners) == Some(false);
-    if hidden > 0 && curable && context.messages.is_terminal() {
-        words.push(match hidden {
-            1 => "1 owner hidden; to see it:".to_owned(),
-            more => format!("{more} owners hidden; to see them:"),
-        });
-        context.hint(&words.join(" "));
-        let command = privilege::with_sudo(&context.program, &context.arguments);
-        context.hint(&format!("  {command}"));
-    } else if !words.is_empty() {
-        context.say(&words.join(" "));
+/// What was left out for brevity, and what could not be seen.
+struct NotShown {
+    /// TIME_WAIT sockets.
+    folded: usize,
+    /// Sockets that may match, if their hidden owners do.
+    undecided: usize,
+    /// Rows that are shown with a hidden owner.
+    hidden: usize,
+}
+
+impl NotShown {
+    /// Tells it, with the way to see it; why owners are hidden only to a person.
+    fn tell(&self, recorded: bool, context: &Context) {
+        let mut words = Vec::new();
+        if self.folded > 0 {
+            words.push(format!("{} TIME_WAIT not shown (-a).", self.folded));
+        }
+        match self.undecided {
+            0 => {}
+            1 => words.push("1 socket with a hidden owner may match.".to_owned()),
+            more => words.push(format!("{more} sockets with hidden owners may match.")),
+        }
+        let hidden = self.hidden + self.undecided;
+        let curable = !recorded && privilege::has(Right::ReadOwners) == Some(false);
+        if hidden == 0 || !context.messages.is_terminal() {
+            if !words.is_empty() {
+                context.say(&words.join(" "));
+            }
+            return;
+        }
+        let count = match hidden {
+            1 => "1 owner hidden".to_owned(),
+            more => format!("{more} owners hidden"),
+        };
+        if curable {
+            let them = if hidden == 1 { "it" } else { "them" };
+            words.push(format!("{count}; to see {them}:"));
+            context.hint(&words.join(" "));
+            let command = privilege::with_sudo(&context.program, &context.arguments);
+            context.hint(&format!("  {command}"));
+        } else {
+            words.push(format!("{count} (-v says why)."));
+            context.hint(&words.join(" "));
+        }
     }
 }
 
+/// So many unreadable processes are named; a machine may have thousands.
+const NAMED: usize = 5;
+
 fn tell_sources(root: &Path, holdings: &Holdings, context: &Context) {
     context.say(&format!("sockets: {}", root.join("net").display()));
-    let unreadable = match holdings.unreadable.len() {
-        0 => "every process could be read".to_owned(),
-        1 => "1 process could not be read".to_owned(),
-        more => format!("{more} processes could not be read"),
-    };
-    context.say(&format!(
-        "owners: a walk over {}; {unreadable}",
-        root.join("PID/fd").display()
-    ));
-    if let Some(reason) = &holdings.unlisted {
-        context.say(&format!("owners: {reason}"));
+    let walk = format!("owners: a walk over {}", root.join("PID/fd").display());
+    let unreadable = &holdings.unreadable;
+    match (&holdings.unlisted, unreadable.len()) {
+        (Some(reason), _) => context.say(&format!("{walk}; {reason}")),
+        (None, 0) => context.say(&format!("{walk}; every process could be read")),
+        _ => context.say(&walk),
+    }
+    if !unreadable.is_empty() {
+        let mut named: Vec<String> = unreadable
+            .iter()
+            .take(NAMED)
+            .map(|process| match &process.command {
+                Some(command) => {
+                    let name = Escaped::name(command, context.messages.charset);
+                    format!("{name}[{}]", process.pid)
+                }
+                None => process.pid.to_string(),
+            })
+            .collect();
+        if unreadable.len() > NAMED {
+            named.push(format!("{} more", unreadable.len() - NAMED));
+        }
+        context.say(&format!("owners: could not read {}", named.join(", ")));
     }
 }
 
@@ -210,12 +302,12 @@ fn write_families(
     out: &mut dyn Write,
     request: &Request,
     rows: &[Row],
-    tables: &ProcTables,
+    (tables, cut): (&ProcTables, &[Table]),
     gaps: &[Gap],
     context: &Context,
 ) -> anyhow::Result<()> {
     let sockets = rows.iter().map(|row| &row.socket);
-    let summaries: Vec<_> = listing::summarise(sockets, &Family::ALL)
+    let summaries: Vec<_> = listing::summarise(sockets, &request.families)
         .into_iter()
         .map(|summary| {
             let count = match summary.family {
@@ -223,6 +315,7 @@ fn write_families(
                     Some(false) => Count::NoFamily,
                     _ => Count::Untold,
                 },
+                family if cut.iter().any(|table| table.family() == family) => Count::Untold,
                 _ => Count::Known(summary.total()),
             };
             (summary, count)
@@ -262,6 +355,7 @@ fn write_families(
             .flat_map(|row| row.owners.iter().cloned())
             .collect();
         write_summary(out, &summaries, &packet_owners, context.screen)?;
+        out.flush()?;
         tell_gaps(gaps, context);
     }
     Ok(())

@@ -232,7 +232,14 @@ mod tests {
             started: None,
         };
         let session = None;
-        (Inode(inode), vec![Holder { owner, session }])
+        (
+            Inode(inode),
+            vec![Holder {
+                owner,
+                session,
+                parent: None,
+            }],
+        )
     }
 
     fn names(attribution: &Attribution) -> Vec<&str> {

@@ -75,7 +75,7 @@ pub struct Flags {
     #[arg(long, value_name = "STATE", help_heading = "Which of them")]
     state: Vec<String>,
 
-    /// Only sockets that a process of this name holds.
+    /// Only sockets that a process of this name holds (its first 15 bytes).
     #[arg(long, value_name = "NAME", help_heading = "Which of them")]
     process: Vec<String>,
 
@@ -156,6 +156,8 @@ enum Sort {
 pub struct Request {
     /// The tables to read.
     pub tables: Vec<Table>,
+    /// The families that the summary tells of.
+    pub families: Vec<Family>,
     /// Which sockets are wanted, users apart.
     pub selection: Selection,
     /// Which users' sockets are wanted, as typed; every user's when empty.
@@ -209,7 +211,7 @@ impl Flags {
             Selection::one_of(
                 self.process
                     .iter()
-                    .map(|name| Test::Process(ForeignText::from(name.as_str()))),
+                    .map(|name| Test::Process(process_name(name))),
             ),
             Selection::one_of(self.pid.iter().map(|pid| Test::Pid(Pid(*pid)))),
             if self.listening {
@@ -222,8 +224,10 @@ impl Flags {
             },
         ]);
         let format = if self.json { Format::Json } else { self.format };
+        let tables = self.tables();
         Ok(Request {
-            tables: self.tables(),
+            families: self.families(&tables),
+            tables,
             selection,
             fold_time_wait: !self.all
                 && format == Format::Table
@@ -245,7 +249,8 @@ impl Flags {
     }
 
     /// As in ss, each of -t -u -w -x picks a kind, and several pick several. Without any it is
-    /// TCP and UDP, and with -a everything.
+    /// TCP and UDP, and with -a everything. Both versions of IP are read even for one: the other
+    /// end of an IPv4 connection may be an IPv6 socket.
     fn tables(&self) -> Vec<Table> {
         let everything = !self.picked() && (self.all || self.summary);
         let bare = !self.picked();
@@ -258,13 +263,27 @@ impl Flags {
                         Table::Udp | Table::Udp6 => self.udp || bare,
                         Table::Raw | Table::Raw6 => self.raw,
                         Table::Unix => self.unix,
-                        Table::Netlink | Table::Packet => false,
+                        _ => false,
                     }
             })
             .filter(|table| match table.family() {
-                Family::Inet => !self.ipv6,
-                Family::Inet6 => !self.ipv4,
+                Family::Inet | Family::Inet6 => true,
                 _ => !self.ipv4 && !self.ipv6,
+            })
+            .collect()
+    }
+
+    /// The families that the summary tells of: those of the tables read, and with them those
+    /// that no table lists.
+    fn families(&self, tables: &[Table]) -> Vec<Family> {
+        let unlisted = !self.picked() && !self.ipv4 && !self.ipv6;
+        Family::ALL
+            .into_iter()
+            .filter(|family| match family {
+                Family::Inet if self.ipv6 => false,
+                Family::Inet6 if self.ipv4 => false,
+                Family::Vsock | Family::Tipc => unlisted,
+                family => tables.iter().any(|table| table.family() == *family),
             })
             .collect()
     }
@@ -310,6 +329,11 @@ impl Flags {
             _ => "matches".to_owned(),
         }
     }
+}
+
+/// A process has 15 bytes for its name (TASK_COMM_LEN less its NUL); the kernel cuts longer ones.
+fn process_name(name: &str) -> ForeignText {
+    ForeignText::new(&name.as_bytes()[..name.len().min(15)])
 }
 
 fn state(word: &str) -> Result<State, String> {
@@ -358,15 +382,36 @@ mod tests {
         for (words, tables) in [
             ("", vec![Table::Tcp, Table::Tcp6, Table::Udp, Table::Udp6]),
             ("-t", vec![Table::Tcp, Table::Tcp6]),
-            ("-t4", vec![Table::Tcp]),
+            ("-t4", vec![Table::Tcp, Table::Tcp6]),
             ("-x", vec![Table::Unix]),
             ("-tx", vec![Table::Tcp, Table::Tcp6, Table::Unix]),
             ("-a", Table::ALL.to_vec()),
             ("-s", Table::ALL.to_vec()),
-            ("-a6", vec![Table::Tcp6, Table::Udp6, Table::Raw6]),
         ] {
             assert_eq!(request(words).unwrap().tables, tables, "{words}");
         }
+    }
+
+    #[test]
+    fn the_summary_tells_of_what_is_read() {
+        use Family::{Inet, Inet6, Unix};
+        for (words, families) in [
+            ("-s", Family::ALL.to_vec()),
+            ("-s -t", vec![Inet, Inet6]),
+            ("-s -4", vec![Inet]),
+            ("-s -6", vec![Inet6]),
+            ("-s -x", vec![Unix]),
+        ] {
+            assert_eq!(request(words).unwrap().families, families, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_where_the_kernel_cuts_it() {
+        assert_eq!(
+            process_name("a-very-long-process-name"),
+            ForeignText::from("a-very-long-pro")
+        );
     }
 
     #[test]

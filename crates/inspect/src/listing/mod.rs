@@ -106,6 +106,7 @@ pub(crate) mod tests_support {
                 .push(Holder {
                     owner,
                     session: None,
+                    parent: None,
                 });
         }
         holdings

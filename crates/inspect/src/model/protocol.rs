@@ -52,8 +52,12 @@ pub enum Protocol {
     Tcp,
     /// UDP (RFC 768).
     Udp,
+    /// UDP-Lite (RFC 3828).
+    UdpLite,
     /// A raw IP socket (raw(7)).
     Raw,
+    /// A ping socket (icmp(7)).
+    Icmp,
     /// A unix stream socket.
     UnixStream,
     /// A unix datagram socket.
@@ -74,7 +78,9 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::UdpLite => "udplite",
             Self::Raw => "raw",
+            Self::Icmp => "icmp",
             Self::UnixStream => "unix-stream",
             Self::UnixDatagram => "unix-dgram",
             Self::UnixSeqpacket => "unix-seqpacket",

@@ -21,13 +21,16 @@ pub struct Holdings {
     pub gaps: Vec<Gap>,
 }
 
-/// An owner, and the session (setsid(2)) its process belongs to, where it could be read.
+/// An owner, and its nearest kin, from whom it may have its descriptors, where they could be
+/// read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The owner.
     pub owner: Owner,
-    /// The session id.
+    /// The session of its process (setsid(2)).
     pub session: Option<i32>,
+    /// The parent of its process.
+    pub parent: Option<Pid>,
 }
 
 /// A process that exists and whose descriptors are hidden from us.
@@ -46,9 +49,10 @@ pub struct Unreadable {
 impl Holdings {
     /// The owners of a socket, and how well they are known.
     ///
-    /// Sockets are shared by inheritance, mostly within a session: an owner whose session holds
-    /// a process that could not be read is `Partial`. `None` is said only when every process
-    /// could be read.
+    /// Sockets are shared by inheritance: an owner is `Partial` when its parent, or a process of
+    /// its session, could not be read. Process 1 does not count as a parent here, though it may
+    /// hold what it activates: it is everybody's, and often unreadable. `None` is said only when
+    /// every process could be read.
     pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
         let Some(holders) = self.by_inode.get(&inode) else {
             let all_read = self.unreadable.is_empty() && self.unlisted.is_none();
@@ -59,14 +63,13 @@ impl Holdings {
             };
             return (Vec::new(), status);
         };
-        let shares_session = |session: i32| {
-            self.unreadable
-                .iter()
-                .any(|process| process.session == Some(session))
-        };
-        let partial = holders
-            .iter()
-            .any(|holder| holder.session.is_some_and(shares_session));
+        let partial = holders.iter().any(|holder| {
+            self.unreadable.iter().any(|process| {
+                let same_session = holder.session.is_some() && process.session == holder.session;
+                let parent = holder.parent == Some(process.pid) && process.pid != Pid(1);
+                same_session || parent
+            })
+        });
         let owners = holders.iter().map(|holder| holder.owner.clone()).collect();
         let status = if partial {
             OwnerStatus::Partial
@@ -105,6 +108,7 @@ mod tests {
                 vec![Holder {
                     owner,
                     session: Some(session),
+                    parent: Some(Pid(9)),
                 }],
             )]),
             unreadable: unreadable_session
@@ -124,6 +128,18 @@ mod tests {
     fn an_unreadable_process_of_the_same_session_makes_owners_partial() {
         assert_eq!(holdings(5, Some(5)).of(Inode(7)).1, OwnerStatus::Partial);
         assert_eq!(holdings(5, Some(1)).of(Inode(7)).1, OwnerStatus::Known);
+    }
+
+    #[test]
+    fn an_unreadable_parent_makes_owners_partial_unless_it_is_process_1() {
+        for (parent, status) in [(9, OwnerStatus::Partial), (1, OwnerStatus::Known)] {
+            let mut holdings = holdings(5, Some(4));
+            holdings.unreadable[0].pid = Pid(parent);
+            for holder in holdings.by_inode.values_mut().flatten() {
+                holder.parent = Some(Pid(parent));
+            }
+            assert_eq!(holdings.of(Inode(7)).1, status);
+        }
     }
 
     #[test]

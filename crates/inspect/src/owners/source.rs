@@ -3,10 +3,13 @@
 //! procfs reads what a process says of itself (stat, status); its descriptor list opens each
 //! descriptor, so the links are read here with readlinkat on the directory instead.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use procfs::process::{Process, Stat};
 use procfs::{FromReadSI, KernelStats};
@@ -21,6 +24,8 @@ use crate::stop::Stop;
 #[derive(Debug, Clone)]
 pub struct ProcWalk {
     root: PathBuf,
+    /// Whether the pids below `root` are those that system calls take.
+    live: bool,
     stop: Stop,
 }
 
@@ -33,8 +38,10 @@ impl ProcWalk {
     /// Processes below `root`: /proc, or a recorded tree. A look ends early, with a gap, when
     /// `stop` is raised.
     pub fn new(root: impl Into<PathBuf>, stop: Stop) -> Self {
+        let root = root.into();
         Self {
-            root: root.into(),
+            live: root == Path::new("/proc"),
+            root,
             stop,
         }
     }
@@ -59,47 +66,84 @@ impl ProcWalk {
         })
     }
 
+    /// Reads the descriptor tables of one process: its first thread's, and those of threads that
+    /// have one of their own.
     fn read(&self, pid: u32, boot_time: Option<u64>, holdings: &mut Holdings) -> io::Result<()> {
         let directory = self.root.join(pid.to_string());
-        let fds = match openat(
-            CWD,
-            directory.join("fd"),
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
-            Ok(fds) => fds,
-            // Gone since it was listed; or, in a recorded tree, a process whose descriptors the
-            // recorder was not shown.
-            Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {
-                self.note_unreadable(pid, holdings);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let mut about: Option<About> = None;
-        let listed = sockets_in(fds.as_fd(), |fd, inode| {
-            let about = about.get_or_insert_with(|| self.about(pid, boot_time));
-            holdings.by_inode.entry(inode).or_default().push(Holder {
-                owner: Owner {
-                    pid: Pid(pid),
-                    tid: Pid(pid),
-                    fd,
-                    command: about.command.clone().unwrap_or_default(),
-                    started: about.started,
-                },
-                session: about.session,
-            });
-        });
-        match listed {
-            // It exited while we looked.
-            Err(Errno::NOENT | Errno::SRCH) | Ok(()) => Ok(()),
-            // The directory opens for any user on some kernels, and only its links refuse.
-            Err(Errno::ACCESS | Errno::PERM) => {
-                self.note_unreadable(pid, holdings);
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
+        let mut tables = Vec::new();
+        let mut denied = false;
+        match read_table(&directory)? {
+            Table::Read(sockets) => tables.push((pid, sockets)),
+            Table::Denied => denied = true,
+            Table::Gone => {}
         }
+        for tid in self.threads_apart(pid, &directory) {
+            let first = tables.first().map(|(_, sockets)| sockets.clone());
+            match read_table(&directory.join("task").join(tid.to_string()))? {
+                // Where it could not be told whether the table is shared, equal is the same.
+                Table::Read(sockets) if first.as_ref() == Some(&sockets) => {}
+                Table::Read(sockets) => tables.push((tid, sockets)),
+                Table::Denied => denied = true,
+                Table::Gone => {}
+            }
+        }
+        if denied || tables.is_empty() {
+            self.note_unreadable(pid, holdings);
+        }
+        tables.retain(|(_, sockets)| !sockets.is_empty());
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let about = self.about(pid, boot_time);
+        let Some(command) = about.command else {
+            // It exited while we looked, and holds nothing any more.
+            return Ok(());
+        };
+        for (tid, sockets) in tables {
+            for (fd, inode) in sockets {
+                holdings.by_inode.entry(inode).or_default().push(Holder {
+                    owner: Owner {
+                        pid: Pid(pid),
+                        tid: Pid(tid),
+                        fd,
+                        command: command.clone(),
+                        started: about.started,
+                    },
+                    session: about.session,
+                    parent: about.parent,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// One thread for each further descriptor table of a process: threads may give up sharing
+    /// (unshare(CLONE_FILES)), and the first thread may have exited before the others.
+    fn threads_apart(&self, pid: u32, directory: &Path) -> Vec<u32> {
+        let tasks = directory.join("task");
+        // A folder has a link from each folder in it, and two more.
+        let alone = std::fs::metadata(&tasks).is_ok_and(|metadata| metadata.nlink() <= 3);
+        let Ok(entries) = std::fs::read_dir(&tasks) else {
+            return Vec::new();
+        };
+        if alone {
+            return Vec::new();
+        }
+        let mut representatives = vec![pid];
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(tid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let shared = self.live
+                && representatives
+                    .iter()
+                    .any(|other| share_descriptors(*other, tid) == Some(true));
+            if tid != pid && !shared {
+                representatives.push(tid);
+            }
+        }
+        representatives.split_off(1)
     }
 
     fn process(&self, pid: u32) -> Option<Process> {
@@ -118,6 +162,9 @@ impl ProcWalk {
                 .zip(boot_time)
                 .map(|(stat, boot_time)| start(stat, boot_time)),
             session: stat.as_ref().map(|stat| stat.session),
+            parent: stat
+                .as_ref()
+                .and_then(|stat| u32::try_from(stat.ppid).ok().map(Pid)),
         }
     }
 
@@ -127,8 +174,10 @@ impl ProcWalk {
         };
         let stat = process.stat().ok();
         if let Some(stat) = &stat {
-            // A zombie has given its descriptors back.
-            if stat.flags & PF_KTHREAD != 0 || matches!(stat.state, 'Z' | 'X') {
+            // A process that has exited whole has given its descriptors back; one whose first
+            // thread has exited lives on in the others.
+            let gone = matches!(stat.state, 'Z' | 'X') && stat.num_threads <= 1;
+            if stat.flags & PF_KTHREAD != 0 || gone {
                 return;
             }
         }
@@ -186,10 +235,11 @@ struct About {
     command: Option<ForeignText>,
     started: Option<Timestamp>,
     session: Option<i32>,
+    parent: Option<Pid>,
 }
 
 /// Processes, in ascending order.
-fn pids(root: &std::path::Path) -> io::Result<Vec<u32>> {
+fn pids(root: &Path) -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir(root)? {
         let name = entry?.file_name();
@@ -222,31 +272,58 @@ fn start(stat: &Stat, boot_time: u64) -> Timestamp {
     )
 }
 
-/// Calls `found` for every descriptor in an fd directory that is a socket.
-fn sockets_in(fds: BorrowedFd<'_>, mut found: impl FnMut(Fd, Inode)) -> Result<(), Errno> {
+/// What came of reading a descriptor table.
+enum Table {
+    /// Its sockets.
+    Read(Vec<(Fd, Inode)>),
+    /// It is not for us to see.
+    Denied,
+    /// The process or thread is gone; or, in a recorded tree, its descriptors were not shown to
+    /// the recorder.
+    Gone,
+}
+
+/// Reads the `fd` folder of a process or thread.
+fn read_table(directory: &Path) -> io::Result<Table> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let read = openat(CWD, directory.join("fd"), flags, Mode::empty())
+        .and_then(|fds| sockets_in(fds.as_fd()));
+    match read {
+        Ok(sockets) => Ok(Table::Read(sockets)),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(Table::Gone),
+        // The folder opens for any user on some kernels, and only its links refuse.
+        Err(Errno::ACCESS | Errno::PERM) => Ok(Table::Denied),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Every descriptor in an fd folder that is a socket.
+fn sockets_in(fds: BorrowedFd<'_>) -> Result<Vec<(Fd, Inode)>, Errno> {
+    let mut sockets = Vec::new();
     let mut link = [MaybeUninit::<u8>::uninit(); 64];
     for entry in Dir::read_from(fds)? {
         let entry = entry?;
-        let Some(fd) = entry
-            .file_name()
-            .to_str()
-            .ok()
-            .and_then(|name| name.parse().ok())
-        else {
+        let name = entry.file_name();
+        let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        match readlinkat_raw(fds, entry.file_name(), &mut link[..]) {
-            Ok((target, _)) => {
-                if let Some(inode) = socket_inode(target) {
-                    found(Fd(fd), inode);
-                }
-            }
+        match readlinkat_raw(fds, name, &mut link[..]) {
+            Ok((target, _)) => sockets.extend(socket_inode(target).map(|inode| (Fd(fd), inode))),
             // Closed while we looked.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(sockets)
+}
+
+/// Whether two threads have one descriptor table, by kcmp(2); `None` where it does not tell.
+fn share_descriptors(one: u32, other: u32) -> Option<bool> {
+    const KCMP_FILES: libc::c_int = 2; // include/uapi/linux/kcmp.h
+    let [one, other] = [one, other].map(|pid| libc::pid_t::try_from(pid).ok());
+    // SAFETY: kcmp takes five numbers and touches no memory of ours.
+    let answer = unsafe { libc::syscall(libc::SYS_kcmp, one?, other?, KCMP_FILES, 0, 0) };
+    (answer >= 0).then_some(answer == 0)
 }
 
 /// `socket:[123]` -> 123 (net/socket.c `sockfs_dname`).

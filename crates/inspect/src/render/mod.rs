@@ -8,4 +8,4 @@ pub mod table;
 mod text;
 
 pub use screen::{Screen, Style};
-pub use text::{Charset, Escaped};
+pub use text::{Charset, Escaped, message};

@@ -104,20 +104,30 @@ fn is_plain(c: char, quotes: bool) -> bool {
 }
 
 /// Characters that a terminal obeys or does not show, or that change what the others around
-/// them look like.
-fn is_hidden(c: char) -> bool {
+/// them look like: controls, Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt),
+/// and line, paragraph and annotation separators.
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' // soft hyphen
-            | '\u{61c}' | '\u{200e}' | '\u{200f}' // direction marks
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // direction embeddings, isolates
-            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' // zero width
-            | '\u{206a}'..='\u{206f}' // deprecated format controls
-            | '\u{2028}' | '\u{2029}' // line, paragraph separator
-            | '\u{180e}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // blank letters
-            | '\u{fff9}'..='\u{fffb}' // interlinear annotation
-            | '\u{e0000}'..='\u{e007f}' // tags
-            | '\u{fe00}'..='\u{fe0f}') // variation selectors
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A message of our own, in which names from outside may stand raw: lines stay lines, and what a
+/// terminal would obey is escaped.
+pub fn message(text: &str, charset: Charset) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' => "\n".to_owned(),
+            c if is_hidden(c) || (charset == Charset::Ascii && !c.is_ascii()) => {
+                format!("\\u{{{:x}}}", c as u32)
+            }
+            c => c.to_string(),
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -69,15 +69,6 @@ impl Selection {
             Self::Any(parts) => decide(parts, true, answer),
         }
     }
-
-    /// Whether a test of this kind occurs anywhere.
-    pub fn asks(&self, wanted: &dyn Fn(&Test) -> bool) -> bool {
-        match self {
-            Self::Test(test) => wanted(test),
-            Self::Not(part) => part.asks(wanted),
-            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(wanted)),
-        }
-    }
 }
 
 /// One part with the value `decisive` decides; else an unanswered part leaves it open.

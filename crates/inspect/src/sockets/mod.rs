@@ -19,10 +19,12 @@ pub struct Socket {
     pub state: State,
     /// Where its ends are.
     pub address: Address,
-    /// Bytes received and not read yet; for a listener the connections waiting for accept().
+    /// For TCP, bytes received and not read yet; for a listener, connections waiting for
+    /// accept(); for datagrams, bytes of receive buffer in use, which is more than they carry.
     /// `None` where the source does not tell.
     pub recv_queue: Option<u64>,
-    /// Bytes sent and not acknowledged yet; `None` where the source does not tell.
+    /// For TCP, bytes sent and not acknowledged yet; for datagrams, bytes of send buffer in
+    /// use. `None` where the source does not tell.
     pub send_queue: Option<u64>,
     /// `None` for sockets without one: TIME_WAIT, orphans, those waiting for accept().
     pub inode: Option<Inode>,
@@ -83,10 +85,18 @@ pub enum Table {
     Udp,
     /// UDP over IPv6.
     Udp6,
+    /// UDP-Lite over IPv4 (RFC 3828).
+    UdpLite,
+    /// UDP-Lite over IPv6.
+    UdpLite6,
     /// Raw IPv4 sockets.
     Raw,
     /// Raw IPv6 sockets.
     Raw6,
+    /// Ping sockets of IPv4 (icmp(7)).
+    Icmp,
+    /// Ping sockets of IPv6.
+    Icmp6,
     /// Unix sockets.
     Unix,
     /// Netlink sockets.
@@ -97,13 +107,17 @@ pub enum Table {
 
 impl Table {
     /// All tables, in the order they are read.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Tcp,
         Self::Tcp6,
         Self::Udp,
         Self::Udp6,
+        Self::UdpLite,
+        Self::UdpLite6,
         Self::Raw,
         Self::Raw6,
+        Self::Icmp,
+        Self::Icmp6,
         Self::Unix,
         Self::Netlink,
         Self::Packet,
@@ -112,8 +126,8 @@ impl Table {
     /// The family of its sockets.
     pub fn family(self) -> Family {
         match self {
-            Self::Tcp | Self::Udp | Self::Raw => Family::Inet,
-            Self::Tcp6 | Self::Udp6 | Self::Raw6 => Family::Inet6,
+            Self::Tcp | Self::Udp | Self::UdpLite | Self::Raw | Self::Icmp => Family::Inet,
+            Self::Tcp6 | Self::Udp6 | Self::UdpLite6 | Self::Raw6 | Self::Icmp6 => Family::Inet6,
             Self::Unix => Family::Unix,
             Self::Netlink => Family::Netlink,
             Self::Packet => Family::Packet,
@@ -125,7 +139,9 @@ impl Table {
         match self {
             Self::Tcp | Self::Tcp6 => Some(Protocol::Tcp),
             Self::Udp | Self::Udp6 => Some(Protocol::Udp),
+            Self::UdpLite | Self::UdpLite6 => Some(Protocol::UdpLite),
             Self::Raw | Self::Raw6 => Some(Protocol::Raw),
+            Self::Icmp | Self::Icmp6 => Some(Protocol::Icmp),
             Self::Netlink => Some(Protocol::Netlink),
             Self::Unix | Self::Packet => None,
         }
@@ -138,8 +154,12 @@ impl Table {
             Self::Tcp6 => "tcp6",
             Self::Udp => "udp",
             Self::Udp6 => "udp6",
+            Self::UdpLite => "udplite",
+            Self::UdpLite6 => "udplite6",
             Self::Raw => "raw",
             Self::Raw6 => "raw6",
+            Self::Icmp => "icmp",
+            Self::Icmp6 => "icmp6",
             Self::Unix => "unix",
             Self::Netlink => "netlink",
             Self::Packet => "packet",
@@ -154,6 +174,8 @@ pub struct Snapshot {
     pub sockets: Vec<Socket>,
     /// What could not be read, and why.
     pub gaps: Vec<Gap>,
+    /// The tables of which an unknown part is missing.
+    pub cut: Vec<Table>,
 }
 
 /// Something that can list sockets: the running kernel, or a recorded tree.

@@ -50,7 +50,14 @@ pub(super) fn parse(
                 netns,
             ))
         }
-        Table::Udp | Table::Udp6 | Table::Raw | Table::Raw6 => {
+        Table::Udp
+        | Table::Udp6
+        | Table::UdpLite
+        | Table::UdpLite6
+        | Table::Raw
+        | Table::Raw6
+        | Table::Icmp
+        | Table::Icmp6 => {
             let entry = one(UdpNetEntries::from_buf_read(
                 headed(row),
                 procfs::current_system_info(),
@@ -121,13 +128,21 @@ fn inet(
             remote: Endpoint::new(remote.ip(), remote.port()),
         },
         recv_queue: Some(recv_queue.into()),
-        send_queue: Some(send_queue.into()),
+        // A listener's row always has 0 there; its backlog is told by sock_diag only.
+        send_queue: (state != State::Listen).then_some(send_queue.into()),
         inode: self::inode(inode),
         cookie: None,
-        // TIME_WAIT and half-open rows carry 0 because the kernel has no user for them.
-        uid: (inode != 0 || !matches!(state, State::TimeWait | State::SynRecv)).then_some(Uid(uid)),
+        uid: known_uid(state, uid, inode),
         netns,
     }
+}
+
+/// The user, where the row can know it. A socket without an inode has 0 there for want of a
+/// user: TIME_WAIT always, and before Linux 6.17 what is orphaned or not accepted yet
+/// (`sock_i_uid`). A half-open connection has its listener's user (`get_openreq4`).
+fn known_uid(state: State, uid: u32, inode: u64) -> Option<Uid> {
+    let told = inode != 0 || state == State::SynRecv || (uid != 0 && state != State::TimeWait);
+    told.then_some(Uid(uid))
 }
 
 /// The columns of a unix row before the path.
@@ -152,8 +167,9 @@ fn unix(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
     };
     let state = match entry.state {
         _ if flags & SO_ACCEPTCON != 0 => State::Listen,
-        UnixState::CONNECTED => State::Established,
-        UnixState::CONNECTING => State::SynSent,
+        // `unix_seq_show` writes "connecting" for a connected socket that nobody has accepted
+        // yet: it has no inode, and waits in the listener's queue.
+        UnixState::CONNECTED | UnixState::CONNECTING => State::Established,
         // The kernel writes "unconnected" for both; a datagram socket is none the less ready.
         UnixState::UNCONNECTED if protocol == Protocol::UnixDatagram => State::Unconnected,
         UnixState::UNCONNECTED | UnixState::DISCONNECTING => State::Closed,
@@ -292,6 +308,32 @@ mod tests {
         let socket = parse(Table::Tcp, row, None).unwrap();
         assert_eq!((socket.inode, socket.uid), (None, None));
         assert_eq!(socket.state, State::TimeWait);
+    }
+
+    #[test]
+    fn a_user_is_known_only_where_the_kernel_had_one() {
+        for (state, uid, inode, known) in [
+            (State::Established, 0, 5, Some(Uid(0))),
+            (State::Established, 0, 0, None),
+            (State::Established, 1234, 0, Some(Uid(1234))),
+            (State::SynRecv, 0, 0, Some(Uid(0))),
+            (State::SynRecv, 1234, 0, Some(Uid(1234))),
+            (State::TimeWait, 0, 0, None),
+            (State::FinWait2, 0, 0, None),
+        ] {
+            assert_eq!(
+                known_uid(state, uid, inode),
+                known,
+                "{state:?} {uid} {inode}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_unix_connection_that_nobody_accepted_is_connected_and_has_no_inode() {
+        let row = b"0000000000000000: 00000002 00000000 00000000 0001 02     0 /run/room";
+        let socket = parse(Table::Unix, row, None).unwrap();
+        assert_eq!((socket.state, socket.inode), (State::Established, None));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(super) fn queue_notes(socket: &Socket) -> Vec<Note> {
             }
             1 if tcp && ended => "end of stream unread (Recv-Q)".to_owned(),
             _ if tcp && ended => format!("{}, end of stream unread (Recv-Q)", bytes(waiting - 1)),
+            // Datagrams are charged with the memory they take, not with what they carry
+            // (`sk_rmem_alloc`): a buffer of 832 bytes may hold 5.
+            _ if !tcp => format!("{} of receive buffer in use (Recv-Q)", bytes(waiting)),
             _ => format!("{} unread (Recv-Q)", bytes(waiting)),
         });
     }
@@ -39,6 +42,7 @@ pub(super) fn queue_notes(socket: &Socket) -> Vec<Note> {
                 "{}, end of stream not acknowledged (Send-Q)",
                 bytes(waiting - 1)
             ),
+            _ if !tcp => format!("{} of send buffer in use (Send-Q)", bytes(waiting)),
             _ => format!("{} not acknowledged (Send-Q)", bytes(waiting)),
         });
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{left, right};
 use crate::listing::FamilySummary;
 use crate::model::{Family, Owner, Protocol, State};
-use crate::render::table::{self, Cell, TextRow};
+use crate::render::table::{self, Cell, Column, Narrow, TextRow};
 use crate::render::{Charset, Escaped, Screen};
 
 /// One line of the summary that no table of sockets tells.
@@ -15,7 +15,7 @@ pub enum Count {
     Known(usize),
     /// The kernel has no such family.
     NoFamily,
-    /// The kernel has the family, and the source cannot list it.
+    /// The kernel has the family, and how many there are could not be read.
     Untold,
 }
 
@@ -29,14 +29,18 @@ pub fn write_summary(
     packet_owners: &[Owner],
     screen: Screen,
 ) -> io::Result<()> {
-    let columns = [left("FAMILY"), right("SOCKETS"), left("CARRIES")];
+    let carried = Column {
+        narrow: Narrow::Elastic(40),
+        ..left("CARRIES")
+    };
+    let columns = [left("FAMILY"), right("SOCKETS"), carried];
     let row = |index: usize| {
         let (summary, count) = &summaries[index];
         let (number, missing) = match (count, screen.charset) {
             (Count::Known(count), _) => (count.to_string(), ""),
             (Count::NoFamily, Charset::Utf8) => ("–".to_owned(), "; this kernel has none"),
             (Count::NoFamily, Charset::Ascii) => ("-".to_owned(), "; this kernel has none"),
-            (Count::Untold, _) => ("?".to_owned(), "; /proc does not list them"),
+            (Count::Untold, _) => ("?".to_owned(), "; how many could not be read"),
         };
         TextRow {
             cells: vec![
@@ -100,7 +104,12 @@ fn ip_words(version: &str, summary: &FamilySummary) -> String {
         .collect();
         parts.push(format!("{tcp} tcp ({})", states.join(", ")));
     }
-    for (protocol, word) in [(Protocol::Udp, "udp"), (Protocol::Raw, "raw")] {
+    for (protocol, word) in [
+        (Protocol::Udp, "udp"),
+        (Protocol::UdpLite, "udplite"),
+        (Protocol::Raw, "raw"),
+        (Protocol::Icmp, "ping"),
+    ] {
         let count = summary.of(protocol);
         if count > 0 {
             parts.push(format!("{count} {word}"));

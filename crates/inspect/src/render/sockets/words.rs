@@ -36,7 +36,7 @@ impl Text<'_> {
                 state_cell(socket.state),
                 Cell::new(local),
                 Cell::new(remote),
-                self.owner_cell(&row.owners, row.owner_status, socket.uid),
+                self.owner_cell(&row.owners, row.owner_status, socket.uid, socket.state),
             ],
             notes: queue_notes(socket),
         }
@@ -50,7 +50,7 @@ impl Text<'_> {
             None => "?".to_owned(),
         };
         let peer = match &row.peer {
-            Some(peer) => self.owner_cell(&peer.owners, peer.owner_status, None),
+            Some(peer) => self.owner_cell(&peer.owners, peer.owner_status, None, socket.state),
             None => Cell::new(""),
         };
         TextRow {
@@ -62,7 +62,7 @@ impl Text<'_> {
                 Cell::new(local),
                 Cell::new(remote),
                 Cell::new(user),
-                self.owner_cell(&row.owners, row.owner_status, socket.uid),
+                self.owner_cell(&row.owners, row.owner_status, socket.uid, socket.state),
                 peer,
             ],
             notes: Vec::new(),
@@ -77,7 +77,13 @@ impl Text<'_> {
     }
 
     /// On a terminal several owners stand one under the other; in a pipe they share the row.
-    fn owner_cell(&self, owners: &[Owner], status: OwnerStatus, uid: Option<Uid>) -> Cell {
+    fn owner_cell(
+        &self,
+        owners: &[Owner],
+        status: OwnerStatus,
+        uid: Option<Uid>,
+        state: State,
+    ) -> Cell {
         let mut lines: Vec<String> = owners
             .iter()
             .map(|owner| owner_words(owner, self.charset))
@@ -86,6 +92,9 @@ impl Text<'_> {
             lines.push(match (status, uid) {
                 (OwnerStatus::Hidden, Some(uid)) => format!("hidden (user {})", self.user(uid)),
                 (OwnerStatus::Hidden, None) => "hidden".to_owned(),
+                (OwnerStatus::Pending, _) if state == State::SynRecv => {
+                    "none before the handshake ends".to_owned()
+                }
                 (OwnerStatus::Pending, _) => "waiting for accept()".to_owned(),
                 (OwnerStatus::Kernel, _) => "kernel".to_owned(),
                 _ => "none".to_owned(),
@@ -161,6 +170,9 @@ impl Text<'_> {
                 },
             }
         };
+        if protocol == Protocol::Icmp {
+            return format!("{host} id {}", end.port);
+        }
         if protocol == Protocol::Raw {
             return format!("{host} protocol {}", end.port);
         }
