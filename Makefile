@@ -10,12 +10,13 @@ PREFIX ?= /usr/local
 ## demo: build, and show one conversation from every side
 demo:
 	@./.ci/need rust cc libpcap
+	@[ -x target/release/net-companion ] || echo "Building; the first time takes a few minutes." >&2
 	@$(CARGO) build --release --workspace --quiet
 	@./target/release/net-companion
 
 ## test: formatting, lints, documentation, and every test
 test: lint
-	@./.ci/need ss tcpdump nc socat
+	@./.ci/need ss tcpdump nc.openbsd socat python3
 	$(CARGO) test --workspace
 
 ## lint: what CI refuses, without the tests
@@ -28,6 +29,7 @@ lint:
 ## install: both programs into $(PREFIX)/bin
 install:
 	@./.ci/need rust cc libpcap
+	@[ -x target/release/inspect ] || echo "Building; the first time takes a few minutes." >&2
 	@$(CARGO) build --release --workspace --quiet
 	@./.ci/as-root install -D -m 755 target/release/chat "$(DESTDIR)$(PREFIX)/bin/chat"
 	@./.ci/as-root install -D -m 755 target/release/inspect "$(DESTDIR)$(PREFIX)/bin/inspect"

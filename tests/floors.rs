@@ -40,7 +40,7 @@ const FLOORS: [(&str, u8); 16] = [
 const SYSTEM_ROOMS: [&str; 3] = ["clock.rs", "privilege.rs", "stop.rs"];
 
 /// Words that only code touching the system needs.
-const SYSTEM_WORDS: [&str; 14] = [
+const SYSTEM_WORDS: [&str; 20] = [
     "std::fs",
     "File::",
     "std::process",
@@ -55,6 +55,12 @@ const SYSTEM_WORDS: [&str; 14] = [
     "rustix::",
     "uzers::",
     "pcap::",
+    "procfs::process",
+    "signal_hook::",
+    "dns_lookup::",
+    "libc::",
+    "TimeZone::system",
+    "Timestamp::now",
 ];
 
 fn source() -> PathBuf {

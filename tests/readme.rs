@@ -273,13 +273,58 @@ fn every_command_of_the_tables_runs() {
             let (code, text) = shell(&line, folder.path());
             assert_eq!(code, Some(0), "{line}: {text}");
             assert!(text.contains("server: hi"), "{line}: {text}");
-        } else {
-            // Those that go on until they are told to end: the flags are right.
-            let (code, text) = shell(&format!("{line} --help"), folder.path());
-            assert_eq!(code, Some(0), "{line}: {text}");
         }
     }
     drop(pair);
+}
+
+/// Ends a program that goes on until it is told to.
+fn interrupted(terminal: Terminal, line: &str) {
+    terminal.interrupt();
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{line}: {shown}");
+}
+
+#[test]
+fn every_chat_of_the_tables_talks() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let folder = tempfile::tempdir().unwrap();
+    let room = folder.path().join("room");
+    let mut commands = table_commands("One example a command", 0);
+    commands.extend(table_commands("You used to type", 1));
+    commands.retain(|line| line.starts_with("chat "));
+    assert!(commands.len() >= 8, "{commands:?}");
+    for line in commands {
+        let line = line.replace("/tmp/room", room.to_str().unwrap());
+        let listening = |text: &str| text.to_lowercase().contains("listening on");
+        if line.starts_with("chat server") {
+            let server = Terminal::run(&mut command_line(&line), 80);
+            server.wait_for(listening, &line);
+            interrupted(server, &line);
+        } else if line.starts_with("chat client") {
+            let place = if line.contains("--unix") {
+                format!("--unix {}", room.display())
+            } else {
+                String::new()
+            };
+            let server = format!("chat server --reply hi {place}");
+            let server = Terminal::run(&mut command_line(&server), 80);
+            server.wait_for(listening, &line);
+            let mut client = Terminal::run(&mut command_line(&line), 80);
+            client.wait_for(|text| text.contains("> "), &line);
+            client.type_keys("hello\r");
+            client.wait_for(|text| text.contains("server: hi"), &line);
+            interrupted(client, &line);
+            interrupted(server, &line);
+        } else {
+            let pair = Terminal::run(&mut command_line(&line), 80);
+            pair.wait_for(|text| text.contains("server  hi"), &line);
+            let (code, shown) = pair.end();
+            assert_eq!(code, Some(0), "{line}: {shown}");
+        }
+    }
 }
 
 #[test]

@@ -100,6 +100,16 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_word_is_a_port_or_refused_in_words(word: String) {
+            match port(&word) {
+                Ok(number) => proptest::prop_assert_eq!(word.parse(), Ok(number)),
+                Err(reason) => proptest::prop_assert!(reason.contains("port")),
+            }
+        }
+    }
+
     #[test]
     fn ports_are_bounded() {
         assert_eq!(port("2345"), Ok(2345));

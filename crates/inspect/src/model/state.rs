@@ -147,6 +147,15 @@ mod tests {
         assert_eq!("open".parse::<State>(), Err(UnknownState));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_word_is_a_state_or_none(word: String) {
+            if let Ok(state) = word.parse::<State>() {
+                proptest::prop_assert!(State::ALL.contains(&state));
+            }
+        }
+    }
+
     #[test]
     fn numbers_are_the_kernels() {
         assert_eq!(State::from_tcp_number(1), Some(State::Established));

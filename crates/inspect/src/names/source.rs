@@ -161,6 +161,14 @@ mod tests {
         assert_eq!(services.name(22, Protocol::Tcp), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_services_file_is_read(text in "(\\PC|[ \t\n#/0-9a-z]){0,200}") {
+            let services = Services::parse(&text);
+            let _ = services.name(80, Protocol::Tcp);
+        }
+    }
+
     #[test]
     fn this_machine_knows_root_and_its_loopback() {
         assert_eq!(Users::of_this_machine().name(Uid(0)), Some("root"));

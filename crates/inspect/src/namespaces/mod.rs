@@ -17,6 +17,15 @@ pub fn inode_of_link(link: &OsStr) -> Option<u64> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn any_link_has_an_inode_or_none(link: String, number: u64) {
+            let _ = inode_of_link(OsStr::new(&link));
+            let link = format!("net:[{number}]");
+            proptest::prop_assert_eq!(inode_of_link(OsStr::new(&link)), Some(number));
+        }
+    }
+
     #[test]
     fn the_inode_stands_in_brackets() {
         assert_eq!(

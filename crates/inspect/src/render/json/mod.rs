@@ -9,6 +9,7 @@ mod socket;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -94,13 +95,13 @@ impl<'a> From<&'a Gap> for GapRecord<'a> {
     }
 }
 
-/// An address and a port; a link-local address has its scope.
+/// An address and a port; a link-local address has its scope, `null` where that is not known.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndpointRecord {
     address: String,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<u32>,
+    scope: Option<Option<u32>>,
 }
 
 impl From<Endpoint> for EndpointRecord {
@@ -108,9 +109,15 @@ impl From<Endpoint> for EndpointRecord {
         Self {
             address: endpoint.address.to_string(),
             port: endpoint.port,
-            scope: endpoint.scope,
+            scope: (endpoint.scope.is_some() || is_link_local(endpoint.address))
+                .then_some(endpoint.scope),
         }
     }
+}
+
+/// Whether an address means one thing on each interface (RFC 4291, 2.5.6).
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// A process that holds a socket.
@@ -154,4 +161,27 @@ pub fn base64(bytes: &[u8]) -> String {
 /// RFC 3339, UTC, nanoseconds.
 pub fn time(time: Timestamp) -> String {
     time.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_local_address_has_a_scope_though_it_may_be_unknown() {
+        let record = |address: &str, scope| {
+            let mut endpoint = Endpoint::new(address.parse().unwrap(), 1);
+            endpoint.scope = scope;
+            serde_json::to_string(&EndpointRecord::from(endpoint)).unwrap()
+        };
+        assert_eq!(
+            record("fe80::1", None),
+            r#"{"address":"fe80::1","port":1,"scope":null}"#
+        );
+        assert_eq!(
+            record("fe80::1", Some(2)),
+            r#"{"address":"fe80::1","port":1,"scope":2}"#
+        );
+        assert_eq!(record("::1", None), r#"{"address":"::1","port":1}"#);
+    }
 }
