@@ -5,13 +5,9 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint install uninstall programs clean
 
-## demo: build, and show one conversation from every side
-demo:
-	@./.ci/need rust cc libpcap
-	@[ -x target/release/net-companion ] || echo "Building; the first time takes a few minutes." >&2
-	@$(CARGO) build --release --workspace --quiet
+## demo: programs
 	@./target/release/net-companion
 
 ## test: formatting, lints, documentation, and every test
@@ -26,14 +22,22 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-## install: both programs into $(PREFIX)/bin
+## install: both programs into $(PREFIX)/bin (asks for root itself; after a build, also `sudo make install`)
 install:
-	@./.ci/need rust cc libpcap
-	@[ -x target/release/inspect ] || echo "Building; the first time takes a few minutes." >&2
-	@$(CARGO) build --release --workspace --quiet
+	@if ./.ci/need rust 2>/dev/null || [ ! -x target/release/inspect ] || [ ! -x target/release/chat ]; then \
+		$(MAKE) --no-print-directory programs; fi
 	@./.ci/as-root install -D -m 755 target/release/chat "$(DESTDIR)$(PREFIX)/bin/chat"
 	@./.ci/as-root install -D -m 755 target/release/inspect "$(DESTDIR)$(PREFIX)/bin/inspect"
 	@echo "Installed $(DESTDIR)$(PREFIX)/bin/chat and $(DESTDIR)$(PREFIX)/bin/inspect"
+
+## uninstall: takes them away again
+uninstall:
+	@./.ci/as-root rm -f "$(DESTDIR)$(PREFIX)/bin/chat" "$(DESTDIR)$(PREFIX)/bin/inspect"
+
+programs:
+	@./.ci/need rust cc libpcap
+	@[ -x target/release/inspect ] || echo "Building; the first time takes a few minutes." >&2
+	@$(CARGO) build --release --workspace --quiet
 
 clean:
 	$(CARGO) clean

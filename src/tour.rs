@@ -71,7 +71,7 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
         (Some(captured), _) => pages.packets(&captured.seen, captured.lost, talk.port)?,
         (None, blind) => pages.no_packets(&blind.unwrap_or_default(), &ways_out())?,
     }
-    let (commands, install) = ways_on();
+    let (commands, install) = ways_on(talk.port);
     pages.try_it(&commands, install)?;
     out.flush()?;
     Ok(())
@@ -157,16 +157,25 @@ fn beside(name: &str) -> Option<String> {
 }
 
 /// Two commands to go on with, and whether they have a place to be installed from.
-fn ways_on() -> (Vec<String>, bool) {
+fn ways_on(port: u16) -> (Vec<String>, bool) {
+    // Where 2345 is taken, the pair needs the port that was free a moment ago.
+    let pair = if port == PORT {
+        "pair".to_owned()
+    } else {
+        format!("pair --port {port}")
+    };
     match (beside("chat"), beside("inspect")) {
         (Some(chat), Some(inspect)) => (
-            vec![format!("{chat} pair"), format!("{inspect} sockets :{PORT}")],
+            vec![
+                format!("{chat} {pair}"),
+                format!("{inspect} sockets :{port}"),
+            ],
             Path::new("Makefile").exists(),
         ),
         _ => (
             vec![
-                "cargo run -p chat -- pair".to_owned(),
-                format!("cargo run -p inspect -- sockets :{PORT}"),
+                format!("cargo run -p chat -- {pair}"),
+                format!("cargo run -p inspect -- sockets :{port}"),
             ],
             false,
         ),

@@ -282,6 +282,16 @@ fn a_taken_port_is_said_and_another_is_used() {
     );
     let port = port_of(&shown.text);
     assert_ne!(port, 2345);
+    assert!(
+        shown.text.contains(&format!("chat pair --port {port}\n")),
+        "{}",
+        shown.text
+    );
+    assert!(
+        shown.text.contains(&format!("inspect sockets :{port}\n")),
+        "{}",
+        shown.text
+    );
     expect_whole(&shown.text, port);
 }
 

@@ -526,6 +526,8 @@ fn wrong_usage_is_2_and_names_what_is_right() {
             "no user \"no-such-user\"",
         ),
         (&["sockts"], "sockets"),
+        (&[":2345"], "inspect sockets :2345"),
+        (&["2345"], "inspect sockets :2345"),
         (&[], "Usage"),
     ] {
         let printed = run(inspect().args(arguments));

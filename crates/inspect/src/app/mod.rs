@@ -90,6 +90,16 @@ pub fn run() -> ExitCode {
 /// Runs the program on the given arguments, without the program's name.
 pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(port) = arguments.first().and_then(|word| word.to_str())
+        && port.trim_start_matches(':').parse::<u16>().is_ok()
+    {
+        let port = port.trim_start_matches(':');
+        let tip = format!(
+            "inspect: which view? inspect sockets :{port}, or inspect capture --port {port}\n"
+        );
+        let _ = io::stderr().write_all(tip.as_bytes());
+        return ExitCode::from(2);
+    }
     let named = std::iter::once(OsString::from("inspect")).chain(arguments.iter().cloned());
     let cli = match Cli::try_parse_from(named) {
         Ok(cli) => cli,
@@ -108,7 +118,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             .map(|argument| argument.to_string_lossy().into_owned())
             .collect(),
         quiet: cli.quiet,
-        verbose: cli.verbose,
+        verbose: cli.verbose > 0,
     };
     let done = match cli.view {
         View::Sockets(flags) => match flags.validate() {

@@ -12,7 +12,13 @@ use clap::{Parser, Subcommand, ValueEnum};
     version,
     arg_required_else_help = true,
     subcommand_required = true,
-    disable_help_subcommand = true
+    after_help = "\
+Examples:
+  inspect sockets                what listens and who talks, and who holds it
+  inspect sockets :2345          what uses port 2345
+  inspect capture --port 2345    its packets, with their words (needs a right)
+
+Exit status: 0 done, 1 failed, 2 wrong usage."
 )]
 pub struct Cli {
     /// The view.
@@ -35,8 +41,14 @@ pub struct Cli {
     pub quiet: bool,
 
     /// Say which sources were used, and what could not be read.
-    #[arg(short, long, global = true, help_heading = "Everywhere")]
-    pub verbose: bool,
+    #[arg(
+        short,
+        long,
+        global = true,
+        action = clap::ArgAction::Count,
+        help_heading = "Everywhere"
+    )]
+    pub verbose: u8,
 }
 
 /// The views.

@@ -123,14 +123,15 @@ pub struct Flags {
     #[arg(long, value_name = "DIR", help_heading = "How to show them")]
     proc_root: Option<PathBuf>,
 
-    #[arg(short = 'q', hide = true)]
+    /// No hints: short for --quiet.
+    #[arg(short = 'q', help_heading = "How to show them")]
     hush: bool,
 
-    #[arg(short = 'n', long, hide = true)]
-    numeric: bool,
+    #[arg(short = 'n', long, hide = true, action = clap::ArgAction::Count)]
+    numeric: u8,
 
-    #[arg(short = 'p', long, hide = true)]
-    processes: bool,
+    #[arg(short = 'p', long, hide = true, action = clap::ArgAction::Count)]
+    processes: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

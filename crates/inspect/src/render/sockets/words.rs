@@ -132,7 +132,10 @@ impl Text<'_> {
                 (unix_words(address, self.charset), remote.to_owned())
             }
             Address::Netlink { protocol, port_id } => (
-                format!("protocol {protocol}, port id {port_id}"),
+                match netlink_name(*protocol) {
+                    Some(name) => format!("{name}:{port_id}"),
+                    None => format!("protocol {protocol}:{port_id}"),
+                },
                 "kernel".to_owned(),
             ),
             Address::Packet {
@@ -216,6 +219,32 @@ pub fn owner_words(owner: &Owner, charset: Charset) -> String {
     } else {
         format!("{name}[{}] thread {} fd {}", owner.pid, owner.tid, owner.fd)
     }
+}
+
+/// The name of a netlink protocol (include/uapi/linux/netlink.h, without its NETLINK_).
+fn netlink_name(protocol: u8) -> Option<&'static str> {
+    Some(match protocol {
+        0 => "route",
+        2 => "usersock",
+        3 => "firewall",
+        4 => "sock_diag",
+        5 => "nflog",
+        6 => "xfrm",
+        7 => "selinux",
+        8 => "iscsi",
+        9 => "audit",
+        10 => "fib_lookup",
+        11 => "connector",
+        12 => "netfilter",
+        15 => "kobject_uevent",
+        16 => "generic",
+        18 => "scsitransport",
+        19 => "ecryptfs",
+        20 => "rdma",
+        21 => "crypto",
+        22 => "smc",
+        _ => return None,
+    })
 }
 
 fn unix_words(address: &UnixAddress, charset: Charset) -> String {
