@@ -231,12 +231,10 @@ mod tests {
             command: ForeignText::from(name),
             started: None,
         };
-        let session = None;
         (
             Inode(inode),
             vec![Holder {
                 owner,
-                session,
                 parent: None,
             }],
         )
@@ -359,7 +357,6 @@ mod tests {
             pid: Pid(1),
             uid: None,
             command: None,
-            session: None,
         });
         let table = Table::new(&sockets, holdings, []);
         let found = table.attribute(Protocol::Tcp, here, there).grounds;

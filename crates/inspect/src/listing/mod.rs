@@ -105,7 +105,6 @@ pub(crate) mod tests_support {
                 .or_default()
                 .push(Holder {
                     owner,
-                    session: None,
                     parent: None,
                 });
         }

@@ -23,8 +23,7 @@ pub struct Owner {
 pub enum OwnerStatus {
     /// Owners were found.
     Known,
-    /// Owners were found, and a process of the same session could not be read: it may hold
-    /// the socket too.
+    /// Owners were found, and a parent of one could not be read: it may hold the socket too.
     Partial,
     /// Every process was read and none holds it.
     None,

@@ -21,15 +21,12 @@ pub struct Holdings {
     pub gaps: Vec<Gap>,
 }
 
-/// An owner, and its nearest kin, from whom it may have its descriptors, where they could be
-/// read.
+/// An owner, and the parent of its process, from which it may have its descriptors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// The owner.
     pub owner: Owner,
-    /// The session of its process (setsid(2)).
-    pub session: Option<i32>,
-    /// The parent of its process.
+    /// The parent, where it could be read.
     pub parent: Option<Pid>,
 }
 
@@ -42,17 +39,15 @@ pub struct Unreadable {
     pub uid: Option<Uid>,
     /// Its name, where that could be read.
     pub command: Option<ForeignText>,
-    /// The session id.
-    pub session: Option<i32>,
 }
 
 impl Holdings {
     /// The owners of a socket, and how well they are known.
     ///
-    /// Sockets are shared by inheritance: an owner is `Partial` when its parent, or a process of
-    /// its session, could not be read. Process 1 does not count as a parent here, though it may
-    /// hold what it activates: it is everybody's, and often unreadable. `None` is said only when
-    /// every process could be read.
+    /// Sockets are shared by inheritance: owners are `Partial` when the parent of one could not
+    /// be read. Process 1 does not count as a parent here, though it may hold what it activates:
+    /// it is everybody's, and often unreadable. `None` is said only when every process could be
+    /// read.
     pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
         let Some(holders) = self.by_inode.get(&inode) else {
             let all_read = self.unreadable.is_empty() && self.unlisted.is_none();
@@ -64,11 +59,9 @@ impl Holdings {
             return (Vec::new(), status);
         };
         let partial = holders.iter().any(|holder| {
-            self.unreadable.iter().any(|process| {
-                let same_session = holder.session.is_some() && process.session == holder.session;
-                let parent = holder.parent == Some(process.pid) && process.pid != Pid(1);
-                same_session || parent
-            })
+            self.unreadable
+                .iter()
+                .any(|process| holder.parent == Some(process.pid) && process.pid != Pid(1))
         });
         let owners = holders.iter().map(|holder| holder.owner.clone()).collect();
         let status = if partial {
@@ -94,7 +87,7 @@ mod tests {
     use super::*;
     use crate::model::Fd;
 
-    fn holdings(session: i32, unreadable_session: Option<i32>) -> Holdings {
+    fn holdings(parent: u32, unreadable: Option<u32>) -> Holdings {
         let owner = Owner {
             pid: Pid(10),
             tid: Pid(10),
@@ -102,43 +95,31 @@ mod tests {
             command: ForeignText::from("nginx"),
             started: None,
         };
+        let holder = Holder {
+            owner,
+            parent: Some(Pid(parent)),
+        };
+        let unreadable = unreadable.map(|pid| Unreadable {
+            pid: Pid(pid),
+            uid: Some(Uid(0)),
+            command: None,
+        });
         Holdings {
-            by_inode: HashMap::from([(
-                Inode(7),
-                vec![Holder {
-                    owner,
-                    session: Some(session),
-                    parent: Some(Pid(9)),
-                }],
-            )]),
-            unreadable: unreadable_session
-                .map(|session| Unreadable {
-                    pid: Pid(1),
-                    uid: Some(Uid(0)),
-                    command: None,
-                    session: Some(session),
-                })
-                .into_iter()
-                .collect(),
+            by_inode: HashMap::from([(Inode(7), vec![holder])]),
+            unreadable: unreadable.into_iter().collect(),
             ..Holdings::default()
         }
     }
 
     #[test]
-    fn an_unreadable_process_of_the_same_session_makes_owners_partial() {
-        assert_eq!(holdings(5, Some(5)).of(Inode(7)).1, OwnerStatus::Partial);
-        assert_eq!(holdings(5, Some(1)).of(Inode(7)).1, OwnerStatus::Known);
-    }
-
-    #[test]
     fn an_unreadable_parent_makes_owners_partial_unless_it_is_process_1() {
-        for (parent, status) in [(9, OwnerStatus::Partial), (1, OwnerStatus::Known)] {
-            let mut holdings = holdings(5, Some(4));
-            holdings.unreadable[0].pid = Pid(parent);
-            for holder in holdings.by_inode.values_mut().flatten() {
-                holder.parent = Some(Pid(parent));
-            }
-            assert_eq!(holdings.of(Inode(7)).1, status);
+        for (parent, unreadable, status) in [
+            (9, Some(9), OwnerStatus::Partial),
+            (9, Some(8), OwnerStatus::Known),
+            (1, Some(1), OwnerStatus::Known),
+            (9, None, OwnerStatus::Known),
+        ] {
+            assert_eq!(holdings(parent, unreadable).of(Inode(7)).1, status);
         }
     }
 

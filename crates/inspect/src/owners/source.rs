@@ -109,7 +109,6 @@ impl ProcWalk {
                         command: command.clone(),
                         started: about.started,
                     },
-                    session: about.session,
                     parent: about.parent,
                 });
             }
@@ -161,7 +160,6 @@ impl ProcWalk {
                 .as_ref()
                 .zip(boot_time)
                 .map(|(stat, boot_time)| start(stat, boot_time)),
-            session: stat.as_ref().map(|stat| stat.session),
             parent: stat
                 .as_ref()
                 .and_then(|stat| u32::try_from(stat.ppid).ok().map(Pid)),
@@ -185,7 +183,6 @@ impl ProcWalk {
             pid: Pid(pid),
             uid: process.status().ok().map(|status| Uid(status.ruid)),
             command: command_of(&process),
-            session: stat.map(|stat| stat.session),
         });
     }
 }
@@ -234,7 +231,6 @@ impl Source for ProcWalk {
 struct About {
     command: Option<ForeignText>,
     started: Option<Timestamp>,
-    session: Option<i32>,
     parent: Option<Pid>,
 }
 
