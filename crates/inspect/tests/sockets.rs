@@ -131,6 +131,13 @@ fn records(arguments: &[&str]) -> Vec<Value> {
         .collect()
 }
 
+/// Owners were found. Whether they are all there are depends on who started this test: an
+/// unreadable parent may share them.
+fn expect_found(row: &Value) {
+    let status = row["owner_status"].as_str().unwrap();
+    assert!(["known", "partial"].contains(&status), "{row}");
+}
+
 #[test]
 fn our_own_sockets_are_held_by_us_and_name_each_other() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -154,7 +161,7 @@ fn our_own_sockets_are_held_by_us_and_name_each_other() {
     let me = std::process::id();
     let client_port = client.local_addr().unwrap().port();
     let ours = find(client_port, port);
-    assert_eq!(ours["owner_status"], "known");
+    expect_found(ours);
     assert_eq!(ours["owners"][0]["pid"], me);
     assert_eq!(ours["owners"][0]["fd"], client.as_raw_fd());
     assert_eq!(ours["recv_queue"], 5);
@@ -224,7 +231,7 @@ fn a_thread_with_descriptors_of_its_own_is_an_owner() {
     });
     let (port, tid) = opened.recv().unwrap();
     let rows = records(&["-l", &format!(":{port}")]);
-    assert_eq!(rows[0]["owner_status"], "known");
+    expect_found(&rows[0]);
     assert_eq!(rows[0]["owners"].as_array().unwrap().len(), 1);
     assert_eq!(rows[0]["owners"][0]["pid"], std::process::id());
     assert_eq!(rows[0]["owners"][0]["tid"], tid);
