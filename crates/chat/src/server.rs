@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -52,6 +52,15 @@ pub(crate) struct Rules {
     pub reply: Option<Vec<u8>>,
 }
 
+impl Rules {
+    /// Bytes that may wait for one client. Whoever is listened to has half of it free, and that is
+    /// more than one answer.
+    fn queue(&self) -> usize {
+        let reply = self.reply.as_ref().map_or(0, Vec::len);
+        QUEUE.max(2 * self.max_message).max(3 * reply)
+    }
+}
+
 /// Serves until `stop` is done, the user leaves, or nobody reads the output any more.
 pub(crate) async fn run(
     listener: Listener,
@@ -80,7 +89,13 @@ pub(crate) async fn run(
 }
 
 /// What a client's listening task tells.
-type Event = (ClientId, Result<Heard, Ending>);
+struct Event {
+    id: ClientId,
+    what: Result<Heard, Ending>,
+    /// Dropped once the answer is queued. The listening task waits for that before it looks at how
+    /// full the queue is: words on their way here would bring answers it cannot see there yet.
+    _answered: oneshot::Sender<()>,
+}
 
 struct Client {
     outbox: Outbox,
@@ -116,7 +131,7 @@ impl Server {
             // Off a terminal a line waits until somebody is there to hear it.
             let wanted = listening_to_user && (console.is_interactive() || !self.room.is_empty());
             tokio::select! {
-                Some((id, event)) = events.recv() => self.event(id, event, console),
+                Some(event) = events.recv() => self.event(event, console),
                 arrival = accept(listener, self.accept_trouble) => self.arrived(arrival, console),
                 input = console.input(), if wanted => match input {
                     Input::Line(line) => self.typed(&line, console),
@@ -155,7 +170,7 @@ impl Server {
             ));
             return self.refuse(arrival, newline);
         };
-        let (outbox, outgoing) = outbox(QUEUE.max(2 * self.rules.max_message));
+        let (outbox, outgoing) = outbox(self.rules.queue());
         let incoming = Incoming::new(arrival.source, self.rules.framing, self.rules.max_message);
         let reader = tokio::spawn(listen(id, incoming, outbox.clone(), self.sender.clone()));
         let writer = tokio::spawn(deliver(arrival.sink, outgoing));
@@ -211,11 +226,12 @@ impl Server {
         });
     }
 
-    fn event(&mut self, id: ClientId, event: Result<Heard, Ending>, console: &mut Console) {
+    fn event(&mut self, event: Event, console: &mut Console) {
+        let id = event.id;
         if !self.clients.contains_key(&id) {
             return;
         }
-        match event {
+        match event.what {
             Ok(heard) => {
                 self.room.spoke(id, heard.newline);
                 if console.is_interactive() {
@@ -335,10 +351,18 @@ async fn listen(
 ) {
     loop {
         outbox.half_empty().await;
-        let event = incoming.next().await;
-        let over = event.is_err();
-        if events.send((id, event)).await.is_err() || over {
+        let what = incoming.next().await;
+        let over = what.is_err();
+        let (answered, done) = oneshot::channel();
+        let event = Event {
+            id,
+            what,
+            _answered: answered,
+        };
+        if events.send(event).await.is_err() || over {
             return;
         }
+        // It is only ever dropped.
+        let _ = done.await;
     }
 }
