@@ -52,6 +52,8 @@ struct Pair<'a> {
     reports: mpsc::Receiver<Report>,
     server: Half,
     client: Half,
+    /// The number the server gave our client: the first, unless a stranger was quicker.
+    number: String,
     said: u64,
     answered: u64,
     /// What the server says of how the client went.
@@ -106,19 +108,21 @@ impl<'a> Pair<'a> {
         let arguments = ["server", "--port", &port, "--framing", "raw", &reply];
         let mut server = Half::start(Side::Server, program, &arguments, &sender)?;
         let ready = first_words(Side::Server, "listening on ", &mut reports, &screen).await;
-        let Some(listening) = ready else {
+        let Some((listening, _)) = ready else {
             screen.finish().await;
             return server.failed_to_start().await.map(|()| None);
         };
         let arguments = ["client", "--port", &port, "--framing", "raw"];
         let mut client = Half::start(Side::Client, program, &arguments, &sender)?;
         let ready = first_words(Side::Client, "connected to ", &mut reports, &screen).await;
-        let Some(connected) = ready else {
+        let Some((connected, joined)) = ready else {
             screen.finish().await;
             return client.failed_to_start().await.map(|()| None);
         };
 
         let from = connected.split_once(" from ").map_or("", |(_, from)| from);
+        let number = number_of(from, joined, &mut reports, &screen).await;
+        let number = number.context("the server does not let the client in")?;
         screen.line(&format!(
             "server  {server}  listening on {listening}, this machine only"
         ));
@@ -133,6 +137,7 @@ impl<'a> Pair<'a> {
                 reports,
                 server,
                 client,
+                number,
                 said: 0,
                 answered: 0,
                 seen: None,
@@ -201,10 +206,9 @@ impl<'a> Pair<'a> {
                 self.heard(side, &line);
                 Ok(())
             }
-            // The first one to join is our own client.
             Some(Report::Told(Side::Server, text)) if is_routine(&text) => Ok(()),
             Some(Report::Told(side, text)) => {
-                self.screen.aside(&format!("{}: {text}", side.name()));
+                self.told(side, &text);
                 let over = side == Side::Client || self.noted(side, &text);
                 if over { Err(End::Broken) } else { Ok(()) }
             }
@@ -216,12 +220,20 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Passes on what a half says of itself or of others.
+    fn told(&self, side: Side, text: &str) {
+        match joined(text) {
+            Some((_, from)) if side == Side::Server => stranger(&self.screen, from),
+            _ => self.screen.aside(&format!("{}: {text}", side.name())),
+        }
+    }
+
     /// Shows what a half heard as said by the other.
     fn heard(&mut self, side: Side, line: &str) {
         let (speaker, words) = line.split_once(": ").unwrap_or(("", line));
         let expected = |words: &String| escape(words.as_bytes(), Surface::Pipe);
         match side {
-            Side::Server if words == expected(&self.args.say) => {
+            Side::Server if self.is_ours(speaker) && words == expected(&self.args.say) => {
                 self.said += 1;
                 self.screen.said(Side::Client, words);
                 if let Some(answer) = self.early_answer.take() {
@@ -242,23 +254,33 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Whether the server calls our own client so.
+    fn is_ours(&self, speaker: &str) -> bool {
+        match speaker.strip_prefix("client") {
+            Some("") => self.number == "1",
+            Some(number) => number.strip_prefix(' ') == Some(&self.number),
+            None => false,
+        }
+    }
+
     fn answered(&mut self, words: &str) {
         self.answered += 1;
         self.screen.said(Side::Server, words);
     }
 
-    /// Whether this is the server's word of how our client, which came first, went.
+    /// Whether this is the server's word of how our client went.
     fn noted(&mut self, side: Side, text: &str) -> bool {
-        let noted = side == Side::Server && text.starts_with("1  ");
-        if noted {
-            let closed = text == "1  left";
-            self.seen = Some(if closed {
-                "saw the connection close"
-            } else {
-                "saw it break"
-            });
-        }
-        noted
+        let ours = text.strip_prefix(&self.number);
+        let how = ours.and_then(|text| text.strip_prefix("  "));
+        let Some(how) = how.filter(|_| side == Side::Server) else {
+            return false;
+        };
+        self.seen = Some(if how == "left" {
+            "saw the connection close"
+        } else {
+            "saw it break"
+        });
+        true
     }
 
     fn silent(&mut self, side: Side) {
@@ -326,9 +348,12 @@ impl<'a> Pair<'a> {
                 Report::Silent(side) => self.silent(side),
                 Report::Told(Side::Server, text) if is_routine(&text) => {}
                 Report::Told(side, text) => {
-                    self.noted(side, &text);
-                    if end == End::Broken || !is_goodbye(&text) {
-                        self.screen.aside(&format!("{}: {text}", side.name()));
+                    let ours = self.noted(side, &text);
+                    // A polite end the last line tells in its own words.
+                    let goodbye = (ours && text.ends_with("  left"))
+                        || text == "Server closed the connection.";
+                    if end == End::Broken || !goodbye {
+                        self.told(side, &text);
                     }
                 }
             }
@@ -338,31 +363,74 @@ impl<'a> Pair<'a> {
 
 /// What a server says in the course of things.
 fn is_routine(text: &str) -> bool {
-    text.starts_with("reach: ") || (text.starts_with("1  ") && text.ends_with(" joined"))
+    text.starts_with("reach: ")
 }
 
-/// What the halves say of a polite end, which the last line tells in its own words.
-fn is_goodbye(text: &str) -> bool {
-    text == "1  left" || text == "Server closed the connection."
+/// A server's word of who joined: the number and the address.
+fn joined(text: &str) -> Option<(&str, &str)> {
+    text.strip_suffix(" joined")?.split_once("  ")
 }
 
-/// Waits for the line that says a half is ready; `None` when it ended instead. What it says else
-/// is its complaint, and is passed on.
+/// Says that somebody joined who is no part of the pair.
+fn stranger(screen: &Screen, from: &str) {
+    screen.aside(&format!(
+        "Somebody else joined the server, from {from}; what they say does not count."
+    ));
+}
+
+/// The number the server gave to who came from that address, among those who joined already and
+/// those yet to come. Strangers are told of.
+async fn number_of(
+    from: &str,
+    early: Vec<String>,
+    reports: &mut mpsc::Receiver<Report>,
+    screen: &Screen,
+) -> Option<String> {
+    let ours = |text: &str| match joined(text) {
+        Some((number, address)) if address == from => Some(number.to_owned()),
+        Some((_, address)) => {
+            stranger(screen, address);
+            None
+        }
+        None => None,
+    };
+    // Not only up to ours: who came after it is to be told of as well.
+    let numbers: Vec<_> = early.iter().filter_map(|text| ours(text)).collect();
+    if let Some(number) = numbers.into_iter().next() {
+        return Some(number);
+    }
+    let waiting = async {
+        loop {
+            if let Report::Told(Side::Server, text) = reports.recv().await?
+                && let Some(number) = ours(&text)
+            {
+                return Some(number);
+            }
+        }
+    };
+    tokio::time::timeout(START, waiting).await.ok().flatten()
+}
+
+/// Waits for the line that says a half is ready, and gives the rest of it and who joined the server
+/// meanwhile; `None` when the half ended instead. What it says else is its complaint, and is
+/// passed on.
 async fn first_words(
     side: Side,
     prefix: &str,
     reports: &mut mpsc::Receiver<Report>,
     screen: &Screen,
-) -> Option<String> {
+) -> Option<(String, Vec<String>)> {
     let waiting = async {
+        let mut arrivals = Vec::new();
         // Its complaint may come after the end of its standard output.
         let mut speaks = 2;
         while speaks > 0 {
             match reports.recv().await? {
                 Report::Told(from, text) if from == side => match text.strip_prefix(prefix) {
-                    Some(rest) => return Some(rest.to_owned()),
+                    Some(rest) => return Some((rest.to_owned(), arrivals)),
                     None => screen.complaint(&text),
                 },
+                Report::Told(_, text) if joined(&text).is_some() => arrivals.push(text),
                 Report::Silent(from) if from == side => speaks -= 1,
                 Report::Silent(_) | Report::Told(..) | Report::Heard(..) => {}
             }

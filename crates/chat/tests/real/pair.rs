@@ -1,7 +1,7 @@
 //! `chat pair`: two real processes, and none left behind.
 
-use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::{BufRead as _, Write as _};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal};
@@ -112,6 +112,38 @@ fn leaves_politely_and_alone_when_told_to() {
         assert_eq!(pair.wait().code(), Some(0));
         gone(halves);
     }
+}
+
+#[test]
+fn a_stranger_is_told_of_and_counts_for_nothing() {
+    let (pair, port) = pair(&["--count", "2", "--every", "1s"]);
+    let _names = [pair.said(), pair.said(), pair.said()];
+    assert_eq!(said(&pair.said()), "client  hello");
+    assert_eq!(said(&pair.said()), "server  hi");
+    let mut stranger = connect(port.parse().unwrap());
+    let from = stranger.local_addr().unwrap();
+    stranger.write_all(b"hello").unwrap();
+    assert_eq!(recv(&mut stranger), "hi");
+    drop(stranger);
+    let (code, output, errors) = pair.end();
+    assert_code(code, 0, &errors);
+    let words: Vec<_> = output[..2].iter().map(|line| said(line)).collect();
+    assert_eq!(words, ["client  hello", "server  hi"]);
+    assert_eq!(
+        output[2..],
+        ["Client left; server saw the connection close. 2 messages each way."]
+    );
+    // The order of the words and of the notices is not ours to know: they come by two pipes.
+    let mut errors = errors;
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            format!("Somebody else joined the server, from {from}; what they say does not count."),
+            "server heard client 2: hello".to_owned(),
+            "server: 2  left".to_owned(),
+        ]
+    );
 }
 
 #[test]
