@@ -152,6 +152,11 @@ impl<'a> Pair<'a> {
         let started = Instant::now();
         let line = format!("{}\n", self.args.say);
         loop {
+            // Words for a reader that is not reading would gather here.
+            tokio::select! {
+                () = self.screen.room() => {}
+                _ = self.screen.closed() => return End::Unread,
+            }
             if words.write_all(line.as_bytes()).await.is_err() {
                 return End::Broken;
             }
@@ -176,7 +181,7 @@ impl<'a> Pair<'a> {
         let mut uneasy = Instant::now() + UNEASY;
         while self.said < goal.0 || self.answered < goal.1 {
             tokio::select! {
-                report = self.reports.recv() => self.take(report)?,
+                report = next_report(&self.screen, &mut self.reports) => self.take(report)?,
                 _ = self.screen.closed() => return Err(End::Unread),
                 () = tokio::time::sleep_until(uneasy) => {
                     uneasy += FAR;
@@ -194,7 +199,7 @@ impl<'a> Pair<'a> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => return Ok(()),
-                report = self.reports.recv() => self.take(report)?,
+                report = next_report(&self.screen, &mut self.reports) => self.take(report)?,
                 _ = self.screen.closed() => return Err(End::Unread),
             }
         }
@@ -359,6 +364,13 @@ impl<'a> Pair<'a> {
             }
         }
     }
+}
+
+/// The next report, once there is room to show it: until then the halves wait to tell it, and a
+/// stranger's flood stops at its source.
+async fn next_report(screen: &Screen, reports: &mut mpsc::Receiver<Report>) -> Option<Report> {
+    screen.room().await;
+    reports.recv().await
 }
 
 /// What a server says in the course of things.

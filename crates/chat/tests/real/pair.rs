@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::io::{BufRead as _, Write as _};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -193,6 +194,49 @@ fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
     drop(output);
     assert_eq!(wait(&mut child).code(), Some(0));
     assert_eq!(rest(&mut child.stderr.take().unwrap()), "");
+    gone(halves);
+}
+
+#[test]
+fn a_reader_that_pauses_pauses_the_pair() {
+    let port = free_port().to_string();
+    let words = "x".repeat(1000);
+    let mut command = chat(&["pair", "--port", &port, "--every", "0", "--say", &words]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = (&mut output).lines().map(Result::unwrap);
+    let halves = [(); 2].map(|()| process(&lines.next().unwrap()));
+    // What the client has written so far, to anybody.
+    let written = || {
+        let counters = std::fs::read_to_string(format!("/proc/{}/io", halves[1])).unwrap();
+        let row = counters.lines().find(|row| row.starts_with("wchar: "));
+        row.unwrap().to_owned()
+    };
+    let mut before = written();
+    until("the pair pauses", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = written();
+        let paused = now == before;
+        before = now;
+        paused.then_some(())
+    });
+    // Somebody reads again, and it goes on: more than it held back.
+    let beyond = 10_000;
+    let exchanges = lines
+        .by_ref()
+        .take(beyond)
+        .filter(|line| line.ends_with("server  hi"));
+    assert!(exchanges.count() > beyond / 3);
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_holds(
+        &lines.last().unwrap(),
+        "Client left; server saw the connection close.",
+    );
+    assert_eq!(wait(&mut child).code(), Some(0));
     gone(halves);
 }
 
