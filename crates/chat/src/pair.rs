@@ -14,7 +14,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::half::{Half, Report, Side, fate};
+use self::half::{Half, Report, Side, fate, going};
 use self::screen::Screen;
 use crate::cli::PairArgs;
 use crate::terminal::console::Look;
@@ -109,15 +109,13 @@ impl<'a> Pair<'a> {
         let mut server = Half::start(Side::Server, program, &arguments, &sender)?;
         let ready = first_words(Side::Server, "listening on ", &mut reports, &screen).await;
         let Some((listening, _)) = ready else {
-            screen.finish().await;
-            return server.failed_to_start().await.map(|()| None);
+            return server.failed_to_start(screen).await.map(|()| None);
         };
         let arguments = ["client", "--port", &port, "--framing", "raw"];
         let mut client = Half::start(Side::Client, program, &arguments, &sender)?;
         let ready = first_words(Side::Client, "connected to ", &mut reports, &screen).await;
         let Some((connected, joined)) = ready else {
-            screen.finish().await;
-            return client.failed_to_start().await.map(|()| None);
+            return client.failed_to_start(screen).await.map(|()| None);
         };
 
         let from = connected.split_once(" from ").map_or("", |(_, from)| from);
@@ -296,26 +294,25 @@ impl<'a> Pair<'a> {
 
     /// Ends both halves, the client first, and tells what the server saw of it.
     async fn part(mut self, end: End) -> anyhow::Result<bool> {
-        let client_ended = self.client.ended().await;
+        let client_ended = self.client.ended(&self.screen).await;
         // A server that says nothing is told of below.
         let _ = tokio::time::timeout(UNEASY, self.last_words(end)).await;
         self.server.ask_to_end();
-        let server_ended = self.server.ended().await;
+        let server_ended = self.server.ended(&self.screen).await;
         if end == End::Unread {
             return Ok(true);
         }
+        let client_went = going(client_ended);
+        let unexpected: Vec<_> = [
+            fate(&self.server, server_ended),
+            fate(&self.client, client_ended),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let unexpected = unexpected.join("; ");
         if end == End::Broken {
-            let fates = [
-                fate(&self.server, server_ended),
-                fate(&self.client, client_ended),
-            ];
             self.screen.finish().await;
-            let [server, client] = fates;
-            let unexpected = [server, client]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("; ");
             let why = if unexpected.is_empty() {
                 "a side left"
             } else {
@@ -334,8 +331,13 @@ impl<'a> Pair<'a> {
             (said, answered) => format!("The server heard {said} messages, the client {answered}"),
         };
         self.screen
-            .line(&format!("Client left; server {seen}. {count}."));
-        match self.screen.finish().await {
+            .line(&format!("Client {client_went}; server {seen}. {count}."));
+        let closed = self.screen.finish().await;
+        anyhow::ensure!(
+            unexpected.is_empty(),
+            "the pair did not end well: {unexpected}"
+        );
+        match closed {
             Some(Closed::Failed(reason)) => anyhow::bail!("cannot write the output: {reason}"),
             Some(Closed::Reader) | None => Ok(true),
         }

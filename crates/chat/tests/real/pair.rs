@@ -177,6 +177,34 @@ fn a_killed_half_is_noticed_and_named() {
 }
 
 #[test]
+fn a_half_that_does_not_end_when_asked_is_not_said_to_have_left() {
+    for (victim, last) in [
+        (0, "Client left; server has not noticed yet."),
+        (1, "Client was killed; server saw the connection close."),
+    ] {
+        let (pair, _) = pair(&["--every", "1m"]);
+        let halves = [process(&pair.said()), process(&pair.said())];
+        pair.said();
+        assert_eq!(said(&pair.said()), "client  hello");
+        assert_eq!(said(&pair.said()), "server  hi");
+        rustix::process::kill_process(halves[victim], Signal::STOP).unwrap();
+        pair.signal(Signal::INT);
+        let (code, output, errors) = pair.end();
+        assert_code(code, 1, &errors);
+        assert_eq!(output, [format!("{last} 1 message each way.")]);
+        let (side, half) = [("server", "chat-server"), ("client", "chat-client")][victim];
+        let errors = errors.join("\n");
+        assert_holds(&errors, &format!("Waiting for the {side} to end."));
+        let named = format!(
+            "{half}[{}] did not end when asked and was killed by SIGKILL",
+            halves[victim]
+        );
+        assert_holds(&errors, &named);
+        gone(halves);
+    }
+}
+
+#[test]
 fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
     let port = free_port().to_string();
     let mut command = chat(&["pair", "--port", &port, "--every", "20ms"]);
