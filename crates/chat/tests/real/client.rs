@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 use std::net::{Shutdown, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
@@ -77,6 +79,43 @@ fn a_server_that_leaves_first_ends_the_client_whose_input_is_open() {
     drop(server);
     assert_eq!(client.told(), "Server closed the connection.");
     assert_eq!(client.wait().code(), Some(0));
+}
+
+#[test]
+fn a_server_that_only_half_closes_is_sent_all_there_is_to_say() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    server.write_all(b"welcome\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.told(), "Server closed the connection.");
+    // More than every buffer on the way holds.
+    let words = "x".repeat(50_000) + "\n";
+    let mut input = client.input.take().unwrap();
+    let expected = words.repeat(400);
+    let typing = std::thread::spawn(move || input.write_all(words.repeat(400).as_bytes()));
+    // Not reading at first, for longer than a silence may last.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(rest(&mut server) == expected, "not everything arrived");
+    typing.join().unwrap().unwrap();
+    let (code, output, errors) = client.end();
+    assert_code(code, 0, &errors);
+    assert_eq!(output, ["server: welcome"]);
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn what_a_server_that_closed_does_not_take_is_told() {
+    let listener = listener();
+    let (mut client, server) = client_of(&listener, &[]);
+    drop(server);
+    assert_eq!(client.told(), "Server closed the connection.");
+    client.type_line("never read");
+    let (code, _, errors) = client.end();
+    assert_code(code, 1, &errors);
+    assert_eq!(
+        errors,
+        ["Not everything was sent: the server reads no more."]
+    );
 }
 
 #[test]
@@ -235,10 +274,20 @@ fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
     let listener = listener();
     let (mut client, mut server) = client_of(&listener, &[]);
     let mut input = client.input.take().unwrap();
+    let lines = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lines);
     let flood = std::thread::spawn(move || {
         let line = [&[b'x'; 60_000][..], b"\n"].concat();
         // Blocked at first, then broken when the client has gone.
-        while input.write_all(&line).is_ok() {}
+        while input.write_all(&line).is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut before = 0;
+    until("no more is taken", || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let now = lines.load(Ordering::Relaxed);
+        std::mem::replace(&mut before, now).eq(&now).then_some(())
     });
     for turn in 0..3 {
         server
@@ -247,6 +296,10 @@ fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
         assert_eq!(client.said(), format!("server: turn {turn}"));
     }
     client.signal(Signal::TERM);
-    assert_eq!(client.wait().code(), Some(0));
+    assert_eq!(
+        client.told(),
+        "Not everything was sent: the server is not reading."
+    );
+    assert_eq!(client.wait().code(), Some(1));
     flood.join().unwrap();
 }
