@@ -1,9 +1,11 @@
 //! `chat client` against plain peers.
 
 use std::io::Write as _;
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -94,7 +96,7 @@ fn a_server_that_only_half_closes_is_sent_all_there_is_to_say() {
     let expected = words.repeat(400);
     let typing = std::thread::spawn(move || input.write_all(words.repeat(400).as_bytes()));
     // Not reading at first, for longer than a silence may last.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     assert!(rest(&mut server) == expected, "not everything arrived");
     typing.join().unwrap().unwrap();
     let (code, output, errors) = client.end();
@@ -213,26 +215,72 @@ fn a_refused_connection_names_the_likely_cause() {
     );
 }
 
-#[test]
-fn a_server_that_accepts_nobody_is_not_waited_for_for_ever() {
+/// A listener whose queue is full, and what it is full of.
+fn deaf() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
     use rustix::net::{
         AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
     };
     // Not to be inherited: the other tests' programs want descriptor 3.
     let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
     let deaf = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
-    bind(&deaf, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    bind(&deaf, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     listen(&deaf, 0).unwrap();
-    let address = std::net::SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
+    let address = SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
     // One fits in the queue; the others wait outside.
-    let wait = std::time::Duration::from_millis(200);
-    let _queue = [(); 3].map(|()| std::net::TcpStream::connect_timeout(&address, wait));
-    let (code, _, errors) = Program::start(&["client", &address.to_string()]).end();
-    assert_code(code, 1, &errors);
-    assert_eq!(
-        errors[0],
-        format!("chat: cannot connect to {address}: timed out")
-    );
+    let wait = Duration::from_millis(200);
+    let queue = (0..3).flat_map(|_| TcpStream::connect_timeout(&address, wait));
+    let queue = queue.collect();
+    (deaf, address, queue)
+}
+
+#[test]
+fn a_server_that_accepts_nobody_is_not_waited_for_for_ever() {
+    let (_deaf, address, _queue) = deaf();
+    let tcp = Program::start(&["client", &address.to_string()]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("room");
+    let deaf = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    rustix::net::bind(&deaf, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&deaf, 0).unwrap();
+    let _queue = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let path = path.to_str().unwrap();
+    let unix = Program::start(&["client", "--unix", path]);
+
+    for (client, place) in [(tcp, address.to_string()), (unix, path.to_owned())] {
+        let (code, _, errors) = client.end();
+        assert_code(code, 1, &errors);
+        let expected = format!("chat: cannot connect to {place}: timed out");
+        assert_eq!(errors[0], expected);
+        assert_holds(&errors[1], "the server there accepts nobody");
+    }
+}
+
+#[test]
+fn a_stop_while_connecting_interrupts_nothing() {
+    let (deaf, address, queue) = deaf();
+    let client = Program::start(&["client", &address.to_string()]);
+    until("it waits in connect()", || {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        table
+            .contains(&format!("0100007F:{:04X} 02 ", address.port()))
+            .then_some(())
+    });
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", client.child.id())).unwrap();
+    // In between a stop and a continuation that come at once, nothing need be interrupted.
+    client.signal(Signal::STOP);
+    until("it stops", || state().contains(") T ").then_some(()));
+    client.signal(Signal::CONT);
+    drop(queue);
+    // Room for one: its next attempt succeeds.
+    let _first = rustix::net::accept(&deaf).unwrap();
+    assert_holds(&client.told(), &format!("connected to {address} from "));
 }
 
 #[test]
@@ -285,7 +333,7 @@ fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
     });
     let mut before = 0;
     until("no more is taken", || {
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
         let now = lines.load(Ordering::Relaxed);
         std::mem::replace(&mut before, now).eq(&now).then_some(())
     });
