@@ -182,6 +182,10 @@ impl<R: AsyncRead + Unpin + Reached> Conversation<R> {
             }
             Input::TooLong(_) => self.too_long(console),
             Input::Emptied => {}
+            Input::Unreadable(reason) => {
+                console.trouble(&format!("Cannot read the input: {reason}."));
+                self.well = false;
+            }
             Input::Interrupt => return ControlFlow::Break(()),
             // Said twice, goodbye means now.
             Input::End if self.outbox.is_none() => return ControlFlow::Break(()),

@@ -5,6 +5,7 @@
 //! waits for one client is bounded: it is dropped when it takes nothing any more, and is not
 //! listened to while the answers to it pile up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -61,13 +62,14 @@ impl Rules {
     }
 }
 
-/// Serves until `stop` is done, the user leaves, or nobody reads the output any more.
+/// Serves until `stop` is done, the user leaves, or nobody reads the output any more. True when
+/// its own input could be read.
 pub(crate) async fn run(
     listener: Listener,
     rules: Rules,
     console: &mut Console,
     stop: impl Future<Output = ()>,
-) {
+) -> bool {
     let (sender, events) = mpsc::channel(64);
     let mut server = Server {
         room: Room::new(rules.max_clients),
@@ -78,6 +80,7 @@ pub(crate) async fn run(
         goodbyes: JoinSet::new(),
         refusals: JoinSet::new(),
         accept_trouble: None,
+        well: true,
     };
     server.waiting(console);
     server.prompt(console);
@@ -85,7 +88,9 @@ pub(crate) async fn run(
         () = stop => {}
         () = server.serve(&listener, events, console) => {}
     }
+    let well = server.well;
     server.close().await;
+    well
 }
 
 /// What a client's listening task tells.
@@ -115,6 +120,7 @@ struct Server {
     refusals: JoinSet<()>,
     /// After a failed attempt to accept: how long to wait, and until when.
     accept_trouble: Option<(Duration, Instant)>,
+    well: bool,
 }
 
 impl Server {
@@ -138,6 +144,10 @@ impl Server {
                     Input::TooLong(_) => self.not_sent(console),
                     // The prompt below is for this.
                     Input::Emptied => {}
+                    Input::Unreadable(reason) => {
+                        console.trouble(&format!("Cannot read the input: {reason}."));
+                        self.well = false;
+                    }
                     Input::Interrupt => return,
                     // A person who ends the input leaves; a script has merely said everything.
                     Input::End if console.is_interactive() => return,
@@ -235,7 +245,8 @@ impl Server {
             Ok(heard) => {
                 self.room.spoke(id, heard.newline);
                 if console.is_interactive() {
-                    console.message(&format!("{id}  "), &heard.text);
+                    let text = told_from_notices(&heard.text);
+                    console.message(&format!("{id}  "), &text);
                 } else {
                     console.message(&format!("{}: ", id.name()), &heard.text);
                 }
@@ -333,6 +344,29 @@ impl Client {
         {
             self.writer.abort();
         }
+    }
+}
+
+/// A client's words as they stand behind its number, where notices about it stand as well: in
+/// quotes if they are worded like one.
+fn told_from_notices(text: &[u8]) -> Cow<'_, [u8]> {
+    const NOTICES: [&[u8]; 6] = [
+        b"is not reading; dropped",
+        b"closed the connection",
+        b"reset the connection",
+        b"stopped answering; ",
+        b"sent a message over ",
+        b"lost the connection: ",
+    ];
+    let lossy = String::from_utf8_lossy(text);
+    let words = lossy.trim().as_bytes();
+    let alike = words == b"left"
+        || words.ends_with(b"joined")
+        || NOTICES.iter().any(|notice| words.starts_with(notice));
+    if alike {
+        Cow::Owned([b"\"", text, b"\""].concat())
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

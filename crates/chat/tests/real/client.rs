@@ -152,6 +152,23 @@ fn what_cannot_be_sent_is_told_and_the_rest_is_sent() {
 }
 
 #[test]
+fn an_input_that_cannot_be_read_is_no_end_of_it() {
+    let listener = listener();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut child = chat(&["client", &address])
+        .stdin(std::fs::File::open("/").unwrap())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    assert_eq!(rest(&mut server), "");
+    drop(server);
+    assert_eq!(wait(&mut child).code(), Some(1));
+    let errors = rest(&mut child.stderr.take().unwrap());
+    assert_holds(&errors, "\nCannot read the input: is a directory.\n");
+}
+
+#[test]
 fn what_is_not_text_is_shown_escaped() {
     let listener = listener();
     let (client, mut server) = client_of(&listener, &[]);

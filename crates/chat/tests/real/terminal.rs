@@ -310,6 +310,24 @@ fn hostile_text_is_inert() {
 }
 
 #[test]
+fn what_a_client_says_is_not_taken_for_a_notice_about_it() {
+    let (server, port, _) = server(&[], 100);
+    let mut peer = connect(port);
+    for (words, shown) in [
+        ("left", "1  \"left\""),
+        (" left ", "1  \" left \""),
+        ("10.0.0.1:5 joined", "1  \"10.0.0.1:5 joined\""),
+        ("reset the connection", "1  \"reset the connection\""),
+        ("she left", "1  she left"),
+    ] {
+        peer.write_all(format!("{words}\n").as_bytes()).unwrap();
+        server.shows_part(&format!("\n{shown}\nto 1> "));
+    }
+    drop(peer);
+    server.shows_part("\n1  left\n");
+}
+
+#[test]
 fn colour_is_for_terminals_that_want_it_and_ascii_for_those_that_need_it() {
     let coloured = |variable: &str, value: &str| {
         let listener = listener();
