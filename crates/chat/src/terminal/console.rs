@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anstyle::{AnsiColor, Effects, Style};
+use rustix::process::Signal;
 use rustix::termios;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -78,6 +79,7 @@ pub(crate) struct Console {
     bytes: mpsc::Receiver<io::Result<Vec<u8>>>,
     ready: VecDeque<Input>,
     resized: tokio::signal::unix::Signal,
+    continued: tokio::signal::unix::Signal,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl Console {
             bytes: read_input(background),
             ready: VecDeque::new(),
             resized: signal(SignalKind::window_change())?,
+            continued: signal(SignalKind::from_raw(Signal::CONT.as_raw()))?,
         })
     }
 
@@ -146,6 +149,7 @@ impl Console {
                     }
                 },
                 _ = self.resized.recv() => self.resize(),
+                _ = self.continued.recv() => self.go_on(),
             }
         }
     }
@@ -223,6 +227,13 @@ impl Console {
         }
     }
 
+    fn go_on(&mut self) {
+        if let Mode::Editor(editor) = &mut self.mode {
+            let shown = editor.continued();
+            self.printer.output(shown);
+        }
+    }
+
     fn show(&mut self, line: &str) {
         let shown = match &mut self.mode {
             Mode::Editor(editor) => editor.above(line),
@@ -256,7 +267,7 @@ impl Tone {
 }
 
 /// Whether standard input is a terminal that another process group has.
-fn is_background() -> bool {
+pub(super) fn is_background() -> bool {
     termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
 }
 
