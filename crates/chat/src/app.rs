@@ -76,8 +76,8 @@ fn run_server(args: &ServerArgs) -> anyhow::Result<bool> {
         for line in announcement {
             console.notice(&line);
         }
-        server::run(listener, rules, &mut console, stop).await;
-        written(console.finish().await).map(|()| true)
+        let well = server::run(listener, rules, &mut console, stop).await;
+        written(console.finish().await).map(|()| well)
     })
 }
 

@@ -89,7 +89,7 @@ pub(crate) struct MessageArgs {
 #[command(after_help = "\
 On a terminal the prompt names whom a line goes to: who spoke last,
 fixed from the first key. `@2 text` goes to client 2, `@all text` to
-everyone. Ctrl-C leaves.
+everyone. Ctrl-C leaves. Words that read like a notice stand in quotes.
 
 Off a terminal each message is one line on stdout: `client: hello` from
 the first client, `client 2: hello` from the second. Control characters
@@ -145,7 +145,9 @@ for what still comes, Ctrl-C leaves at once.
 Off a terminal each line on stdin is one message, each message received
 one line on stdout (`server: hi`), control characters and bytes that are
 not UTF-8 escaped. The end of the input half-closes; what still arrives
-is printed, then the client ends.
+is printed, then the client ends. A server that closes first is sent
+what is left on stdin all the same; what it does not take is told, and
+the exit status is 1.
 
 Examples:
   chat client                     127.0.0.1:2345

@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{tcp, unix};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -163,11 +164,37 @@ impl<R: AsyncRead + Unpin> Incoming<R> {
         }
     }
 
+    /// Where it hears from.
+    pub(crate) fn source(&self) -> &R {
+        &self.source
+    }
+
     fn heard(&self, text: Vec<u8>) -> Heard {
         Heard {
             text,
             newline: self.decoder.peer_expects_newline(),
         }
+    }
+}
+
+/// Half of a connection that can tell whether the peer took what was written.
+///
+/// To write to a peer that has closed succeeds, once: its refusal comes afterwards, and of all
+/// calls only another write would fail.
+pub(crate) trait Reached {
+    /// False when the peer has refused something. True is no promise: a refusal may be on its way.
+    fn reached(&self) -> bool;
+}
+
+impl Reached for tcp::OwnedReadHalf {
+    fn reached(&self) -> bool {
+        !matches!(self.as_ref().take_error(), Ok(Some(_)))
+    }
+}
+
+impl Reached for unix::OwnedReadHalf {
+    fn reached(&self) -> bool {
+        !matches!(self.as_ref().take_error(), Ok(Some(_)))
     }
 }
 

@@ -7,14 +7,16 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// How long a connection may take to be made.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,9 +100,7 @@ impl Place {
     pub(crate) fn connect(&self) -> Result<Stream, Refused> {
         let connected = match self {
             Self::Tcp(host, port) => connect_tcp(host, *port).map(Stream::Tcp),
-            Self::Unix(path) => {
-                UnixStream::connect(path).map(|stream| Stream::Unix(stream, path.clone()))
-            }
+            Self::Unix(path) => connect_unix(path).map(|stream| Stream::Unix(stream, path.clone())),
         };
         connected.map_err(|error| self.refused("connect to", &error))
     }
@@ -236,16 +236,62 @@ fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
     } else {
         AddressFamily::INET6
     };
-    let kind = SocketType::STREAM;
-    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(CONNECT_TIMEOUT))?;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let socket = bounded_socket(family, CONNECT_TIMEOUT)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => {}
+        // Stopped and continued: the handshake goes on, and only its end is to be waited for.
+        Err(Errno::INTR) => connected_by(&socket, deadline)?,
         Err(Errno::INPROGRESS) => return Err(io::ErrorKind::TimedOut.into()),
         Err(error) => return Err(error.into()),
     }
     sockopt::set_socket_timeout(&socket, Timeout::Send, None)?;
     Ok(socket.into())
+}
+
+/// A socket whose connecting and sending take no longer than `patience`.
+fn bounded_socket(family: AddressFamily, patience: Duration) -> io::Result<OwnedFd> {
+    let kind = SocketType::STREAM;
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    Ok(socket)
+}
+
+/// Waits for the end of a handshake that has begun.
+fn connected_by(socket: &OwnedFd, deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut connected = [PollFd::new(socket, PollFlags::OUT)];
+        match poll(&mut connected, Some(&left)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(sockopt::socket_error(socket)??),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The same on a unix path, where there is no handshake: what takes time is a full queue of a
+/// server that does not accept, and an interrupted call has done nothing.
+fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path)?;
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // No patience at all would mean to wait for ever.
+        let patience = left.max(Duration::from_millis(1));
+        let socket = bounded_socket(AddressFamily::UNIX, patience)?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => {
+                sockopt::set_socket_timeout(&socket, Timeout::Send, None)?;
+                return Ok(socket.into());
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn is_own_echo(stream: &TcpStream) -> bool {
@@ -259,12 +305,21 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
         bound => return bound,
     };
     let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
-    let nobody = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(nobody) {
+    if is_socket && is_abandoned(path)? {
         std::fs::remove_file(path)?;
         return UnixListener::bind(path);
     }
     Err(error)
+}
+
+/// Whether nobody holds the socket a path names. Asked with a datagram socket: the kernel looks for
+/// the holder before it finds that the kinds differ, so a server neither notices nor can keep us
+/// waiting.
+fn is_abandoned(path: &Path) -> io::Result<bool> {
+    let kind = SocketType::DGRAM;
+    let probe = rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    let asked = rustix::net::connect(&probe, &SocketAddrUnix::new(path)?);
+    Ok(asked == Err(Errno::CONNREFUSED))
 }
 
 fn unknown_name(error: io::Error) -> io::Error {
@@ -340,6 +395,7 @@ fn connect_unix_hint(path: &Path, error: &io::Error) -> Option<String> {
         io::ErrorKind::ConnectionRefused => Some(format!(
             "its server is gone, or it is no socket; a new chat server --unix {path} replaces it"
         )),
+        io::ErrorKind::TimedOut => Some("the server there accepts nobody".to_owned()),
         _ => None,
     }
 }
@@ -384,6 +440,22 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_accepts_nobody_is_alive_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("room");
+        let kind = SocketType::STREAM;
+        let deaf = rustix::net::socket(AddressFamily::UNIX, kind, None).unwrap();
+        let address = SocketAddrUnix::new(&path).unwrap();
+        rustix::net::bind(&deaf, &address).unwrap();
+        rustix::net::listen(&deaf, 0).unwrap();
+        let _queue = UnixStream::connect(&path).unwrap();
+        let before = Instant::now();
+        let refused = Place::Unix(path).listen().unwrap_err();
+        assert!(refused.hint.unwrap().contains("another server"));
+        assert!(before.elapsed() < CONNECT_TIMEOUT / 2);
+    }
+
+    #[test]
     fn a_dead_servers_socket_is_replaced_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("room");
@@ -391,6 +463,12 @@ mod tests {
         let living = Place::Unix(path.clone()).listen().unwrap();
         let refused = Place::Unix(path).listen().unwrap_err();
         assert!(refused.to_string().ends_with("address in use"), "{refused}");
+        let Listener::Unix(socket, _) = &living else {
+            panic!("{living:?}");
+        };
+        socket.set_nonblocking(true).unwrap();
+        let noticed = socket.accept().map(|_| ());
+        assert_eq!(noticed.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(living);
 
         let file = folder.path().join("precious");

@@ -14,7 +14,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::half::{Half, Report, Side, fate};
+use self::half::{Half, Report, Side, fate, going};
 use self::screen::Screen;
 use crate::cli::PairArgs;
 use crate::terminal::console::Look;
@@ -52,6 +52,8 @@ struct Pair<'a> {
     reports: mpsc::Receiver<Report>,
     server: Half,
     client: Half,
+    /// The number the server gave our client: the first, unless a stranger was quicker.
+    number: String,
     said: u64,
     answered: u64,
     /// What the server says of how the client went.
@@ -106,19 +108,19 @@ impl<'a> Pair<'a> {
         let arguments = ["server", "--port", &port, "--framing", "raw", &reply];
         let mut server = Half::start(Side::Server, program, &arguments, &sender)?;
         let ready = first_words(Side::Server, "listening on ", &mut reports, &screen).await;
-        let Some(listening) = ready else {
-            screen.finish().await;
-            return server.failed_to_start().await.map(|()| None);
+        let Some((listening, _)) = ready else {
+            return server.failed_to_start(screen).await.map(|()| None);
         };
         let arguments = ["client", "--port", &port, "--framing", "raw"];
         let mut client = Half::start(Side::Client, program, &arguments, &sender)?;
         let ready = first_words(Side::Client, "connected to ", &mut reports, &screen).await;
-        let Some(connected) = ready else {
-            screen.finish().await;
-            return client.failed_to_start().await.map(|()| None);
+        let Some((connected, joined)) = ready else {
+            return client.failed_to_start(screen).await.map(|()| None);
         };
 
         let from = connected.split_once(" from ").map_or("", |(_, from)| from);
+        let number = number_of(from, joined, &mut reports, &screen).await;
+        let number = number.context("the server does not let the client in")?;
         screen.line(&format!(
             "server  {server}  listening on {listening}, this machine only"
         ));
@@ -133,6 +135,7 @@ impl<'a> Pair<'a> {
                 reports,
                 server,
                 client,
+                number,
                 said: 0,
                 answered: 0,
                 seen: None,
@@ -147,6 +150,11 @@ impl<'a> Pair<'a> {
         let started = Instant::now();
         let line = format!("{}\n", self.args.say);
         loop {
+            // Words for a reader that is not reading would gather here.
+            tokio::select! {
+                () = self.screen.room() => {}
+                _ = self.screen.closed() => return End::Unread,
+            }
             if words.write_all(line.as_bytes()).await.is_err() {
                 return End::Broken;
             }
@@ -171,7 +179,7 @@ impl<'a> Pair<'a> {
         let mut uneasy = Instant::now() + UNEASY;
         while self.said < goal.0 || self.answered < goal.1 {
             tokio::select! {
-                report = self.reports.recv() => self.take(report)?,
+                report = next_report(&self.screen, &mut self.reports) => self.take(report)?,
                 _ = self.screen.closed() => return Err(End::Unread),
                 () = tokio::time::sleep_until(uneasy) => {
                     uneasy += FAR;
@@ -189,7 +197,7 @@ impl<'a> Pair<'a> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => return Ok(()),
-                report = self.reports.recv() => self.take(report)?,
+                report = next_report(&self.screen, &mut self.reports) => self.take(report)?,
                 _ = self.screen.closed() => return Err(End::Unread),
             }
         }
@@ -201,10 +209,9 @@ impl<'a> Pair<'a> {
                 self.heard(side, &line);
                 Ok(())
             }
-            // The first one to join is our own client.
             Some(Report::Told(Side::Server, text)) if is_routine(&text) => Ok(()),
             Some(Report::Told(side, text)) => {
-                self.screen.aside(&format!("{}: {text}", side.name()));
+                self.told(side, &text);
                 let over = side == Side::Client || self.noted(side, &text);
                 if over { Err(End::Broken) } else { Ok(()) }
             }
@@ -216,12 +223,20 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Passes on what a half says of itself or of others.
+    fn told(&self, side: Side, text: &str) {
+        match joined(text) {
+            Some((_, from)) if side == Side::Server => stranger(&self.screen, from),
+            _ => self.screen.aside(&format!("{}: {text}", side.name())),
+        }
+    }
+
     /// Shows what a half heard as said by the other.
     fn heard(&mut self, side: Side, line: &str) {
         let (speaker, words) = line.split_once(": ").unwrap_or(("", line));
         let expected = |words: &String| escape(words.as_bytes(), Surface::Pipe);
         match side {
-            Side::Server if words == expected(&self.args.say) => {
+            Side::Server if self.is_ours(speaker) && words == expected(&self.args.say) => {
                 self.said += 1;
                 self.screen.said(Side::Client, words);
                 if let Some(answer) = self.early_answer.take() {
@@ -242,23 +257,33 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Whether the server calls our own client so.
+    fn is_ours(&self, speaker: &str) -> bool {
+        match speaker.strip_prefix("client") {
+            Some("") => self.number == "1",
+            Some(number) => number.strip_prefix(' ') == Some(&self.number),
+            None => false,
+        }
+    }
+
     fn answered(&mut self, words: &str) {
         self.answered += 1;
         self.screen.said(Side::Server, words);
     }
 
-    /// Whether this is the server's word of how our client, which came first, went.
+    /// Whether this is the server's word of how our client went.
     fn noted(&mut self, side: Side, text: &str) -> bool {
-        let noted = side == Side::Server && text.starts_with("1  ");
-        if noted {
-            let closed = text == "1  left";
-            self.seen = Some(if closed {
-                "saw the connection close"
-            } else {
-                "saw it break"
-            });
-        }
-        noted
+        let ours = text.strip_prefix(&self.number);
+        let how = ours.and_then(|text| text.strip_prefix("  "));
+        let Some(how) = how.filter(|_| side == Side::Server) else {
+            return false;
+        };
+        self.seen = Some(if how == "left" {
+            "saw the connection close"
+        } else {
+            "saw it break"
+        });
+        true
     }
 
     fn silent(&mut self, side: Side) {
@@ -269,26 +294,25 @@ impl<'a> Pair<'a> {
 
     /// Ends both halves, the client first, and tells what the server saw of it.
     async fn part(mut self, end: End) -> anyhow::Result<bool> {
-        let client_ended = self.client.ended().await;
+        let client_ended = self.client.ended(&self.screen).await;
         // A server that says nothing is told of below.
         let _ = tokio::time::timeout(UNEASY, self.last_words(end)).await;
         self.server.ask_to_end();
-        let server_ended = self.server.ended().await;
+        let server_ended = self.server.ended(&self.screen).await;
         if end == End::Unread {
             return Ok(true);
         }
+        let client_went = going(client_ended);
+        let unexpected: Vec<_> = [
+            fate(&self.server, server_ended),
+            fate(&self.client, client_ended),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let unexpected = unexpected.join("; ");
         if end == End::Broken {
-            let fates = [
-                fate(&self.server, server_ended),
-                fate(&self.client, client_ended),
-            ];
             self.screen.finish().await;
-            let [server, client] = fates;
-            let unexpected = [server, client]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("; ");
             let why = if unexpected.is_empty() {
                 "a side left"
             } else {
@@ -307,8 +331,13 @@ impl<'a> Pair<'a> {
             (said, answered) => format!("The server heard {said} messages, the client {answered}"),
         };
         self.screen
-            .line(&format!("Client left; server {seen}. {count}."));
-        match self.screen.finish().await {
+            .line(&format!("Client {client_went}; server {seen}. {count}."));
+        let closed = self.screen.finish().await;
+        anyhow::ensure!(
+            unexpected.is_empty(),
+            "the pair did not end well: {unexpected}"
+        );
+        match closed {
             Some(Closed::Failed(reason)) => anyhow::bail!("cannot write the output: {reason}"),
             Some(Closed::Reader) | None => Ok(true),
         }
@@ -326,9 +355,12 @@ impl<'a> Pair<'a> {
                 Report::Silent(side) => self.silent(side),
                 Report::Told(Side::Server, text) if is_routine(&text) => {}
                 Report::Told(side, text) => {
-                    self.noted(side, &text);
-                    if end == End::Broken || !is_goodbye(&text) {
-                        self.screen.aside(&format!("{}: {text}", side.name()));
+                    let ours = self.noted(side, &text);
+                    // A polite end the last line tells in its own words.
+                    let goodbye = (ours && text.ends_with("  left"))
+                        || text == "Server closed the connection.";
+                    if end == End::Broken || !goodbye {
+                        self.told(side, &text);
                     }
                 }
             }
@@ -336,33 +368,83 @@ impl<'a> Pair<'a> {
     }
 }
 
+/// The next report, once there is room to show it: until then the halves wait to tell it, and a
+/// stranger's flood stops at its source.
+async fn next_report(screen: &Screen, reports: &mut mpsc::Receiver<Report>) -> Option<Report> {
+    screen.room().await;
+    reports.recv().await
+}
+
 /// What a server says in the course of things.
 fn is_routine(text: &str) -> bool {
-    text.starts_with("reach: ") || (text.starts_with("1  ") && text.ends_with(" joined"))
+    text.starts_with("reach: ")
 }
 
-/// What the halves say of a polite end, which the last line tells in its own words.
-fn is_goodbye(text: &str) -> bool {
-    text == "1  left" || text == "Server closed the connection."
+/// A server's word of who joined: the number and the address.
+fn joined(text: &str) -> Option<(&str, &str)> {
+    text.strip_suffix(" joined")?.split_once("  ")
 }
 
-/// Waits for the line that says a half is ready; `None` when it ended instead. What it says else
-/// is its complaint, and is passed on.
+/// Says that somebody joined who is no part of the pair.
+fn stranger(screen: &Screen, from: &str) {
+    screen.aside(&format!(
+        "Somebody else joined the server, from {from}; what they say does not count."
+    ));
+}
+
+/// The number the server gave to who came from that address, among those who joined already and
+/// those yet to come. Strangers are told of.
+async fn number_of(
+    from: &str,
+    early: Vec<String>,
+    reports: &mut mpsc::Receiver<Report>,
+    screen: &Screen,
+) -> Option<String> {
+    let ours = |text: &str| match joined(text) {
+        Some((number, address)) if address == from => Some(number.to_owned()),
+        Some((_, address)) => {
+            stranger(screen, address);
+            None
+        }
+        None => None,
+    };
+    // Not only up to ours: who came after it is to be told of as well.
+    let numbers: Vec<_> = early.iter().filter_map(|text| ours(text)).collect();
+    if let Some(number) = numbers.into_iter().next() {
+        return Some(number);
+    }
+    let waiting = async {
+        loop {
+            if let Report::Told(Side::Server, text) = reports.recv().await?
+                && let Some(number) = ours(&text)
+            {
+                return Some(number);
+            }
+        }
+    };
+    tokio::time::timeout(START, waiting).await.ok().flatten()
+}
+
+/// Waits for the line that says a half is ready, and gives the rest of it and who joined the server
+/// meanwhile; `None` when the half ended instead. What it says else is its complaint, and is
+/// passed on.
 async fn first_words(
     side: Side,
     prefix: &str,
     reports: &mut mpsc::Receiver<Report>,
     screen: &Screen,
-) -> Option<String> {
+) -> Option<(String, Vec<String>)> {
     let waiting = async {
+        let mut arrivals = Vec::new();
         // Its complaint may come after the end of its standard output.
         let mut speaks = 2;
         while speaks > 0 {
             match reports.recv().await? {
                 Report::Told(from, text) if from == side => match text.strip_prefix(prefix) {
-                    Some(rest) => return Some(rest.to_owned()),
+                    Some(rest) => return Some((rest.to_owned(), arrivals)),
                     None => screen.complaint(&text),
                 },
+                Report::Told(_, text) if joined(&text).is_some() => arrivals.push(text),
                 Report::Silent(from) if from == side => speaks -= 1,
                 Report::Silent(_) | Report::Told(..) | Report::Heard(..) => {}
             }

@@ -5,12 +5,13 @@
 //! waits for one client is bounded: it is dropped when it takes nothing any more, and is not
 //! listened to while the answers to it pile up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -52,13 +53,23 @@ pub(crate) struct Rules {
     pub reply: Option<Vec<u8>>,
 }
 
-/// Serves until `stop` is done, the user leaves, or nobody reads the output any more.
+impl Rules {
+    /// Bytes that may wait for one client. Whoever is listened to has half of it free, and that is
+    /// more than one answer.
+    fn queue(&self) -> usize {
+        let reply = self.reply.as_ref().map_or(0, Vec::len);
+        QUEUE.max(2 * self.max_message).max(3 * reply)
+    }
+}
+
+/// Serves until `stop` is done, the user leaves, or nobody reads the output any more. True when
+/// its own input could be read.
 pub(crate) async fn run(
     listener: Listener,
     rules: Rules,
     console: &mut Console,
     stop: impl Future<Output = ()>,
-) {
+) -> bool {
     let (sender, events) = mpsc::channel(64);
     let mut server = Server {
         room: Room::new(rules.max_clients),
@@ -69,6 +80,7 @@ pub(crate) async fn run(
         goodbyes: JoinSet::new(),
         refusals: JoinSet::new(),
         accept_trouble: None,
+        well: true,
     };
     server.waiting(console);
     server.prompt(console);
@@ -76,11 +88,19 @@ pub(crate) async fn run(
         () = stop => {}
         () = server.serve(&listener, events, console) => {}
     }
+    let well = server.well;
     server.close().await;
+    well
 }
 
 /// What a client's listening task tells.
-type Event = (ClientId, Result<Heard, Ending>);
+struct Event {
+    id: ClientId,
+    what: Result<Heard, Ending>,
+    /// Dropped once the answer is queued. The listening task waits for that before it looks at how
+    /// full the queue is: words on their way here would bring answers it cannot see there yet.
+    _answered: oneshot::Sender<()>,
+}
 
 struct Client {
     outbox: Outbox,
@@ -100,6 +120,7 @@ struct Server {
     refusals: JoinSet<()>,
     /// After a failed attempt to accept: how long to wait, and until when.
     accept_trouble: Option<(Duration, Instant)>,
+    well: bool,
 }
 
 impl Server {
@@ -116,13 +137,17 @@ impl Server {
             // Off a terminal a line waits until somebody is there to hear it.
             let wanted = listening_to_user && (console.is_interactive() || !self.room.is_empty());
             tokio::select! {
-                Some((id, event)) = events.recv() => self.event(id, event, console),
+                Some(event) = events.recv() => self.event(event, console),
                 arrival = accept(listener, self.accept_trouble) => self.arrived(arrival, console),
                 input = console.input(), if wanted => match input {
                     Input::Line(line) => self.typed(&line, console),
                     Input::TooLong(_) => self.not_sent(console),
                     // The prompt below is for this.
                     Input::Emptied => {}
+                    Input::Unreadable(reason) => {
+                        console.trouble(&format!("Cannot read the input: {reason}."));
+                        self.well = false;
+                    }
                     Input::Interrupt => return,
                     // A person who ends the input leaves; a script has merely said everything.
                     Input::End if console.is_interactive() => return,
@@ -155,7 +180,7 @@ impl Server {
             ));
             return self.refuse(arrival, newline);
         };
-        let (outbox, outgoing) = outbox(QUEUE.max(2 * self.rules.max_message));
+        let (outbox, outgoing) = outbox(self.rules.queue());
         let incoming = Incoming::new(arrival.source, self.rules.framing, self.rules.max_message);
         let reader = tokio::spawn(listen(id, incoming, outbox.clone(), self.sender.clone()));
         let writer = tokio::spawn(deliver(arrival.sink, outgoing));
@@ -211,15 +236,17 @@ impl Server {
         });
     }
 
-    fn event(&mut self, id: ClientId, event: Result<Heard, Ending>, console: &mut Console) {
+    fn event(&mut self, event: Event, console: &mut Console) {
+        let id = event.id;
         if !self.clients.contains_key(&id) {
             return;
         }
-        match event {
+        match event.what {
             Ok(heard) => {
                 self.room.spoke(id, heard.newline);
                 if console.is_interactive() {
-                    console.message(&format!("{id}  "), &heard.text);
+                    let text = told_from_notices(&heard.text);
+                    console.message(&format!("{id}  "), &text);
                 } else {
                     console.message(&format!("{}: ", id.name()), &heard.text);
                 }
@@ -320,6 +347,29 @@ impl Client {
     }
 }
 
+/// A client's words as they stand behind its number, where notices about it stand as well: in
+/// quotes if they are worded like one.
+fn told_from_notices(text: &[u8]) -> Cow<'_, [u8]> {
+    const NOTICES: [&[u8]; 6] = [
+        b"is not reading; dropped",
+        b"closed the connection",
+        b"reset the connection",
+        b"stopped answering; ",
+        b"sent a message over ",
+        b"lost the connection: ",
+    ];
+    let lossy = String::from_utf8_lossy(text);
+    let words = lossy.trim().as_bytes();
+    let alike = words == b"left"
+        || words.ends_with(b"joined")
+        || NOTICES.iter().any(|notice| words.starts_with(notice));
+    if alike {
+        Cow::Owned([b"\"", text, b"\""].concat())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 async fn accept(listener: &Listener, trouble: Option<(Duration, Instant)>) -> io::Result<Arrival> {
     if let Some((_, until)) = trouble {
         tokio::time::sleep_until(until).await;
@@ -335,10 +385,18 @@ async fn listen(
 ) {
     loop {
         outbox.half_empty().await;
-        let event = incoming.next().await;
-        let over = event.is_err();
-        if events.send((id, event)).await.is_err() || over {
+        let what = incoming.next().await;
+        let over = what.is_err();
+        let (answered, done) = oneshot::channel();
+        let event = Event {
+            id,
+            what,
+            _answered: answered,
+        };
+        if events.send(event).await.is_err() || over {
             return;
         }
+        // It is only ever dropped.
+        let _ = done.await;
     }
 }

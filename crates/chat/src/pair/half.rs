@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
+use super::screen::Screen;
+
 /// How long a half may take to end by itself, and once more when asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -47,6 +49,8 @@ pub(super) struct Half {
     side: Side,
     process: Child,
     pid: i32,
+    /// It did not end when asked.
+    forced: bool,
 }
 
 impl Half {
@@ -81,7 +85,12 @@ impl Half {
         let errors = process.stderr.take().context("no errors")?;
         tokio::spawn(pass_on(output, side, Report::Heard, reports.clone()));
         tokio::spawn(pass_on(errors, side, Report::Told, reports.clone()));
-        Ok(Self { side, process, pid })
+        Ok(Self {
+            side,
+            process,
+            pid,
+            forced: false,
+        })
     }
 
     pub(super) fn ask_to_end(&self) {
@@ -92,14 +101,16 @@ impl Half {
     }
 
     /// Waits for the end; forces it when it takes too long.
-    pub(super) async fn ended(&mut self) -> Option<ExitStatus> {
+    pub(super) async fn ended(&mut self, screen: &Screen) -> Option<ExitStatus> {
         if let Ok(status) = tokio::time::timeout(PATIENCE, self.process.wait()).await {
             return status.ok();
         }
+        screen.aside(&format!("Waiting for the {} to end.", self.side.name()));
         self.ask_to_end();
         if let Ok(status) = tokio::time::timeout(PATIENCE, self.process.wait()).await {
             return status.ok();
         }
+        self.forced = true;
         self.process.kill().await.ok()?;
         self.process.wait().await.ok()
     }
@@ -114,8 +125,9 @@ impl Half {
     ///
     /// # Errors
     /// When it ended in another way.
-    pub(super) async fn failed_to_start(&mut self) -> anyhow::Result<()> {
-        let ended = self.ended().await;
+    pub(super) async fn failed_to_start(&mut self, screen: Screen) -> anyhow::Result<()> {
+        let ended = self.ended(&screen).await;
+        screen.finish().await;
         if ended.and_then(|status| status.code()) == Some(1) {
             return Ok(());
         }
@@ -155,8 +167,22 @@ pub(super) fn fate(half: &Half, ended: Option<ExitStatus>) -> Option<String> {
     match (status.code(), status.signal()) {
         (Some(0), _) => None,
         (Some(code), _) => Some(format!("{half} ended with exit status {code}")),
+        (None, Some(signal)) if half.forced => Some(format!(
+            "{half} did not end when asked and was killed by {}",
+            signal_name(signal)
+        )),
         (None, Some(signal)) => Some(format!("{half} was killed by {}", signal_name(signal))),
         (None, None) => Some(format!("{half} ended, nobody knows how")),
+    }
+}
+
+/// The same in a word or two, to stand after its name.
+pub(super) fn going(ended: Option<ExitStatus>) -> &'static str {
+    match ended {
+        None => "does not end",
+        Some(status) if status.success() => "left",
+        Some(status) if status.signal().is_some() => "was killed",
+        Some(_) => "failed",
     }
 }
 

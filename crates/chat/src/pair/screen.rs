@@ -77,6 +77,11 @@ impl Screen {
         self.aside(&text.replace("--port 0 takes a free one", "--port N takes another"));
     }
 
+    /// Waits until what was shown is nearly all written.
+    pub(super) async fn room(&self) {
+        self.printer.room().await;
+    }
+
     /// Done when nobody reads the output any more.
     pub(super) fn closed(&self) -> impl Future<Output = Closed> + use<> {
         self.printer.closed()

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use anstyle::{AnsiColor, Effects, Style};
+use rustix::process::Signal;
 use rustix::termios;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -24,6 +25,8 @@ pub(crate) enum Input {
     Emptied,
     /// Ctrl-C in the line editor.
     Interrupt,
+    /// The input cannot be read, for that reason; its end follows.
+    Unreadable(String),
     /// Nothing more will be typed.
     End,
 }
@@ -73,9 +76,10 @@ pub(crate) struct Console {
     /// Where notices are shown.
     notices: Surface,
     mode: Mode,
-    bytes: mpsc::Receiver<Vec<u8>>,
+    bytes: mpsc::Receiver<io::Result<Vec<u8>>>,
     ready: VecDeque<Input>,
     resized: tokio::signal::unix::Signal,
+    continued: tokio::signal::unix::Signal,
 }
 
 #[derive(Debug)]
@@ -112,6 +116,7 @@ impl Console {
             bytes: read_input(background),
             ready: VecDeque::new(),
             resized: signal(SignalKind::window_change())?,
+            continued: signal(SignalKind::from_raw(Signal::CONT.as_raw()))?,
         })
     }
 
@@ -134,7 +139,8 @@ impl Console {
             }
             tokio::select! {
                 bytes = self.bytes.recv() => match bytes {
-                    Some(bytes) => self.take(&bytes),
+                    Some(Ok(bytes)) => self.take(&bytes),
+                    Some(Err(error)) => return Input::Unreadable(crate::endpoint::reason(&error)),
                     None => {
                         if let Mode::Lines(decoder) = &mut self.mode {
                             self.ready.extend(decoder.fragment().map(Input::Line));
@@ -143,6 +149,7 @@ impl Console {
                     }
                 },
                 _ = self.resized.recv() => self.resize(),
+                _ = self.continued.recv() => self.go_on(),
             }
         }
     }
@@ -220,6 +227,13 @@ impl Console {
         }
     }
 
+    fn go_on(&mut self) {
+        if let Mode::Editor(editor) = &mut self.mode {
+            let shown = editor.continued();
+            self.printer.output(shown);
+        }
+    }
+
     fn show(&mut self, line: &str) {
         let shown = match &mut self.mode {
             Mode::Editor(editor) => editor.above(line),
@@ -253,7 +267,7 @@ impl Tone {
 }
 
 /// Whether standard input is a terminal that another process group has.
-fn is_background() -> bool {
+pub(super) fn is_background() -> bool {
     termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
 }
 
@@ -262,13 +276,14 @@ fn is_background() -> bool {
 ///
 /// In the background of a shell the terminal is somebody else's, and to read from it would stop
 /// the process: then there is no input, and no end of it either.
-fn read_input(background: bool) -> mpsc::Receiver<Vec<u8>> {
+fn read_input(background: bool) -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel(4);
     if background {
         // Never dropped, so that the receiver waits for ever.
         std::mem::forget(sender);
         return receiver;
     }
+    let terminal = io::stdin().is_terminal();
     std::thread::spawn(move || {
         let mut chunk = [0; 4096];
         let mut input = io::stdin().lock();
@@ -277,13 +292,18 @@ fn read_input(background: bool) -> mpsc::Receiver<Vec<u8>> {
                 Ok(0) => break,
                 Ok(length) => {
                     let bytes = chunk.get(..length).unwrap_or_default().to_vec();
-                    if sender.blocking_send(bytes).is_err() {
+                    if sender.blocking_send(Ok(bytes)).is_err() {
                         break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A terminal that hung up, or an input that cannot be read, says no more.
-                Err(_) => break,
+                // A terminal that hung up says no more.
+                Err(_) if terminal => break,
+                Err(error) => {
+                    // Nobody may be listening any more.
+                    let _ = sender.blocking_send(Err(error));
+                    break;
+                }
             }
         }
     });

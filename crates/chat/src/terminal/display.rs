@@ -16,6 +16,8 @@ pub(crate) struct Display {
     surface: Surface,
     /// The row of the block the cursor stands in; `None` when no block is on the screen.
     cursor_row: Option<usize>,
+    /// What was drawn up to and with the cursor's row, and the cursor's column there.
+    drawn: (Vec<String>, usize),
 }
 
 /// What is typed, with everything needed to show it.
@@ -42,16 +44,54 @@ impl Display {
             rows: 0,
             surface,
             cursor_row: None,
+            drawn: (Vec::new(), 0),
         };
         display.resize(columns, rows);
         display
     }
 
     /// Notes a new size. A size of 0, which some pseudo-terminals have, is taken for 80 by 24.
+    ///
+    /// Terminals wrap a row that no longer fits, so the block is now taller and its cursor further
+    /// down. The few that cut rows off lose what stood above the block, which is the lesser harm:
+    /// the other way round every change of size would leave a copy of the line behind.
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
         let or = |size: u16, usual| if size == 0 { usual } else { usize::from(size) };
         self.columns = or(columns, 80).max(8);
         self.rows = or(rows, 24).max(2);
+        if self.cursor_row.is_some() {
+            self.cursor_row = Some(self.wrapped_cursor_row().min(self.rows - 1));
+        }
+    }
+
+    /// The cursor's row, counted in rows of the present width.
+    fn wrapped_cursor_row(&self) -> usize {
+        let (rows, column) = &self.drawn;
+        let Some((last, above)) = rows.split_last() else {
+            return 0;
+        };
+        let above: usize = above
+            .iter()
+            .map(|row| self.wrap(row, usize::MAX).0 + 1)
+            .sum();
+        above + self.wrap(last, *column).0
+    }
+
+    /// Where a row that was drawn at another width has its column now, as row and column.
+    fn wrap(&self, row: &str, until: usize) -> (usize, usize) {
+        let (mut seen, mut at) = (0, (0, 0));
+        for grapheme in row.graphemes(true) {
+            let width = grapheme.width();
+            if at.1 + width > self.columns {
+                at = (at.0 + 1, 0);
+            }
+            if seen >= until {
+                break;
+            }
+            at.1 += width;
+            seen += width;
+        }
+        at
     }
 
     /// Removes the block; what is written next starts where it stood.
@@ -82,7 +122,15 @@ impl Display {
             let _ = write!(out, "\x1b[{column}C");
         }
         self.cursor_row = Some(row - first);
+        let above = shown.get(..=row - first).unwrap_or_default();
+        self.drawn = (above.to_vec(), column);
         out
+    }
+
+    /// Takes the cursor's row for the block's only one: somebody else wrote meanwhile.
+    pub(crate) fn start_over(&mut self) {
+        self.cursor_row = Some(0);
+        self.drawn = (Vec::new(), 0);
     }
 
     /// Puts one finished line above the block.
@@ -211,6 +259,59 @@ mod tests {
             display.paint(&typing("short")),
         ];
         assert_eq!(screen(&writes), ("1  hi\nto 1> short".into(), (1, 11)));
+    }
+
+    #[test]
+    fn a_narrower_terminal_keeps_one_copy_of_the_line() {
+        // What a terminal that wraps what no longer fits makes of the rows before.
+        for (text, cursor) in [
+            ("a line of 20 ch", 15),
+            ("a line of 20 ch", 2),
+            ("0123456789abcd", 14),
+            ("0123456789abcd", 6),
+            ("longer than both of the widths are", 34),
+            ("你好你好你好你", 21),
+        ] {
+            let line = Typing {
+                cursor,
+                ..typing(text)
+            };
+            let mut display = display();
+            display.paint(&line);
+            let rows = display.layout(&line).rows;
+            let (row, column) = display.layout(&line).cursor;
+            let mut terminal = vt100::Parser::new(9, 12, 100);
+            terminal.process(b"above\r\n");
+            terminal.process(rows.join("\r\n").as_bytes());
+            // There the cursor goes along with the character it stands on.
+            let (drawn, _) = rows.split_at(row);
+            let start: String = rows[row]
+                .graphemes(true)
+                .scan(0, |width, grapheme| {
+                    *width += grapheme.width();
+                    (*width <= column).then_some(grapheme)
+                })
+                .collect();
+            let mut at = vt100::Parser::new(9, 12, 100);
+            at.process(b"above\r\n");
+            for row in drawn {
+                at.process(row.as_bytes());
+                at.process(b"\r\n");
+            }
+            at.process(start.as_bytes());
+            let next = rows[row].get(start.len()..).unwrap_or_default();
+            if let Some(next) = next.graphemes(true).next() {
+                at.process(next.as_bytes());
+                at.process("\x08".repeat(next.width()).as_bytes());
+            }
+            let (row, column) = at.screen().cursor_position();
+            terminal.process(format!("\x1b[{};{}H", row + 1, column + 1).as_bytes());
+
+            display.resize(12, 9);
+            terminal.process(display.paint(&line).as_bytes());
+            let shown = terminal.screen().contents().replace('\n', "");
+            assert_eq!(shown, format!("aboveto 1> {text}"));
+        }
     }
 
     #[test]

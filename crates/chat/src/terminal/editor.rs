@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{self, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
-use super::console::Input;
+use super::console::{Input, is_background};
 use super::display::{Display, Typing};
 use super::escape::Surface;
 use super::keys::{Key, Keys};
@@ -126,7 +126,21 @@ impl Editor {
         let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &self.cooked);
         let _ = kill_current_process_group(Signal::TSTP);
         let _ = self.make_raw();
-        self.display.forget();
+        self.display.start_over();
+    }
+
+    /// Takes the terminal over again after a stop that gave no warning, unless somebody else has
+    /// it, or it still is as it was left.
+    pub(super) fn continued(&mut self) -> String {
+        let cooked = termios::tcgetattr(io::stdin())
+            .is_ok_and(|modes| modes.local_modes.contains(LocalModes::ICANON));
+        if !cooked || is_background() {
+            return String::new();
+        }
+        // Errors leave the terminal as it is, which is the best there is to do.
+        let _ = self.make_raw();
+        self.display.start_over();
+        self.paint()
     }
 
     fn paint(&mut self) -> String {

@@ -1,7 +1,11 @@
 //! `chat client` against plain peers.
 
 use std::io::Write as _;
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -80,6 +84,43 @@ fn a_server_that_leaves_first_ends_the_client_whose_input_is_open() {
 }
 
 #[test]
+fn a_server_that_only_half_closes_is_sent_all_there_is_to_say() {
+    let listener = listener();
+    let (mut client, mut server) = client_of(&listener, &[]);
+    server.write_all(b"welcome\n").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.told(), "Server closed the connection.");
+    // More than every buffer on the way holds.
+    let words = "x".repeat(50_000) + "\n";
+    let mut input = client.input.take().unwrap();
+    let expected = words.repeat(400);
+    let typing = std::thread::spawn(move || input.write_all(words.repeat(400).as_bytes()));
+    // Not reading at first, for longer than a silence may last.
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(rest(&mut server) == expected, "not everything arrived");
+    typing.join().unwrap().unwrap();
+    let (code, output, errors) = client.end();
+    assert_code(code, 0, &errors);
+    assert_eq!(output, ["server: welcome"]);
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn what_a_server_that_closed_does_not_take_is_told() {
+    let listener = listener();
+    let (mut client, server) = client_of(&listener, &[]);
+    drop(server);
+    assert_eq!(client.told(), "Server closed the connection.");
+    client.type_line("never read");
+    let (code, _, errors) = client.end();
+    assert_code(code, 1, &errors);
+    assert_eq!(
+        errors,
+        ["Not everything was sent: the server reads no more."]
+    );
+}
+
+#[test]
 fn a_reset_is_told_and_is_a_failure() {
     let listener = listener();
     let (mut client, server) = client_of(&listener, &[]);
@@ -108,6 +149,23 @@ fn what_cannot_be_sent_is_told_and_the_rest_is_sent() {
     assert_eq!(rest(&mut server), "0123456789\n");
     drop(server);
     assert_eq!(client.wait().code(), Some(1), "not everything was said");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_no_end_of_it() {
+    let listener = listener();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut child = chat(&["client", &address])
+        .stdin(std::fs::File::open("/").unwrap())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    assert_eq!(rest(&mut server), "");
+    drop(server);
+    assert_eq!(wait(&mut child).code(), Some(1));
+    let errors = rest(&mut child.stderr.take().unwrap());
+    assert_holds(&errors, "\nCannot read the input: is a directory.\n");
 }
 
 #[test]
@@ -174,26 +232,72 @@ fn a_refused_connection_names_the_likely_cause() {
     );
 }
 
-#[test]
-fn a_server_that_accepts_nobody_is_not_waited_for_for_ever() {
+/// A listener whose queue is full, and what it is full of.
+fn deaf() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
     use rustix::net::{
         AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with,
     };
     // Not to be inherited: the other tests' programs want descriptor 3.
     let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
     let deaf = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
-    bind(&deaf, &std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    bind(&deaf, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     listen(&deaf, 0).unwrap();
-    let address = std::net::SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
+    let address = SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
     // One fits in the queue; the others wait outside.
-    let wait = std::time::Duration::from_millis(200);
-    let _queue = [(); 3].map(|()| std::net::TcpStream::connect_timeout(&address, wait));
-    let (code, _, errors) = Program::start(&["client", &address.to_string()]).end();
-    assert_code(code, 1, &errors);
-    assert_eq!(
-        errors[0],
-        format!("chat: cannot connect to {address}: timed out")
-    );
+    let wait = Duration::from_millis(200);
+    let queue = (0..3).flat_map(|_| TcpStream::connect_timeout(&address, wait));
+    let queue = queue.collect();
+    (deaf, address, queue)
+}
+
+#[test]
+fn a_server_that_accepts_nobody_is_not_waited_for_for_ever() {
+    let (_deaf, address, _queue) = deaf();
+    let tcp = Program::start(&["client", &address.to_string()]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("room");
+    let deaf = rustix::net::socket_with(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::STREAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )
+    .unwrap();
+    rustix::net::bind(&deaf, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&deaf, 0).unwrap();
+    let _queue = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let path = path.to_str().unwrap();
+    let unix = Program::start(&["client", "--unix", path]);
+
+    for (client, place) in [(tcp, address.to_string()), (unix, path.to_owned())] {
+        let (code, _, errors) = client.end();
+        assert_code(code, 1, &errors);
+        let expected = format!("chat: cannot connect to {place}: timed out");
+        assert_eq!(errors[0], expected);
+        assert_holds(&errors[1], "the server there accepts nobody");
+    }
+}
+
+#[test]
+fn a_stop_while_connecting_interrupts_nothing() {
+    let (deaf, address, queue) = deaf();
+    let client = Program::start(&["client", &address.to_string()]);
+    until("it waits in connect()", || {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        table
+            .contains(&format!("0100007F:{:04X} 02 ", address.port()))
+            .then_some(())
+    });
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", client.child.id())).unwrap();
+    // In between a stop and a continuation that come at once, nothing need be interrupted.
+    client.signal(Signal::STOP);
+    until("it stops", || state().contains(") T ").then_some(()));
+    client.signal(Signal::CONT);
+    drop(queue);
+    // Room for one: its next attempt succeeds.
+    let _first = rustix::net::accept(&deaf).unwrap();
+    assert_holds(&client.told(), &format!("connected to {address} from "));
 }
 
 #[test]
@@ -235,10 +339,20 @@ fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
     let listener = listener();
     let (mut client, mut server) = client_of(&listener, &[]);
     let mut input = client.input.take().unwrap();
+    let lines = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lines);
     let flood = std::thread::spawn(move || {
         let line = [&[b'x'; 60_000][..], b"\n"].concat();
         // Blocked at first, then broken when the client has gone.
-        while input.write_all(&line).is_ok() {}
+        while input.write_all(&line).is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let mut before = 0;
+    until("no more is taken", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = lines.load(Ordering::Relaxed);
+        std::mem::replace(&mut before, now).eq(&now).then_some(())
     });
     for turn in 0..3 {
         server
@@ -247,6 +361,10 @@ fn a_server_that_does_not_read_holds_up_neither_hearing_nor_leaving() {
         assert_eq!(client.said(), format!("server: turn {turn}"));
     }
     client.signal(Signal::TERM);
-    assert_eq!(client.wait().code(), Some(0));
+    assert_eq!(
+        client.told(),
+        "Not everything was sent: the server is not reading."
+    );
+    assert_eq!(client.wait().code(), Some(1));
     flood.join().unwrap();
 }

@@ -84,3 +84,26 @@ fn a_client_that_floods_and_never_reads_the_answers_is_held_back_alone() {
     flood.join().unwrap();
     drop(server);
 }
+
+#[test]
+fn a_client_that_says_much_at_once_and_reads_gets_every_answer() {
+    for (length, questions) in [(20, 20_000), (1000, 5000), (5000, 1000), (60_000, 200)] {
+        let (server, port) = server(&["--reply", &"y".repeat(length)]);
+        let mut client = connect(port);
+        let mut reader = client.try_clone().unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut answer = vec![0; length + 1];
+            (0..questions)
+                .take_while(|_| reader.read_exact(&mut answer).is_ok())
+                .count()
+        });
+        client.write_all(&b"x\n".repeat(questions)).unwrap();
+        let told = || server.errors().join("; ");
+        assert_eq!(
+            reading.join().unwrap(),
+            questions,
+            "{length} bytes each: {}",
+            told()
+        );
+    }
+}

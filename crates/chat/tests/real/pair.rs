@@ -1,8 +1,9 @@
 //! `chat pair`: two real processes, and none left behind.
 
-use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::{BufRead as _, Write as _};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
@@ -115,6 +116,38 @@ fn leaves_politely_and_alone_when_told_to() {
 }
 
 #[test]
+fn a_stranger_is_told_of_and_counts_for_nothing() {
+    let (pair, port) = pair(&["--count", "2", "--every", "1s"]);
+    let _names = [pair.said(), pair.said(), pair.said()];
+    assert_eq!(said(&pair.said()), "client  hello");
+    assert_eq!(said(&pair.said()), "server  hi");
+    let mut stranger = connect(port.parse().unwrap());
+    let from = stranger.local_addr().unwrap();
+    stranger.write_all(b"hello").unwrap();
+    assert_eq!(recv(&mut stranger), "hi");
+    drop(stranger);
+    let (code, output, errors) = pair.end();
+    assert_code(code, 0, &errors);
+    let words: Vec<_> = output[..2].iter().map(|line| said(line)).collect();
+    assert_eq!(words, ["client  hello", "server  hi"]);
+    assert_eq!(
+        output[2..],
+        ["Client left; server saw the connection close. 2 messages each way."]
+    );
+    // The order of the words and of the notices is not ours to know: they come by two pipes.
+    let mut errors = errors;
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            format!("Somebody else joined the server, from {from}; what they say does not count."),
+            "server heard client 2: hello".to_owned(),
+            "server: 2  left".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn takes_its_halves_along_when_killed() {
     let (mut pair, _) = pair(&[]);
     let halves = [process(&pair.said()), process(&pair.said())];
@@ -144,6 +177,34 @@ fn a_killed_half_is_noticed_and_named() {
 }
 
 #[test]
+fn a_half_that_does_not_end_when_asked_is_not_said_to_have_left() {
+    for (victim, last) in [
+        (0, "Client left; server has not noticed yet."),
+        (1, "Client was killed; server saw the connection close."),
+    ] {
+        let (pair, _) = pair(&["--every", "1m"]);
+        let halves = [process(&pair.said()), process(&pair.said())];
+        pair.said();
+        assert_eq!(said(&pair.said()), "client  hello");
+        assert_eq!(said(&pair.said()), "server  hi");
+        rustix::process::kill_process(halves[victim], Signal::STOP).unwrap();
+        pair.signal(Signal::INT);
+        let (code, output, errors) = pair.end();
+        assert_code(code, 1, &errors);
+        assert_eq!(output, [format!("{last} 1 message each way.")]);
+        let (side, half) = [("server", "chat-server"), ("client", "chat-client")][victim];
+        let errors = errors.join("\n");
+        assert_holds(&errors, &format!("Waiting for the {side} to end."));
+        let named = format!(
+            "{half}[{}] did not end when asked and was killed by SIGKILL",
+            halves[victim]
+        );
+        assert_holds(&errors, &named);
+        gone(halves);
+    }
+}
+
+#[test]
 fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
     let port = free_port().to_string();
     let mut command = chat(&["pair", "--port", &port, "--every", "20ms"]);
@@ -161,6 +222,49 @@ fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
     drop(output);
     assert_eq!(wait(&mut child).code(), Some(0));
     assert_eq!(rest(&mut child.stderr.take().unwrap()), "");
+    gone(halves);
+}
+
+#[test]
+fn a_reader_that_pauses_pauses_the_pair() {
+    let port = free_port().to_string();
+    let words = "x".repeat(1000);
+    let mut command = chat(&["pair", "--port", &port, "--every", "0", "--say", &words]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = (&mut output).lines().map(Result::unwrap);
+    let halves = [(); 2].map(|()| process(&lines.next().unwrap()));
+    // What the client has written so far, to anybody.
+    let written = || {
+        let counters = std::fs::read_to_string(format!("/proc/{}/io", halves[1])).unwrap();
+        let row = counters.lines().find(|row| row.starts_with("wchar: "));
+        row.unwrap().to_owned()
+    };
+    let mut before = written();
+    until("the pair pauses", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = written();
+        let paused = now == before;
+        before = now;
+        paused.then_some(())
+    });
+    // Somebody reads again, and it goes on: more than it held back.
+    let beyond = 10_000;
+    let exchanges = lines
+        .by_ref()
+        .take(beyond)
+        .filter(|line| line.ends_with("server  hi"));
+    assert!(exchanges.count() > beyond / 3);
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_holds(
+        &lines.last().unwrap(),
+        "Client left; server saw the connection close.",
+    );
+    assert_eq!(wait(&mut child).code(), Some(0));
     gone(halves);
 }
 

@@ -12,10 +12,30 @@ fn tool(name: &str, arguments: &[&str]) -> Option<Program> {
     })
 }
 
+/// OpenBSD's netcat: the traditional one goes by the same name and knows other flags.
+fn nc(arguments: &[&str]) -> Option<Program> {
+    if is_openbsd("nc.openbsd") {
+        return tool("nc.openbsd", arguments);
+    }
+    if is_openbsd("nc") {
+        return tool("nc", arguments);
+    }
+    // Says that it is missing, or that it must not be.
+    tool("nc.openbsd", arguments)
+}
+
+fn is_openbsd(name: &str) -> bool {
+    let help = Command::new(name).arg("-h").output();
+    help.is_ok_and(|help| {
+        let text = [help.stdout, help.stderr].concat();
+        String::from_utf8_lossy(&text).contains("OpenBSD")
+    })
+}
+
 #[test]
 fn nc_as_a_client() {
     let (server, port) = server(&["--reply", "hi"]);
-    let Some(mut nc) = tool("nc", &["127.0.0.1", &port.to_string()]) else {
+    let Some(mut nc) = nc(&["127.0.0.1", &port.to_string()]) else {
         return;
     };
     for words in ["hello", "你好"] {
@@ -28,7 +48,7 @@ fn nc_as_a_client() {
 #[test]
 fn nc_as_a_server() {
     let port = free_port().to_string();
-    let Some(mut nc) = tool("nc", &["-l", "127.0.0.1", &port]) else {
+    let Some(mut nc) = nc(&["-l", "127.0.0.1", &port]) else {
         return;
     };
     let mut client = until("nc listens", || {

@@ -79,6 +79,11 @@ impl Program {
         panic!("nothing about {text:?}, but {seen:?}");
     }
 
+    /// What standard error has brought so far and nobody has read.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.try_iter().collect()
+    }
+
     pub fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().expect("input is open");
         input

@@ -11,7 +11,7 @@ use std::time::Instant;
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::support::*;
 
@@ -310,6 +310,24 @@ fn hostile_text_is_inert() {
 }
 
 #[test]
+fn what_a_client_says_is_not_taken_for_a_notice_about_it() {
+    let (server, port, _) = server(&[], 100);
+    let mut peer = connect(port);
+    for (words, shown) in [
+        ("left", "1  \"left\""),
+        (" left ", "1  \" left \""),
+        ("10.0.0.1:5 joined", "1  \"10.0.0.1:5 joined\""),
+        ("reset the connection", "1  \"reset the connection\""),
+        ("she left", "1  she left"),
+    ] {
+        peer.write_all(format!("{words}\n").as_bytes()).unwrap();
+        server.shows_part(&format!("\n{shown}\nto 1> "));
+    }
+    drop(peer);
+    server.shows_part("\n1  left\n");
+}
+
+#[test]
 fn colour_is_for_terminals_that_want_it_and_ascii_for_those_that_need_it() {
     let coloured = |variable: &str, value: &str| {
         let listener = listener();
@@ -353,6 +371,40 @@ fn a_new_size_is_taken_and_a_kill_gives_the_terminal_back() {
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(server.end(), (Some(0), true));
     drop(peer);
+}
+
+#[test]
+fn a_stop_without_warning_leaves_an_editor_behind_that_goes_on() {
+    let (mut server, port, _) = server(&[], 100);
+    let mut peer = connect(port);
+    server.shows_part("\nto 1> ");
+    let raw = tcgetattr(&server.slave).unwrap();
+    server.press("half a");
+    server.shows_part("to 1> half a");
+    let pid = rustix::process::Pid::from_child(&server.child);
+    rustix::process::kill_process(pid, Signal::STOP).unwrap();
+    let stat = format!("/proc/{pid}/stat");
+    until("it stops", || {
+        std::fs::read_to_string(&stat)
+            .unwrap()
+            .contains(") T ")
+            .then_some(())
+    });
+    // As a shell does: the terminal for itself, a few lines, and the job's name again.
+    let mut cooked = raw;
+    cooked.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+    tcsetattr(&server.slave, OptionalActions::Now, &cooked).unwrap();
+    server
+        .slave
+        .write_all(b"\nstopped\n$ fg\nchat server\n")
+        .unwrap();
+    rustix::process::kill_process(pid, Signal::CONT).unwrap();
+    server.shows_part("\nchat server\nto 1> half a");
+    server.press(" line\r");
+    assert_eq!(recv(&mut peer), "half a line\n");
+    server.shows_part("\nchat server\nto 1> half a line\nto 1> ");
+    server.press("\x03");
+    assert_eq!(server.end().0, Some(0));
 }
 
 #[test]
