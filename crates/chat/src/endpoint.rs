@@ -357,11 +357,16 @@ pub(crate) fn reason(error: &io::Error) -> String {
 
 fn connect_hint(host: &str, port: u16, error: &io::Error) -> Option<String> {
     let near = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    let server = if port == crate::cli::DEFAULT_PORT {
-        "chat server".to_owned()
-    } else {
-        format!("chat server --port {port}")
-    };
+    let mut server = "chat server".to_owned();
+    // A server listens on 127.0.0.1 unless told otherwise: one there does not help here.
+    if let Ok(address) = host.parse::<IpAddr>()
+        && address != IpAddr::from([127, 0, 0, 1])
+    {
+        server += &format!(" --bind {address}");
+    }
+    if port != crate::cli::DEFAULT_PORT {
+        server += &format!(" --port {port}");
+    }
     Some(match error.kind() {
         io::ErrorKind::ConnectionRefused if near => {
             format!("nothing listens there; in another terminal: {server}")
@@ -370,7 +375,7 @@ fn connect_hint(host: &str, port: u16, error: &io::Error) -> Option<String> {
              a chat server lets other machines in only with --bind 0.0.0.0"
             .to_owned(),
         io::ErrorKind::TimedOut if near => {
-            format!("the server there accepts nobody; inspect port {port} shows its queue")
+            format!("the server there accepts nobody; inspect sockets :{port} shows its queue")
         }
         io::ErrorKind::TimedOut => format!(
             "no answer in {} s: that machine is off, or a firewall drops what it is sent",
@@ -403,7 +408,7 @@ fn connect_unix_hint(path: &Path, error: &io::Error) -> Option<String> {
 fn listen_hint(port: u16, error: &io::Error) -> Option<String> {
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("inspect port {port} tells by whom; --port 0 takes a free one")
+            format!("inspect sockets :{port} tells by whom; --port 0 takes a free one")
         }
         io::ErrorKind::AddrNotAvailable => {
             "127.0.0.1 is this machine only, 0.0.0.0 every address it has".to_owned()
