@@ -53,6 +53,7 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
                 interface: interface.clone(),
                 snaplen: request.snaplen,
                 buffer_kib: request.buffer_kib,
+                promiscuous: request.promiscuous,
                 selection: request.selection.clone(),
                 filter: request.filter.clone(),
             };
