@@ -194,8 +194,6 @@ impl<'a> Run<'a> {
     fn read(&mut self) -> anyhow::Result<Option<SourceError>> {
         let link = self.source.link();
         let everything = self.request.selection == Selection::everything();
-        // Behind a pipe (tcpdump -U -w - | …) each packet is news, and the next read may block.
-        let one_by_one = matches!(&self.request.from, From::File(path) if path == Path::new("-"));
         let mut frames = 0u64;
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
@@ -215,9 +213,6 @@ impl<'a> Run<'a> {
                     .take(link, &frame)?;
                     if shown && self.request.count == Some(self.totals.packets) {
                         return Ok(None);
-                    }
-                    if one_by_one {
-                        self.output.flush()?;
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
