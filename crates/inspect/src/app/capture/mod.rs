@@ -198,7 +198,10 @@ impl<'a> Run<'a> {
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
-                Ok(Event::Frame(frame)) => {
+                Ok(Event::Frame(mut frame)) => {
+                    // The kernel has cut what is live; a file may hold more than is asked for.
+                    let kept = frame.bytes.len().min(self.request.snaplen as usize);
+                    frame.bytes = &frame.bytes[..kept];
                     let shown = Step {
                         everything,
                         request: self.request,
