@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn what_is_written_is_read_back() {
     let mut file = Vec::new();
-    let mut writer = Writer::begin(&mut file, Link::Raw, 100).unwrap();
+    let mut writer = Writer::begin(&mut file, Link::Raw, 100);
     let frame = Frame {
         time: Timestamp::from_parts(1_767_323_045, 6),
         bytes: b"abc",
