@@ -210,6 +210,10 @@ fn the_end_of_its_time_ends_it_when_nobody_reads() {
         messages.contains("its reader does not read ("),
         "{messages}"
     );
+    assert!(
+        messages.contains("\nLost: what came after that.\n"),
+        "{messages}"
+    );
 }
 
 #[test]
@@ -296,6 +300,7 @@ fn a_full_disk_is_named_and_leaves_a_file_that_can_be_read() {
     let lost = messages.next().unwrap();
     assert!(lost.ends_with(" packets not written."), "{lost}");
     assert_eq!(number(totals), kept + number(lost));
+    assert_eq!(messages.next().unwrap(), "Lost: what came after that.");
     assert_eq!(
         messages.next().unwrap(),
         format!(

@@ -169,6 +169,8 @@ impl<'a> Run<'a> {
             Err(error) => (None, Some(error)),
         };
         let mut gaps = self.gaps();
+        // What the source still had is in no count.
+        let unread = failed.is_some();
         if failed.is_none() {
             let broken = broken.as_ref().map(|error| {
                 Gap::uncounted(Origin::Capture, format!("the source broke off: {error}"))
@@ -182,6 +184,9 @@ impl<'a> Run<'a> {
         }
         if failed.is_some() {
             gaps.extend(self.output.close(&self.totals));
+            if unread {
+                gaps.push(Gap::uncounted(Origin::Capture, "what came after that"));
+            }
         }
         if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
             // The terminal has written ^C, and stands behind it.
