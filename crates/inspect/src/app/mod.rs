@@ -103,7 +103,11 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let named = std::iter::once(OsString::from("inspect")).chain(arguments.iter().cloned());
     let cli = match Cli::try_parse_from(named) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            // "to pass '-X' as a value, use '-- -X'": nobody who types a flag means that.
+            if error.kind() == clap::error::ErrorKind::UnknownArgument {
+                error.remove(clap::error::ContextKind::Suggested);
+            }
             // Help and version are answers (0, stdout), the rest is wrong usage (2, stderr).
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });

@@ -69,6 +69,7 @@ pub use packet::{
     Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Segment, Tcp, Vlans,
 };
 pub use pcap_file::Writer;
+pub(crate) use source::plain;
 pub use source::{
     BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options,
     Program, SNAPLEN, interfaces,

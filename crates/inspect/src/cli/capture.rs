@@ -38,21 +38,20 @@ pub struct Flags {
     list_interfaces: bool,
 
     /// End after this many packets.
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = count)]
     count: Option<u64>,
 
     /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 
-    /// Keep this many bytes of each packet.
-    #[arg(short, long, value_name = "BYTES", default_value_t = SNAPLEN,
-          value_parser = clap::value_parser!(u32).range(1..=i64::from(SNAPLEN)))]
+    /// Keep this many bytes of each packet; 0 is the default.
+    #[arg(short, long, value_name = "BYTES", default_value_t = SNAPLEN, value_parser = snaplen)]
     snaplen: u32,
 
     /// Size of the kernel's buffer.
     #[arg(short = 'B', long, value_name = "KIB", default_value_t = BUFFER_KIB,
-          value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+          value_parser = buffer_size)]
     buffer_size: u32,
 
     /// Write the packets into a pcap file instead of showing them; - is stdout.
@@ -64,15 +63,37 @@ pub struct Flags {
     read: Option<PathBuf>,
 
     /// Show whole payloads, on lines of their own.
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, overrides_with = "ascii")]
     ascii: bool,
 
+    /// Do not put the interface into promiscuous mode: only what is for this machine.
+    #[arg(short = 'p', long, overrides_with = "no_promiscuous_mode")]
+    no_promiscuous_mode: bool,
+
     /// Numbers, not names: always so; accepted because tcpdump has it.
-    #[arg(short = 'n', long = "numeric")]
+    #[arg(short = 'n', long = "numeric", overrides_with = "numeric")]
     numeric: bool,
 
+    /// Lines as they come, never late: always so; accepted because tcpdump has it.
+    #[arg(
+        short = 'l',
+        long = "line-buffered",
+        overrides_with = "line_buffered",
+        hide = true
+    )]
+    line_buffered: bool,
+
+    /// Packets as they come into a file: always so; accepted because tcpdump has it.
+    #[arg(
+        short = 'U',
+        long = "packet-buffered",
+        overrides_with = "packet_buffered",
+        hide = true
+    )]
+    packet_buffered: bool,
+
     /// Less: no sequence numbers, no windows, no hints.
-    #[arg(short = 'q', id = "brief")]
+    #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
 
     /// Write JSON Lines.
@@ -107,6 +128,8 @@ pub struct Request {
     pub snaplen: u32,
     /// Size of the kernel's buffer, KiB.
     pub buffer_kib: u32,
+    /// Take also what is for other machines, where the interface gets it.
+    pub promiscuous: bool,
     /// Write packets into this file.
     pub write: Option<PathBuf>,
     /// What to print.
@@ -147,10 +170,28 @@ impl Flags {
     /// What is wrong, in words.
     pub fn validate(self) -> Result<Request, String> {
         let mut ports = self.port;
-        let mut words = self.filter.as_slice();
+        let typed = self.filter.join(" ");
+        // A filter may come as one word of the shell.
+        let all: Vec<&str> = typed.split_whitespace().collect();
+        let mut words = all.as_slice();
         while let Some(short) = words.first().and_then(|word| short_port(word)) {
             ports.push(short?);
             words = &words[1..];
+        }
+        // :PORT and the rest hold together anyway, with tcpdump's word for it or without.
+        if words.len() < all.len()
+            && let ["and" | "&&", rest @ ..] = words
+            && !rest.is_empty()
+        {
+            words = rest;
+        }
+        if let [number] = words
+            && all.len() == 1
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Err(format!(
+                "{number} alone is no filter: a port is written :{number}"
+            ));
         }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
@@ -178,10 +219,39 @@ impl Flags {
             duration: self.duration,
             snaplen: self.snaplen,
             buffer_kib: self.buffer_size,
+            promiscuous: !self.no_promiscuous_mode,
             write: self.write,
             shape,
             brief: self.brief,
         })
+    }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("-c takes a number from 1".to_owned()),
+    }
+}
+
+/// As in tcpdump, 0 is what one gets without asking.
+fn snaplen(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Ok(SNAPLEN),
+        Ok(number) if number <= SNAPLEN => Ok(number),
+        _ => Err(format!(
+            "-s takes a number from 1 to {SNAPLEN}, or 0 for the default"
+        )),
+    }
+}
+
+/// libpcap takes bytes, in a signed number.
+const MOST_KIB: u32 = 2_000_000;
+
+fn buffer_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
+        _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
     }
 }
 
@@ -239,6 +309,44 @@ mod tests {
     }
 
     #[test]
+    fn habits_from_tcpdump_are_understood() {
+        let all = request(&["-s", "0", "-nnA", "-l", "-U", "-qq", "-p", ":2345"]).unwrap();
+        assert_eq!(all.snaplen, SNAPLEN);
+        assert!(all.brief);
+        assert!(!all.promiscuous);
+        assert!(request(&["-nn", "-AA", "-ll"]).unwrap().promiscuous);
+        for words in [
+            &[":2345", "and", "tcp"][..],
+            &[":2345", "&&", "tcp"],
+            &[":2345 and tcp"],
+            &[":2345", "tcp"],
+        ] {
+            let request = request(words).unwrap();
+            assert_eq!(request.ports, [2345], "{words:?}");
+            assert_eq!(request.filter, "tcp", "{words:?}");
+        }
+        // What is left hanging is libpcap's to refuse.
+        assert_eq!(request(&[":2345", "and"]).unwrap().filter, "and");
+        assert_eq!(request(&["and", "tcp"]).unwrap().filter, "and tcp");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_plain_words() {
+        for (words, part) in [
+            (&["2345"][..], "a port is written :2345"),
+            (&["-c", "0"], "-c takes a number from 1"),
+            (&["-c", "none"], "-c takes a number from 1"),
+            (&["-s", "none"], "-s takes a number from 1 to 262144"),
+            (&["-s", "999999"], "-s takes a number from 1 to 262144"),
+            (&["-B", "x"], "-B takes a number from 1 to 2000000"),
+        ] {
+            let error = request(words).unwrap_err();
+            assert!(error.contains(part), "{words:?}: {error}");
+            assert!(!error.contains("digit") && !error.contains(".."), "{error}");
+        }
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         for words in [
             &["--port", "70000"][..],
@@ -246,7 +354,9 @@ mod tests {
             &[":0"],
             &[":70000"],
             &["-c", "0"],
-            &["-s", "0"],
+            &["-s", "262145"],
+            &["-B", "0"],
+            &["2345"],
             &["--duration", "0"],
             &["--duration", "soon"],
             &["--duration", "99999999999999999999h"],

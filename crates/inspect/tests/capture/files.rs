@@ -70,6 +70,7 @@ fn a_file_that_is_cut_short_is_shown_and_then_an_error() {
     assert_eq!(text(&output.stdout).lines().count(), 8);
     let messages = text(&output.stderr);
     assert!(messages.contains("8 packets"), "{messages}");
+    assert_eq!(messages.matches("broke off").count(), 1, "{messages}");
     assert!(
         messages.lines().last().unwrap().contains("truncated"),
         "{messages}"
@@ -156,10 +157,23 @@ fn a_file_can_be_filtered_into_another_but_not_into_itself() {
     let output = run(&["-r", &path, "-w", &path]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(std::fs::read(&path).unwrap(), pcap(1, &pair()));
+    // Nor by another name: what the shell has opened.
+    let output = inspect()
+        .args(["-r", "-", "-w", &path])
+        .stdin(std::fs::File::open(&path).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("it is the file to read"));
+    assert_eq!(std::fs::read(&path).unwrap(), pcap(1, &pair()));
     // A file that cannot be written is said, also when only the end does not fit.
     let output = run(&["-r", &path, "-w", "/dev/full"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("No space left"), "{output:?}");
+    assert_eq!(
+        text(&output.stderr),
+        "9 packets, 1 conversation, 75 bytes of payload.\n9 packets not written.\n\
+         inspect: cannot write /dev/full: no space left on device\n"
+    );
     // Through pipes, both ways.
     let mut child = inspect()
         .args(["-r", "-", "-w", "-"])
@@ -202,6 +216,78 @@ fn payloads_are_inert_on_screen_and_exact_in_records() {
             .unwrap()
             .starts_with("\u{1b}[31mred \"and\"")
     );
+}
+
+#[test]
+fn a_snapshot_length_holds_for_files_too() {
+    let recorded = Recorded::new(&pcap(1, &pair()));
+    let cut = recorded
+        .folder
+        .path()
+        .join("cut.pcap")
+        .display()
+        .to_string();
+    let output = run(&["-s", "56", "-r", &recorded.path(), "-w", &cut]);
+    assert!(output.status.success(), "{output:?}");
+    // libpcap cuts what it reads, so the file itself is looked at.
+    let written = std::fs::read(&cut).unwrap();
+    assert_eq!(written[16..20], 56u32.to_ne_bytes());
+    let lengths = pair().into_iter().map(|(_, bytes, _)| bytes.len().min(56));
+    let whole: usize = lengths.map(|length| 16 + length).sum();
+    assert_eq!(written.len(), 24 + whole);
+    let records = text(&run(&["--json", "-r", &cut]).stdout);
+    let mut cut_ones = 0;
+    for line in records.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        if record["type"] == "packet" {
+            assert!(record["captured"].as_u64().unwrap() <= 56, "{line}");
+            cut_ones += usize::from(record["captured"] != record["original_length"]);
+        }
+    }
+    assert!(cut_ones > 0);
+}
+
+#[test]
+fn a_frame_was_on_the_wire_at_least_as_long_as_captured() {
+    let mut frames = pair();
+    frames.truncate(1);
+    frames[0].2 = Some(5);
+    let recorded = Recorded::new(&pcap(1, &frames));
+    let records = text(&run(&["--json", "-r", &recorded.path()]).stdout);
+    assert!(
+        records.contains(r#""captured":54,"original_length":54,"#),
+        "{records}"
+    );
+}
+
+#[test]
+fn a_malformed_packet_is_shown_and_not_lost() {
+    let mut frames = pair();
+    frames[3].1[46] = 0x30;
+    let recorded = Recorded::new(&pcap(1, &frames));
+    let output = run(&["-r", &recorded.path()]);
+    assert_eq!(text(&output.stdout).lines().count(), 9);
+    let messages = text(&output.stderr);
+    assert!(
+        messages.ends_with(" of payload, 1 malformed.\n"),
+        "{messages}"
+    );
+    assert_eq!(messages.lines().count(), 1, "{messages}");
+    let output = run(&["--json", "-r", &recorded.path()]);
+    let records = text(&output.stdout);
+    let last = records.lines().last().unwrap();
+    assert!(last.contains(r#""malformed":1"#), "{last}");
+    assert!(last.contains(r#""lost":0,"complete":true"#), "{last}");
+}
+
+#[test]
+fn an_unknown_flag_is_not_taken_for_a_value() {
+    for flag in ["-X", "-e", "-tttt"] {
+        let output = run(&[flag]);
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        let message = text(&output.stderr);
+        assert!(!message.contains("as a value"), "{message}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
     reason = "tests may fail, and say why; clippy knows only #[test] functions as tests"
 )]
 
+mod blocking;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
 mod files;

@@ -3,11 +3,14 @@
 mod looker;
 mod messages;
 mod output;
+mod patient;
 mod show;
 #[cfg(test)]
 mod tests;
 
+use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,7 @@ use crate::selection::Selection;
 use crate::stop::Stop;
 use looker::Looker;
 use output::Output;
+use patient::Patient;
 use show::Known;
 
 /// Nothing on the screen for so long means a line saying what is awaited.
@@ -53,6 +57,7 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
                 interface: interface.clone(),
                 snaplen: request.snaplen,
                 buffer_kib: request.buffer_kib,
+                promiscuous: request.promiscuous,
                 selection: request.selection.clone(),
                 filter: request.filter.clone(),
             };
@@ -95,7 +100,6 @@ struct Run<'a> {
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
-    malformed: u64,
     began: Instant,
     silence_said: bool,
     out_of_time: bool,
@@ -109,8 +113,10 @@ impl<'a> Run<'a> {
         source: &'a mut dyn Source,
         looker: Option<Looker>,
     ) -> anyhow::Result<Self> {
-        let (stdout, zone) = (Box::new(io::stdout()), TimeZone::system());
-        let output = Output::open(request, context, source.link(), stdout, zone)?;
+        let stdout =
+            Patient::stdout(stop.clone(), request.duration).context("cannot write to stdout")?;
+        let (stdout, zone) = (Box::new(stdout), TimeZone::system());
+        let output = Output::open(request, context, source.link(), stop, stdout, zone)?;
         Ok(Self::with(request, context, stop, source, looker, output))
     }
 
@@ -133,7 +139,6 @@ impl<'a> Run<'a> {
             fragments: Fragments::default(),
             totals: Totals::default(),
             undecided: 0,
-            malformed: 0,
             began: Instant::now(),
             silence_said: false,
             out_of_time: false,
@@ -159,30 +164,51 @@ impl<'a> Run<'a> {
             .begin(self.is_live())
             .map_err(Into::into)
             .and_then(|()| self.read());
-        let (exit, broken) = match done {
-            Ok(None) => (Exit::Done, None),
-            Ok(Some(broken)) => (Exit::Failed, Some(broken)),
-            // The reader has what it wanted: the run ends as it would have, without a word.
-            Err(error) if super::is_closed_pipe(&error) => return Ok(Exit::Done),
-            Err(error) => return Err(error),
+        let (broken, mut failed) = match done {
+            Ok(broken) => (broken, None),
+            Err(error) => (None, Some(error)),
         };
-        let gaps = self.gaps(broken.as_ref());
-        self.output.end(&self.totals, &gaps)?;
+        let mut gaps = self.gaps();
+        // What the source still had is in no count.
+        let unread = failed.is_some();
+        if failed.is_none() {
+            let broken = broken.as_ref().map(|error| {
+                Gap::uncounted(Origin::Capture, format!("the source broke off: {error}"))
+            });
+            let gaps: Vec<Gap> = gaps.iter().cloned().chain(broken).collect();
+            failed = self.output.end(&self.totals, &gaps).err();
+        }
+        if failed.as_ref().is_some_and(super::is_closed_pipe) {
+            // The reader has what it wanted: the run ends as it would have, without a word.
+            return Ok(Exit::Done);
+        }
+        if failed.is_some() {
+            gaps.extend(self.output.close(&self.totals));
+            if unread {
+                gaps.push(Gap::uncounted(Origin::Capture, "what came after that"));
+            }
+        }
         if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
             // The terminal has written ^C, and stands behind it.
             self.context.say("");
         }
+        // What ended it is said once, and last.
+        let all_seen = self.is_live() && broken.is_none() && failed.is_none();
         self.output
-            .summary(self.context, &self.totals, &gaps, self.is_live());
-        if let Some(error) = broken {
-            let name = match &self.request.from {
-                From::File(path) => path.display().to_string(),
-                _ => "the capture".to_owned(),
-            };
-            self.context
-                .say(&format!("inspect: {name} broke off: {error}"));
+            .summary(self.context, &self.totals, &gaps, all_seen);
+        if let Some(error) = failed {
+            return Err(self.output.explain(error));
         }
-        Ok(exit)
+        let Some(error) = broken else {
+            return Ok(Exit::Done);
+        };
+        let name = match &self.request.from {
+            From::File(path) => path.display().to_string(),
+            _ => "the capture".to_owned(),
+        };
+        self.context
+            .say(&format!("inspect: {name} broke off: {error}"));
+        Ok(Exit::Failed)
     }
 
     fn is_live(&self) -> bool {
@@ -193,13 +219,14 @@ impl<'a> Run<'a> {
     fn read(&mut self) -> anyhow::Result<Option<SourceError>> {
         let link = self.source.link();
         let everything = self.request.selection == Selection::everything();
-        // Behind a pipe (tcpdump -U -w - | …) each packet is news, and the next read may block.
-        let one_by_one = matches!(&self.request.from, From::File(path) if path == Path::new("-"));
         let mut frames = 0u64;
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
-                Ok(Event::Frame(frame)) => {
+                Ok(Event::Frame(mut frame)) => {
+                    // The kernel has cut what is live; a file may hold more than is asked for.
+                    let kept = frame.bytes.len().min(self.request.snaplen as usize);
+                    frame.bytes = &frame.bytes[..kept];
                     let shown = Step {
                         everything,
                         request: self.request,
@@ -209,14 +236,10 @@ impl<'a> Run<'a> {
                         fragments: &mut self.fragments,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
-                        malformed: &mut self.malformed,
                     }
                     .take(link, &frame)?;
                     if shown && self.request.count == Some(self.totals.packets) {
                         return Ok(None);
-                    }
-                    if one_by_one {
-                        self.output.flush()?;
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
@@ -269,22 +292,13 @@ impl<'a> Run<'a> {
         patience
     }
 
-    fn gaps(&mut self, broken: Option<&SourceError>) -> Vec<Gap> {
+    fn gaps(&mut self) -> Vec<Gap> {
         let mut gaps = self.source.gaps();
-        let mut add = |count: u64, reason: &str| {
-            if count > 0 {
-                gaps.push(Gap::counted(Origin::Capture, reason, count));
-            }
-        };
-        add(
-            self.undecided,
-            "packets not shown: the ports are in another fragment, or were cut off",
-        );
-        add(self.malformed, "packets not decoded to the end");
-        if let Some(error) = broken {
-            gaps.push(Gap::uncounted(
+        if self.undecided > 0 {
+            gaps.push(Gap::counted(
                 Origin::Capture,
-                format!("the source broke off: {error}"),
+                "packets not shown: the ports are in another fragment, or were cut off",
+                self.undecided,
             ));
         }
         gaps
@@ -301,7 +315,6 @@ struct Step<'s> {
     fragments: &'s mut Fragments,
     totals: &'s mut Totals,
     undecided: &'s mut u64,
-    malformed: &'s mut u64,
 }
 
 impl Step<'_> {
@@ -322,7 +335,7 @@ impl Step<'_> {
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.payload().1);
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
-            *self.malformed += 1;
+            self.totals.malformed += 1;
         }
         let seen = self.conversations.see(&packet);
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
@@ -339,11 +352,24 @@ impl Step<'_> {
     }
 }
 
-/// Whether two paths are one file.
-fn same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (std::fs::metadata(one), std::fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+/// Whether what is read and what is written are one file, or one FIFO; `-` is what the shell
+/// has opened.
+fn same_file(read: &Path, written: &Path) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let of = |path: &Path, standard: BorrowedFd<'_>| {
+        if path != Path::new("-") {
+            return fs::metadata(path);
+        }
+        fs::File::from(standard.try_clone_to_owned()?).metadata()
+    };
+    match (
+        of(read, io::stdin().as_fd()),
+        of(written, io::stdout().as_fd()),
+    ) {
+        (Ok(read), Ok(written)) => {
+            (read.dev(), read.ino()) == (written.dev(), written.ino())
+                && (read.is_file() || read.file_type().is_fifo())
+        }
         _ => false,
     }
 }

@@ -1,26 +1,28 @@
 //! Where packets go: lines, records, or a file.
 
 use std::fs;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::looker::Looker;
+use super::patient::Patient;
 use super::show::{self, Known};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer};
+use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::Gap;
+use crate::model::{Gap, Origin};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
 use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
-use crate::stop::wait_for;
+use crate::stop::{Stop, wait_for};
 
 /// Bytes that are written at once when there is no pause.
 const BATCH: usize = 1 << 16;
@@ -35,12 +37,25 @@ pub(super) struct Output {
     users: Users,
     interfaces: Interfaces,
     interface: Option<String>,
+    /// What could not be written of the lines.
+    unwritten: Vec<u8>,
+    /// A write failed, and what would close the output is not in it.
+    is_cut: bool,
 }
 
 enum Written {
     Lines(Box<Lines>),
     Json,
-    File(Writer<Box<dyn Write>>),
+    File(Packets),
+}
+
+/// A capture file.
+struct Packets {
+    writer: Writer<Box<dyn Write>>,
+    /// `None` is stdout.
+    path: Option<PathBuf>,
+    /// The same file, where it can be cut.
+    file: Option<fs::File>,
 }
 
 impl Output {
@@ -49,11 +64,16 @@ impl Output {
         request: &Request,
         context: &Context,
         link: Link,
+        stop: &Stop,
         stdout: Box<dyn Write>,
         zone: TimeZone,
     ) -> anyhow::Result<Self> {
+        let mut stdout = stdout;
         let shape = match (&request.write, request.shape) {
-            (Some(path), _) => Written::File(file(path, request, link)?),
+            (Some(path), _) => {
+                let out = std::mem::replace(&mut stdout, Box::new(io::sink()));
+                Written::File(file(path, request, link, stop, out)?)
+            }
             (None, Shape::Json) => Written::Json,
             (
                 None,
@@ -82,6 +102,8 @@ impl Output {
             users: Users::of_this_machine(),
             interfaces,
             interface,
+            unwritten: Vec::new(),
+            is_cut: false,
         })
     }
 
@@ -109,8 +131,8 @@ impl Output {
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
     ) -> io::Result<()> {
-        if let Written::File(writer) = &mut self.shape {
-            return writer.write(frame);
+        if let Written::File(packets) = &mut self.shape {
+            return packets.writer.write(frame);
         }
         let unnamed;
         let interface = match (&self.interface, packet.interface) {
@@ -153,17 +175,27 @@ impl Output {
     /// Hands everything on.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.oldest = None;
-        if let Written::File(writer) = &mut self.shape {
-            return writer.flush();
+        if let Written::File(packets) = &mut self.shape {
+            return packets.writer.flush();
         }
-        if !self.out.is_empty() {
-            // Cleared first: what could not be written once will not be tried again.
-            let result = self.stdout.write_all(&self.out);
-            self.out.clear();
-            result?;
-            self.stdout.flush()?;
+        let mut taken = 0;
+        while taken < self.out.len() {
+            match self.stdout.write(&self.out[taken..]) {
+                Ok(0) => return self.give_up(taken, io::ErrorKind::WriteZero.into()),
+                Ok(count) => taken += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.give_up(taken, error),
+            }
         }
-        Ok(())
+        self.out.clear();
+        self.stdout.flush()
+    }
+
+    /// What could not be written once will not be tried again.
+    fn give_up(&mut self, taken: usize, error: io::Error) -> io::Result<()> {
+        self.out.drain(..taken);
+        self.unwritten = std::mem::take(&mut self.out);
+        Err(error)
     }
 
     /// Hands everything on, if something has waited for long.
@@ -179,6 +211,9 @@ impl Output {
 
     /// Whether the reader of stdout is still there: without traffic, no write would tell.
     pub(super) fn see_reader(&self) -> io::Result<()> {
+        if let Written::File(Packets { path: Some(_), .. }) = self.shape {
+            return Ok(());
+        }
         let stdout = io::stdout();
         let mut polled = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
         wait_for(&mut polled, Some(Duration::ZERO))?;
@@ -198,6 +233,7 @@ impl Output {
                 ("packet", totals.packets),
                 ("conversation", totals.conversations),
                 ("payload_bytes", totals.payload),
+                ("malformed", totals.malformed),
             ];
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }
@@ -205,10 +241,50 @@ impl Output {
         Ok(())
     }
 
+    /// After a failed write: leaves a capture file that can be read, and tells how many of the
+    /// packets did not get into it.
+    pub(super) fn close(&mut self, totals: &Totals) -> Option<Gap> {
+        self.is_cut = true;
+        let Written::File(packets) = &self.shape else {
+            return None;
+        };
+        if let Some(file) = &packets.file {
+            // It is an error already; a file that cannot be cut is one that ends within a packet.
+            let _ = file.set_len(packets.writer.whole());
+        }
+        match totals.packets.saturating_sub(packets.writer.written()) {
+            0 => None,
+            count => Some(Gap::counted(Origin::Capture, "packets not written", count)),
+        }
+    }
+
+    /// A failed write, with its object and in plain words.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let Some(cause) = error.downcast_ref::<io::Error>() else {
+            return error;
+        };
+        let name = match &self.shape {
+            Written::File(Packets {
+                path: Some(path), ..
+            }) => path.display().to_string(),
+            _ => "to stdout".to_owned(),
+        };
+        if cause.kind() != io::ErrorKind::TimedOut {
+            return anyhow::anyhow!("cannot write {name}: {}", plain(cause));
+        }
+        let lines = self.unwritten.split(|byte| *byte == b'\n').count() - 1;
+        let what = match (lines, self.unwritten.len()) {
+            (_, 0) => String::new(),
+            (1, bytes) => format!(" (1 line, {bytes} bytes not written)"),
+            (lines, bytes) => format!(" ({lines} lines, {bytes} bytes not written)"),
+        };
+        anyhow::anyhow!("cannot write {name}: its reader does not read{what}")
+    }
+
     /// Says on stderr what was shown and what was lost; of records, which say it themselves,
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = matches!(self.shape, Written::Json);
+        let is_json = matches!(self.shape, Written::Json) && !self.is_cut;
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }
@@ -284,19 +360,64 @@ fn record_of(
     json::write(out, &record)
 }
 
-fn file(path: &Path, request: &Request, link: Link) -> anyhow::Result<Writer<Box<dyn Write>>> {
-    let name = || format!("cannot write {}", path.display());
-    let out: Box<dyn Write> = if path == Path::new("-") {
+fn file(
+    path: &Path,
+    request: &Request,
+    link: Link,
+    stop: &Stop,
+    stdout: Box<dyn Write>,
+) -> anyhow::Result<Packets> {
+    if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
+        anyhow::bail!("cannot write {}: it is the file to read", path.display());
+    }
+    let begin = |out| Writer::begin(out, link, request.snaplen);
+    if path == Path::new("-") {
         if io::stdout().is_terminal() {
             anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
         }
-        Box::new(BufWriter::with_capacity(BATCH, io::stdout()))
-    } else {
-        if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
-            anyhow::bail!("cannot write {}: it is the file to read", path.display());
+        return Ok(Packets {
+            writer: begin(stdout),
+            path: None,
+            file: None,
+        });
+    }
+    let failed =
+        |error: io::Error| anyhow::anyhow!("cannot write {}: {}", path.display(), plain(&error));
+    let file = create(path, stop).map_err(failed)?;
+    let is_file = file.metadata().map_err(failed)?.is_file();
+    let cut = is_file
+        .then(|| file.try_clone())
+        .transpose()
+        .map_err(failed)?;
+    let out = Patient::new(file.into(), stop.clone(), request.duration).map_err(failed)?;
+    Ok(Packets {
+        writer: begin(Box::new(out)),
+        path: Some(path.to_owned()),
+        file: cut,
+    })
+}
+
+/// How often it is seen whether a FIFO has a reader.
+const READER_SOON: Duration = Duration::from_millis(50);
+
+/// Creates a file. The reader of a FIFO is waited for as long as the stop signal is not raised.
+fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
+    let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
+    if !is_fifo {
+        return fs::File::create(path);
+    }
+    loop {
+        let opened = fs::OpenOptions::new()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+            .open(path);
+        match opened {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+                if stop.wait(READER_SOON) {
+                    return Err(io::Error::other("nobody reads it"));
+                }
+            }
+            other => return other,
         }
-        let file = fs::File::create(path).with_context(name)?;
-        Box::new(BufWriter::with_capacity(BATCH, file))
-    };
-    Writer::begin(out, link, request.snaplen).with_context(name)
+    }
 }

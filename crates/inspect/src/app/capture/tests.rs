@@ -66,6 +66,7 @@ fn printed(file: &[u8], screen: Screen, words: &[&str]) -> String {
         &request,
         &context,
         source.link(),
+        &stop,
         Box::new(paper.clone()),
         TimeZone::UTC,
     )

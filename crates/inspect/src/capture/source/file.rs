@@ -1,11 +1,22 @@
 //! Recorded frames: pcap and pcapng files, read by libpcap.
+//!
+//! The file is opened here, once, and libpcap is given the descriptor: a FIFO opened twice loses
+//! its writer, and a name need not be UTF-8. What is no regular file goes through a [`Relay`].
 
+// libpcap is given a descriptor to own.
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pcap::{Capture, Offline, Precision};
 
 use super::program::{FilterError, Program, reason};
+use super::relay::Relay;
 use crate::capture::{Event, Link, Source, SourceError};
 use crate::model::Gap;
 use crate::selection::Selection;
@@ -17,6 +28,10 @@ pub struct File {
     link: Link,
     stop: Stop,
     asked: u32,
+    /// Between us and an input that may block.
+    relay: Option<Relay>,
+    /// It has been said that nothing is there now; the next read may wait.
+    quiet_said: bool,
 }
 
 impl std::fmt::Debug for File {
@@ -62,18 +77,30 @@ impl File {
             path: path.to_owned(),
             reason,
         };
+        let refused = |error: io::Error| failed(super::plain(&error));
         // libpcap says what the file is not, but not why the system refused it.
-        if path != Path::new("-") {
-            std::fs::File::open(path).map_err(|error| failed(error.to_string()))?;
-            if path.is_dir() {
-                return Err(failed("it is a directory".to_owned()));
-            }
+        let input = open(path).map_err(refused)?;
+        let metadata = input.metadata().map_err(refused)?;
+        if metadata.is_dir() {
+            return Err(failed("it is a directory".to_owned()));
         }
-        if path.to_str().is_none() {
-            return Err(failed("libpcap takes only names that are UTF-8".to_owned()));
-        }
-        let mut capture = Capture::from_file_with_precision(path, Precision::Nano)
-            .map_err(|error| failed(format!("it is no capture file ({})", reason(&error))))?;
+        let (relay, descriptor) = if metadata.is_file() {
+            (None, OwnedFd::from(input))
+        } else {
+            let (relay, pipe) = Relay::start(input, stop.clone()).map_err(refused)?;
+            (Some(relay), OwnedFd::from(pipe))
+        };
+        // SAFETY: the descriptor is ours, open, and given away here: nobody else closes it.
+        let capture = unsafe {
+            Capture::from_raw_fd_with_precision(descriptor.into_raw_fd(), Precision::Nano)
+        };
+        let mut capture = capture.map_err(|error| {
+            failed(if relay.is_some() && stop.is_raised() {
+                "it was ended before the header of a capture file came".to_owned()
+            } else {
+                format!("it is no capture file ({})", reason(&error))
+            })
+        })?;
         let link = Link::from_dlt(capture.get_datalink().0);
         if !filter.is_empty() {
             Program::compile(link, filter)?;
@@ -89,8 +116,30 @@ impl File {
             link,
             stop,
             asked: 0,
+            relay,
+            quiet_said: true,
         })
     }
+}
+
+/// The end of the file, unless its input failed.
+fn end(relay: Option<&Relay>) -> Result<Event<'static>, SourceError> {
+    match relay.and_then(Relay::failure) {
+        Some(error) => Err(SourceError::Broken(super::plain(error))),
+        None => Ok(Event::End),
+    }
+}
+
+/// Opens a file to read. A FIFO is opened without waiting for its writer, which is waited for
+/// together with the stop signal.
+fn open(path: &Path) -> io::Result<fs::File> {
+    if path == Path::new("-") {
+        return Ok(io::stdin().as_fd().try_clone_to_owned()?.into());
+    }
+    fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
 }
 
 impl Source for File {
@@ -99,17 +148,28 @@ impl Source for File {
     }
 
     fn next(&mut self) -> Result<Event<'_>, SourceError> {
-        self.asked = self.asked.wrapping_add(1);
-        if self.asked.is_multiple_of(LOOK_EVERY) && self.stop.is_raised() {
-            return Ok(Event::End);
+        if let Some(relay) = &self.relay {
+            if !self.quiet_said && relay.is_quiet() {
+                self.quiet_said = true;
+                return Ok(Event::Quiet);
+            }
+            self.quiet_said = false;
+        } else {
+            self.asked = self.asked.wrapping_add(1);
+            if self.asked.is_multiple_of(LOOK_EVERY) && self.stop.is_raised() {
+                return Ok(Event::End);
+            }
         }
         match self.capture.next_packet() {
             Ok(packet) => Ok(Event::Frame(super::frame(packet.header, packet.data))),
-            Err(pcap::Error::NoMorePackets) => Ok(Event::End),
+            Err(pcap::Error::NoMorePackets) => end(self.relay.as_ref()),
+            // The relay ends where the stop signal finds it, also within a frame.
+            Err(_) if self.relay.is_some() && self.stop.is_raised() => Ok(Event::End),
             Err(error) => Err(SourceError::Broken(reason(&error))),
         }
     }
 
+    /// Does not wait: what is quiet may have a frame in libpcap's buffer. The next read waits.
     fn wait(&mut self, _limit: Duration) -> Result<(), SourceError> {
         Ok(())
     }

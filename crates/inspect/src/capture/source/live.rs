@@ -44,6 +44,9 @@ pub struct Options {
     pub snaplen: u32,
     /// The size of the kernel's ring, KiB.
     pub buffer_kib: u32,
+    /// Take also what is for other machines, where the interface gets it. Every interface at
+    /// once never does.
+    pub promiscuous: bool,
     /// What is wanted. The kernel leaves out what cannot match; what is left is to be asked
     /// again with [`crate::capture::selects`].
     pub selection: Selection,
@@ -57,6 +60,7 @@ impl Default for Options {
             interface: None,
             snaplen: SNAPLEN,
             buffer_kib: BUFFER_KIB,
+            promiscuous: true,
             selection: Selection::everything(),
             filter: String::new(),
         }
@@ -192,7 +196,7 @@ fn activate(name: &str, options: &Options) -> Result<Capture<Active>, OpenError>
     Capture::from_device(name)
         .and_then(|capture| {
             capture
-                .promisc(name != INTERFACES)
+                .promisc(options.promiscuous && name != INTERFACES)
                 .snaplen(number(options.snaplen))
                 .buffer_size(number(options.buffer_kib.saturating_mul(1024)))
                 .timeout(i32::try_from(RETIRE.as_millis()).unwrap_or(20))

@@ -4,11 +4,14 @@ mod file;
 mod interfaces;
 mod live;
 mod program;
+mod relay;
 
 pub use file::{File, FileError};
 pub use interfaces::{INTERFACES, Interface, interfaces};
 pub use live::{BUFFER_KIB, Live, OpenError, Options, SNAPLEN};
 pub use program::{FilterError, Program};
+
+use std::io;
 
 use pcap::PacketHeader;
 
@@ -21,7 +24,19 @@ fn frame<'a>(header: &PacketHeader, bytes: &'a [u8]) -> Frame<'a> {
     Frame {
         time: Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec),
         bytes,
-        original_length: header.len,
+        // A damaged file may say that less was on the wire than was captured.
+        original_length: header.len.max(header.caplen),
+    }
+}
+
+/// What the system says, as part of a sentence: without its number and its capital.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_lowercase().chain(letters).collect(),
+        None => String::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn what_is_written_is_read_back() {
     let mut file = Vec::new();
-    let mut writer = Writer::begin(&mut file, Link::Raw, 100).unwrap();
+    let mut writer = Writer::begin(&mut file, Link::Raw, 100);
     let frame = Frame {
         time: Timestamp::from_parts(1_767_323_045, 6),
         bytes: b"abc",
@@ -41,7 +41,7 @@ fn a_file_that_is_no_capture_or_a_filter_that_is_none_is_an_error() {
         .to_string();
     assert!(error.contains("directory"), "{error}");
     let error = File::open(&folder.path().join("none"), &everything, "", stop()).unwrap_err();
-    assert!(error.to_string().contains("No such file"), "{error}");
+    assert!(error.to_string().contains("no such file"), "{error}");
     std::fs::write(&path, pcap(1, &pair())).unwrap();
     let error = File::open(&path, &everything, "porrt 5", stop()).unwrap_err();
     assert!(matches!(&error, FileError::Filter(_)), "{error}");

@@ -118,17 +118,23 @@ pub struct Totals {
     pub conversations: u64,
     /// Payload bytes, as on the wire.
     pub payload: u64,
+    /// Packets shown, but with headers that cannot be right.
+    pub malformed: u64,
 }
 
 /// The last lines: `6 packets, 1 conversation, 7 bytes of payload. None dropped.`, and what was
 /// lost.
 pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     let mut text = format!(
-        "{}, {}, {} of payload.",
+        "{}, {}, {} of payload",
         counted(totals.packets, "packet"),
         counted(totals.conversations, "conversation"),
         counted(totals.payload, "byte"),
     );
+    if totals.malformed > 0 {
+        text.push_str(&format!(", {} malformed", thousands(totals.malformed)));
+    }
+    text.push('.');
     if live && gaps.is_empty() {
         text.push_str(" None dropped.");
     }
@@ -228,7 +234,16 @@ mod tests {
             packets: 6,
             conversations: 1,
             payload: 1_234,
+            malformed: 0,
         };
+        let bad = Totals {
+            malformed: 3,
+            ..totals
+        };
+        assert_eq!(
+            summary(&bad, &[], true),
+            "6 packets, 1 conversation, 1,234 bytes of payload, 3 malformed. None dropped."
+        );
         let line = "6 packets, 1 conversation, 1,234 bytes of payload.";
         assert_eq!(summary(&totals, &[], false), line);
         assert_eq!(summary(&totals, &[], true), format!("{line} None dropped."));
