@@ -15,7 +15,7 @@ use super::show::{self, Known};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::Gap;
+use crate::model::{ForeignText, Gap};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
@@ -34,7 +34,7 @@ pub(super) struct Output {
     charset: Charset,
     users: Users,
     interfaces: Interfaces,
-    interface: Option<String>,
+    interface: Option<ForeignText>,
 }
 
 enum Written {
@@ -70,7 +70,10 @@ impl Output {
             })),
         };
         let (interfaces, interface) = match &request.from {
-            From::Interface(interface) => (Interfaces::new(), interface.clone()),
+            From::Interface(interface) => {
+                let name = interface.as_deref().map(ForeignText::from);
+                (Interfaces::new(), name)
+            }
             _ => (Interfaces::of_another_machine(), None),
         };
         Ok(Self {
@@ -114,11 +117,11 @@ impl Output {
         }
         let unnamed;
         let interface = match (&self.interface, packet.interface) {
-            (Some(name), _) => Some(name.as_str()),
+            (Some(name), _) => Some(name),
             (None, Some(index)) => Some(match self.interfaces.name(index) {
                 Some(name) => name,
                 None => {
-                    unnamed = format!("if{index}");
+                    unnamed = ForeignText::new(format!("if{index}"));
                     &unnamed
                 }
             }),
@@ -221,7 +224,7 @@ fn lines_of(
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
     seen: Option<&Seen<'_, Known>>,
-    interface: Option<&str>,
+    interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
@@ -268,7 +271,7 @@ fn record_of(
     number: u64,
     packet: &Packet<'_>,
     seen: Option<&Seen<'_, Known>>,
-    interface: Option<&str>,
+    interface: Option<&ForeignText>,
 ) -> io::Result<()> {
     let mut owners = None;
     if let (Some(seen), Some((source, _))) = (seen, packet.ends()) {

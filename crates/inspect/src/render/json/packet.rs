@@ -1,10 +1,13 @@
 //! The `packet` record.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::{OwnerRecord, base64, time};
+use super::{OwnerRecord, base64, exact, time};
 use crate::attribution::Attribution;
 use crate::capture::{Content, Fault, Flags, Packet, Relative};
+use crate::model::ForeignText;
 
 /// One packet with the owners of its ends.
 #[derive(Debug, Clone, Serialize)]
@@ -12,7 +15,9 @@ use crate::capture::{Content, Fault, Flags, Packet, Relative};
 pub struct PacketRecord<'a> {
     number: u64,
     time: String,
-    interface: Option<&'a str>,
+    interface: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface_base64: Option<String>,
     direction: Option<&'static str>,
     link: &'static str,
     captured: u32,
@@ -99,7 +104,7 @@ impl<'a> PacketRecord<'a> {
     pub fn new(
         number: u64,
         packet: &'a Packet<'a>,
-        interface: Option<&'a str>,
+        interface: Option<&'a ForeignText>,
         conversation: Option<u64>,
         relative: Relative,
         owners: Option<(&'a Attribution, &'a Attribution)>,
@@ -116,7 +121,8 @@ impl<'a> PacketRecord<'a> {
         Self {
             number,
             time: time(packet.time),
-            interface,
+            interface: interface.map(ForeignText::to_lossy),
+            interface_base64: interface.and_then(exact),
             direction: packet.direction.map(|direction| direction.word()),
             link: packet.link.word(),
             captured: packet.captured,

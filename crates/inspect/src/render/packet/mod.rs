@@ -11,8 +11,13 @@ mod words;
 pub use digits::TimeOfDay;
 pub use heading::{Heading, Totals, end_label, summary};
 
+use std::io::Write as _;
+
+use unicode_width::UnicodeWidthChar;
+
 use crate::capture::{Direction, Flags, Packet, Relative};
-use crate::render::{Screen, Style};
+use crate::model::ForeignText;
+use crate::render::{Escaped, Screen, Style};
 
 /// How lines are written.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ pub struct Line<'a> {
     /// The number of its conversation, and its direction there.
     pub conversation: Option<(u64, Direction)>,
     /// The name of its interface; below a heading only where it differs from the heading's.
-    pub interface: Option<&'a str>,
+    pub interface: Option<&'a ForeignText>,
     /// Who sent it and to whom, as [`end_label`] writes them, where there are ends.
     pub ends: Option<(&'a str, &'a str)>,
 }
@@ -72,10 +77,7 @@ impl Lines {
     fn whole(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
         self.clock.write(out, line.packet.time, true);
         out.push(b' ');
-        if let Some(interface) = line.interface {
-            out.extend_from_slice(interface.as_bytes());
-            out.push(b' ');
-        }
+        self.interface(out, line, b" ");
         if let Some((source, destination)) = line.ends {
             out.extend_from_slice(source.as_bytes());
             out.push(b' ');
@@ -129,10 +131,7 @@ impl Lines {
             out.extend_from_slice(arrow.as_bytes());
             out.extend_from_slice(b"  ");
         }
-        if let Some(interface) = line.interface {
-            out.extend_from_slice(interface.as_bytes());
-            out.extend_from_slice(b"  ");
-        }
+        self.interface(out, line, b"  ");
         let (payload, length) = line.packet.payload();
         let tcp = line.packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
@@ -185,6 +184,15 @@ impl Lines {
         out.push(b'\n');
     }
 
+    /// Appends the name of the interface, if there is one to say, and what stands behind it.
+    fn interface(&self, out: &mut Vec<u8>, line: &Line<'_>, behind: &[u8]) {
+        if let Some(name) = line.interface {
+            // A Vec takes everything.
+            let _ = write!(out, "{}", Escaped::name(name, self.screen.charset));
+            out.extend_from_slice(behind);
+        }
+    }
+
     /// Appends in a style, where colour is wanted.
     fn paint(
         &self,
@@ -230,8 +238,80 @@ fn visible(line: &[u8]) -> usize {
             '\u{1b}' => in_colour = true,
             'm' if in_colour => in_colour = false,
             _ if in_colour => {}
-            _ => columns += 1,
+            _ => columns += c.width().unwrap_or(0),
         }
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::capture::{Frame, Link, crafted, decode};
+    use crate::model::Timestamp;
+    use crate::render::Charset;
+    use crate::render::json::PacketRecord;
+
+    fn printed(name: &ForeignText, headings: bool) -> String {
+        let bytes = crafted::ethernet(0x0800, &crafted::ipv4(17, &crafted::udp((1, 2), b"x")));
+        let frame = Frame {
+            time: Timestamp::from_nanos(0),
+            bytes: &bytes,
+            original_length: 43,
+        };
+        let packet = decode(Link::Ethernet, &frame);
+        let screen = Screen {
+            width: None,
+            colour: false,
+            charset: Charset::Utf8,
+        };
+        let mut lines = Lines {
+            screen,
+            headings,
+            whole_payloads: false,
+            brief: false,
+            clock: TimeOfDay::new(TimeZone::UTC),
+        };
+        let mut out = Vec::new();
+        let heading = Heading {
+            number: 1,
+            client: "a",
+            server: "b",
+            interface: Some(name),
+            began_earlier: false,
+        };
+        if headings {
+            heading.write(&mut out, &screen);
+        }
+        let line = Line {
+            packet: &packet,
+            relative: Relative::default(),
+            conversation: None,
+            interface: Some(name),
+            ends: None,
+        };
+        lines.write(&mut out, &line);
+        let record = PacketRecord::new(1, &packet, Some(name), None, Relative::default(), None);
+        out.extend(serde_json::to_vec(&record).unwrap());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_name_of_an_interface() {
+        let name = ForeignText::new(b"\x1b[31m\xff");
+        let whole = printed(&name, false);
+        assert!(
+            whole.starts_with("00:00:00.000000 \\u{1b}[31m\\xff UDP len 1"),
+            "{whole}"
+        );
+        let below = printed(&name, true);
+        assert!(!below.contains('\u{1b}'), "{below}");
+        assert!(below.contains("#1 a → b  (\\u{1b}[31m\\xff)\n"), "{below}");
+        assert!(below.contains("  \\u{1b}[31m\\xff  UDP"), "{below}");
+        // A script gets the exact bytes.
+        let exact = "\"interface\":\"\\u001b[31m\u{fffd}\",\"interface_base64\":\"G1szMW3/\"";
+        assert!(below.contains(exact), "{below}");
+    }
 }
