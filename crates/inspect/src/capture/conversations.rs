@@ -61,6 +61,18 @@ impl<T> Conversation<T> {
         }
     }
 
+    /// Whether a SYN with this number, from this place, begins another conversation. The close
+    /// of the old one may never have passed: a machine was reset, or packets were lost.
+    fn is_over_at(&self, place: usize, seq: u32) -> bool {
+        match self.bases[place] {
+            // The same again, or late.
+            Some(base) if base == seq => false,
+            Some(_) => true,
+            // Both may open at once (RFC 9293, 3.5); then the other's SYN was seen.
+            None => self.is_closed() || !self.opening_seen,
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.reset || self.finished == [true, true]
     }
@@ -72,7 +84,8 @@ impl<T> Conversation<T> {
 pub struct Relative {
     /// Sequence number.
     pub seq: Option<u32>,
-    /// Acknowledgement; `None` without the flag, or before the other side was seen.
+    /// Acknowledgement, from 1 where the other side was not seen; `None` without the flag, or
+    /// on a SYN ACK without its SYN.
     pub ack: Option<u32>,
 }
 
@@ -197,8 +210,9 @@ impl<T: Default> Conversations<T> {
         };
         let reopened = |slot: &Slot<T>| {
             opens
-                && slot.conversation.is_closed()
-                && slot.conversation.bases[place] != tcp.map(|tcp| tcp.seq)
+                && slot
+                    .conversation
+                    .is_over_at(place, tcp.map_or(0, |tcp| tcp.seq))
         };
         let (index, is_new) = match found {
             Some(index) if !reopened(&self.slots[index]) => (index, false),
@@ -224,11 +238,15 @@ impl<T: Default> Conversations<T> {
         let conversation = &mut slot.conversation;
         let relative = tcp.map_or(Relative::default(), |tcp| {
             let base = match conversation.bases[place] {
-                Some(base) if !opens => base,
+                Some(base) if !flags.has(Flags::SYN) => base,
                 _ if flags.has(Flags::SYN) => tcp.seq,
                 _ => tcp.seq.wrapping_sub(1),
             };
             conversation.bases[place] = Some(base);
+            // What is acknowledged tells where the other side stands, though it has not spoken.
+            if flags.has(Flags::ACK) && !flags.has(Flags::SYN) {
+                conversation.bases[1 - place].get_or_insert(tcp.ack.wrapping_sub(1));
+            }
             conversation.finished[place] |= flags.has(Flags::FIN);
             conversation.reset |= flags.has(Flags::RST);
             Relative {
