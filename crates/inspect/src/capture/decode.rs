@@ -33,11 +33,13 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
     }
 }
 
-type Headers = Result<(ip::IpHeader, Result<(), Fault>), Fault>;
-
-fn over_ip(kind: u16, headers: Headers, left: Left<'_>) -> (Content<'_>, Option<Fault>) {
-    match headers {
-        Ok((header, rest)) => transport::read(&header, left, rest.err()),
+fn over_ip(
+    kind: u16,
+    header: Result<ip::IpHeader, Fault>,
+    left: Left<'_>,
+) -> (Content<'_>, Option<Fault>) {
+    match header {
+        Ok(header) => transport::read(&header, left),
         Err(fault) => (Content::Other(Some(kind)), Some(fault)),
     }
 }

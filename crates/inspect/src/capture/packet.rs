@@ -52,8 +52,8 @@ pub struct Segment<'a> {
     pub destination: Endpoint,
     /// TCP's own fields; `None` for UDP, and where they were cut off.
     pub tcp: Option<Tcp>,
-    /// Payload bytes on the wire.
-    pub length: u32,
+    /// Payload bytes on the wire; `None` where the header before them was not read.
+    pub length: Option<u32>,
     /// The payload, as far as it was captured.
     pub payload: &'a [u8],
     /// Set on the first of several IP fragments: the payload goes on in others.
@@ -130,8 +130,8 @@ pub struct Datagram<'a> {
     pub icmp: Option<Icmp>,
     /// Set on a piece of a datagram.
     pub fragment: Option<Fragment>,
-    /// Payload bytes on the wire, behind the last header that was read.
-    pub length: u32,
+    /// Payload bytes on the wire; `None` where the headers before them were not read.
+    pub length: Option<u32>,
     /// The payload, as far as it was captured.
     pub payload: &'a [u8],
 }
@@ -268,22 +268,21 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The payload as captured, and its length on the wire.
-    pub fn payload(&self) -> (&'a [u8], u32) {
+    /// The payload, as far as it was captured.
+    pub fn payload(&self) -> &'a [u8] {
         match &self.content {
-            Content::Segment(segment) => (segment.payload, segment.length),
-            Content::Datagram(datagram) => (datagram.payload, datagram.length),
-            Content::Arp(_) | Content::Other(_) => (&[], 0),
+            Content::Segment(segment) => segment.payload,
+            Content::Datagram(datagram) => datagram.payload,
+            Content::Arp(_) | Content::Other(_) => &[],
         }
     }
 
-    /// The length of its payload on the wire; `None` for what is not IP, and for a segment whose
-    /// header was not read to its end.
+    /// The length of its payload on the wire; `None` for what is not IP, and where the headers
+    /// before it were not read to their end.
     pub fn payload_length(&self) -> Option<u32> {
         match &self.content {
-            Content::Segment(segment) if segment.length == 0 && self.fault.is_some() => None,
-            Content::Segment(segment) => Some(segment.length),
-            Content::Datagram(datagram) => Some(datagram.length),
+            Content::Segment(segment) => segment.length,
+            Content::Datagram(datagram) => datagram.length,
             Content::Arp(_) | Content::Other(_) => None,
         }
     }

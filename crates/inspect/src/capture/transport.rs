@@ -14,15 +14,14 @@ const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 
 /// What is behind the IP headers. `left` ends where the datagram ends.
-pub(crate) fn read<'a>(
-    header: &IpHeader,
-    mut left: Left<'a>,
-    fault: Option<Fault>,
-) -> (Content<'a>, Option<Fault>) {
+pub(crate) fn read<'a>(header: &IpHeader, mut left: Left<'a>) -> (Content<'a>, Option<Fault>) {
     // A later piece begins in the middle of the payload.
     let begins_here = header.fragment.is_none_or(|fragment| fragment.offset == 0);
-    if !begins_here || fault.is_some() {
-        return (datagram(header, left, None), fault);
+    if !header.read_whole {
+        return (unread(header), header.fault);
+    }
+    if !begins_here {
+        return (datagram(header, left, None), header.fault);
     }
     let (content, result) = match header.protocol {
         TCP => tcp(header, &mut left),
@@ -30,7 +29,7 @@ pub(crate) fn read<'a>(
         ICMP | ICMPV6 => icmp(header, &mut left),
         _ => (datagram(header, left, None), Ok(())),
     };
-    (content, result.err())
+    (content, header.fault.or(result.err()))
 }
 
 type Outcome<'a> = (Content<'a>, Result<(), Fault>);
@@ -42,8 +41,21 @@ fn datagram<'a>(header: &IpHeader, left: Left<'a>, icmp: Option<Icmp>) -> Conten
         protocol: header.protocol,
         icmp,
         fragment: header.fragment,
-        length: length(left),
+        length: Some(length(left)),
         payload: left.bytes,
+    })
+}
+
+/// Where the payload begins is not known.
+fn unread<'a>(header: &IpHeader) -> Content<'a> {
+    Content::Datagram(Datagram {
+        source: header.source,
+        destination: header.destination,
+        protocol: header.protocol,
+        icmp: None,
+        fragment: header.fragment,
+        length: None,
+        payload: &[],
     })
 }
 
@@ -58,7 +70,7 @@ fn segment<'a>(header: &IpHeader, protocol: Protocol, ports: &[u8]) -> Segment<'
         source: Endpoint::new(header.source, be16(ports, 0)),
         destination: Endpoint::new(header.destination, be16(ports, 2)),
         tcp: None,
-        length: 0,
+        length: None,
         payload: &[],
         fragment: header.fragment,
     }
@@ -68,7 +80,7 @@ fn segment<'a>(header: &IpHeader, protocol: Protocol, ports: &[u8]) -> Segment<'
 fn tcp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
     let ports = match left.peek(4, "TCP length") {
         Ok(ports) => ports,
-        Err(fault) => return (datagram(header, *left, None), Err(fault)),
+        Err(fault) => return (unread(header), Err(fault)),
     };
     let mut segment = segment(header, Protocol::Tcp, ports);
     let result = (|| {
@@ -87,7 +99,7 @@ fn tcp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
         }
         let cut = header_length > left.bytes.len();
         left.skip(header_length);
-        segment.length = length(*left);
+        segment.length = Some(length(*left));
         segment.payload = left.bytes;
         if cut { Err(Fault::Cut) } else { Ok(()) }
     })();
@@ -98,7 +110,7 @@ fn tcp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
 fn udp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
     let ports = match left.peek(4, "UDP length") {
         Ok(ports) => ports,
-        Err(fault) => return (datagram(header, *left, None), Err(fault)),
+        Err(fault) => return (unread(header), Err(fault)),
     };
     let mut segment = segment(header, Protocol::Udp, ports);
     let result = (|| {
@@ -108,16 +120,20 @@ fn udp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
         let whole = usize::from(udp.get_length());
         // The first of several fragments has only its part of what the header announces.
         let fits = whole <= left.wire || header.fragment.is_some();
-        if whole != 0 && (whole < header_size || !fits) {
+        if whole != 0 && whole < header_size {
             return Err(Fault::malformed("UDP length", whole));
         }
         if whole != 0 {
             left.limit(whole);
         }
         left.skip(header_size);
-        segment.length = length(*left);
+        segment.length = Some(length(*left));
         segment.payload = left.bytes;
-        Ok(())
+        if fits {
+            Ok(())
+        } else {
+            Err(Fault::malformed("UDP length", whole))
+        }
     })();
     (Content::Segment(segment), result)
 }
@@ -135,6 +151,6 @@ fn icmp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
             };
             (datagram(header, *left, Some(icmp)), Ok(()))
         }
-        Err(fault) => (datagram(header, *left, None), Err(fault)),
+        Err(fault) => (unread(header), Err(fault)),
     }
 }

@@ -13,7 +13,7 @@ fn the_words_are_found_behind_every_header() {
             .segment()
             .unwrap_or_else(|| panic!("{name}: {packet:?}"));
         assert_eq!(segment.payload, b"hello", "{name}");
-        assert_eq!(segment.length, 5, "{name}");
+        assert_eq!(segment.length, Some(5), "{name}");
         assert_eq!(
             (segment.source.port, segment.destination.port),
             (52316, 2345),
@@ -52,13 +52,13 @@ fn cooked_headers_tell_interface_and_direction() {
         (packet.interface, packet.direction),
         (Some(3), Some(Flow::Out))
     );
-    assert_eq!(packet.payload(), (&b"question"[..], 8));
+    assert_eq!(packet.payload(), b"question");
     assert_eq!(packet.segment().unwrap().protocol, Protocol::Udp);
     let frame = sll(0x8100, 0, &vlan(9, 0x0800, &ip));
     let packet = decoded(Link::Sll, &frame);
     assert_eq!((packet.interface, packet.direction), (None, Some(Flow::In)));
     assert_eq!(packet.vlans.ids(), [9]);
-    assert_eq!(packet.payload().0, b"question");
+    assert_eq!(packet.payload(), b"question");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn links_without_a_header_go_by_version_or_family() {
         (Link::Loop, &[0, 0, 0, 24][..], &v6),
     ] {
         let frame = [before, packet].concat();
-        assert_eq!(decoded(link, &frame).payload().0, b"x", "{link:?}");
+        assert_eq!(decoded(link, &frame).payload(), b"x", "{link:?}");
     }
 }
 
@@ -92,8 +92,11 @@ fn what_was_cut_off_is_told_from_what_is_wrong() {
         let known = (captured >= 38).then_some(true);
         assert_eq!(selects(&port(2345), &packet), known, "{captured} bytes");
         if captured >= 54 {
-            assert_eq!(packet.payload(), (&b"hello"[..captured - 54], 5));
+            assert_eq!(packet.payload(), &b"hello"[..captured - 54]);
         }
+        // What is behind a header that was not read is not counted as payload.
+        let length = (captured >= 54).then_some(5);
+        assert_eq!(packet.payload_length(), length, "{captured} bytes");
         // The same bytes as a whole frame contradict themselves, until the IP header fits.
         let packet = decoded(Link::Ethernet, &whole[..captured]);
         assert!(
@@ -125,6 +128,33 @@ fn malformed_headers_are_named() {
 }
 
 #[test]
+fn a_wrong_length_hides_nothing_that_is_there() {
+    let frame = ethernet(0x0800, &ipv4(6, &tcp((1, 2345), 7, 0, PSH_ACK, b"hello")));
+    for (length, named) in [(900, "IPv4 total length"), (8, "IPv4 total length")] {
+        let mut frame = frame.clone();
+        frame[16..18].copy_from_slice(&u16::to_be_bytes(length));
+        let packet = decoded(Link::Ethernet, &frame);
+        let fault = Fault::Malformed {
+            what: named,
+            value: length.into(),
+        };
+        assert_eq!(packet.fault, Some(fault));
+        assert_eq!(packet.payload(), b"hello");
+        assert_eq!(packet.payload_length(), Some(5));
+        assert_eq!(selects(&port(2345), &packet), Some(true));
+    }
+    let udp = ethernet(0x86dd, &ipv6(17, &udp((1, 2345), b"hello")));
+    for at in [18, 58] {
+        let mut frame = udp.clone();
+        frame[at] = 3;
+        let packet = decoded(Link::Ethernet, &frame);
+        assert!(matches!(packet.fault, Some(Fault::Malformed { .. })));
+        assert_eq!(packet.payload(), b"hello", "{at}");
+        assert_eq!(selects(&port(2345), &packet), Some(true));
+    }
+}
+
+#[test]
 fn later_fragments_have_no_ports_and_no_answer() {
     for frame in [
         ethernet(0x0800, &ipv4_at(6, 0x2001, b"in the middle")),
@@ -151,7 +181,7 @@ fn what_is_not_tcp_or_udp_has_a_name() {
     let frame = ethernet(0x0800, &ipv4(1, &echo));
     let packet = decoded(Link::Ethernet, &frame);
     assert_eq!(packet.protocol_word(), "icmp");
-    assert_eq!(packet.payload(), (&b"pi"[..], 2));
+    assert_eq!(packet.payload(), b"pi");
     let Content::Datagram(datagram) = packet.content else {
         panic!("{packet:?}")
     };

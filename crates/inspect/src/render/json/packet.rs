@@ -110,7 +110,7 @@ impl<'a> PacketRecord<'a> {
         owners: Option<(&'a Attribution, &'a Attribution)>,
     ) -> Self {
         let length = packet.payload_length();
-        let payload = packet.ends().map(|_| packet.payload().0.into());
+        let payload = packet.ends().map(|_| packet.payload().into());
         let (ip_protocol, icmp, fragment) = match &packet.content {
             Content::Datagram(datagram) => {
                 (Some(datagram.protocol), datagram.icmp, datagram.fragment)

@@ -67,7 +67,7 @@ impl Lines {
         } else {
             self.whole(out, line);
         }
-        let (payload, _) = line.packet.payload();
+        let payload = line.packet.payload();
         if self.whole_payloads && !payload.is_empty() {
             payload::block(out, payload, self.screen.charset);
         }
@@ -87,7 +87,7 @@ impl Lines {
             out.push(b' ');
         }
         words::deed(out, line.packet, b',');
-        let (payload, _) = line.packet.payload();
+        let payload = line.packet.payload();
         if let Some(tcp) = line
             .packet
             .segment()
@@ -132,7 +132,8 @@ impl Lines {
             out.extend_from_slice(b"  ");
         }
         self.interface(out, line, b"  ");
-        let (payload, length) = line.packet.payload();
+        let payload = line.packet.payload();
+        let length = line.packet.payload_length().unwrap_or(0);
         let tcp = line.packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
         let style = match tcp {
