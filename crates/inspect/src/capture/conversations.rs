@@ -196,8 +196,12 @@ impl<T: Default> Conversations<T> {
         self.count
     }
 
-    /// Finds the conversation of a packet, or begins one. `None` for what is not IP.
+    /// Finds the conversation of a packet, or begins one. `None` for what is not IP, and for an
+    /// ICMP error, which is about a conversation and no part of it.
     pub fn see(&mut self, packet: &Packet<'_>) -> Option<Seen<'_, T>> {
+        if packet.icmp_error().is_some() {
+            return None;
+        }
         let (source, destination) = packet.ends()?;
         let (key, place) = Key::of(source, destination, ip_protocol(packet));
         let tcp = packet.segment().and_then(|segment| segment.tcp);

@@ -66,7 +66,7 @@ pub use filter::{answer, kernel_filter, selects};
 pub use fragments::Fragments;
 pub use link::Link;
 pub use packet::{
-    Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Segment, Tcp, Vlans,
+    Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Quoted, Segment, Tcp, Vlans,
 };
 pub use pcap_file::Writer;
 pub use source::{

@@ -145,6 +145,36 @@ pub struct Icmp {
     pub code: u8,
     /// Identifier and sequence number, for echo request and reply.
     pub echo: Option<(u16, u16)>,
+    /// Whether it reports an error about another packet, which it quotes.
+    pub is_error: bool,
+    /// The packet it is about, as far as the quotation was read.
+    pub about: Option<Quoted>,
+}
+
+/// The packet that an ICMP error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// Its IP protocol number (IANA).
+    pub protocol: u8,
+    /// Who had sent it.
+    pub source: IpAddr,
+    /// Whom it was for.
+    pub destination: IpAddr,
+    /// Source and destination port, for TCP and UDP; `None` also where the quotation ends
+    /// before them.
+    pub ports: Option<(u16, u16)>,
+}
+
+impl Quoted {
+    /// The word for its protocol.
+    pub fn protocol_word(&self) -> &'static str {
+        ip_protocol_word(self.protocol)
+    }
+
+    /// Whether its protocol has ports that were not seen.
+    pub(crate) fn hides_ports(&self) -> bool {
+        self.ports.is_none() && matches!(self.protocol, 6 | 17)
+    }
 }
 
 /// Which piece of a datagram (RFC 791, 3.1; RFC 8200, 4.5).
@@ -284,6 +314,23 @@ impl<'a> Packet<'a> {
             Content::Segment(segment) => segment.length,
             Content::Datagram(datagram) => datagram.length,
             Content::Arp(_) | Content::Other(_) => None,
+        }
+    }
+
+    /// The ICMP message, where it reports an error: it belongs to the packet it quotes.
+    pub fn icmp_error(&self) -> Option<&Icmp> {
+        match &self.content {
+            Content::Datagram(datagram) => datagram.icmp.as_ref().filter(|icmp| icmp.is_error),
+            _ => None,
+        }
+    }
+
+    /// The payload bytes that its ends have said to each other: none where that is not known,
+    /// or where they are another packet's, quoted.
+    pub fn said(&self) -> u32 {
+        match self.icmp_error() {
+            Some(_) => 0,
+            None => self.payload_length().unwrap_or(0),
         }
     }
 

@@ -4,8 +4,8 @@ use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use super::fields::{Left, be16};
-use super::ip::IpHeader;
-use super::packet::{Content, Datagram, Fault, Flags, Icmp, Segment, Tcp};
+use super::ip::{self, IpHeader};
+use super::packet::{Content, Datagram, Fault, Flags, Icmp, Quoted, Segment, Tcp};
 use crate::model::{Endpoint, Protocol};
 
 const ICMP: u8 = 1;
@@ -144,13 +144,63 @@ fn icmp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
         Ok(bytes) => {
             let kind = bytes[0];
             let is_echo = matches!((header.protocol, kind), (ICMP, 0 | 8) | (ICMPV6, 128 | 129));
+            let is_error = match header.protocol {
+                ICMP => matches!(kind, 3 | 4 | 5 | 11 | 12),
+                _ => kind < 128,
+            };
+            let (about, result) = if is_error {
+                quoted(header.protocol, *left)
+            } else {
+                (None, Ok(()))
+            };
             let icmp = Icmp {
                 kind,
                 code: bytes[1],
                 echo: is_echo.then(|| (be16(bytes, 4), be16(bytes, 6))),
+                is_error,
+                about,
             };
-            (datagram(header, *left, Some(icmp)), Ok(()))
+            (datagram(header, *left, Some(icmp)), result)
         }
         Err(fault) => (unread(header), Err(fault)),
+    }
+}
+
+/// The packet that an error is about. Its sender quotes as much as it likes, at least 8 bytes
+/// behind the IP header (RFC 792), so that only what the snapshot length took is a fault.
+fn quoted(icmp: u8, mut left: Left<'_>) -> (Option<Quoted>, Result<(), Fault>) {
+    let cut = |fault: Option<Fault>| match fault {
+        Some(Fault::Cut) => Err(Fault::Cut),
+        _ => Ok(()),
+    };
+    let header = match icmp {
+        ICMP => ip::read_v4(&mut left),
+        _ => ip::read_v6(&mut left),
+    };
+    let header = match header {
+        Ok(header) => header,
+        Err(fault) => return (None, cut(Some(fault))),
+    };
+    let mut quoted = Quoted {
+        protocol: header.protocol,
+        source: header.source,
+        destination: header.destination,
+        ports: None,
+    };
+    if !header.read_whole {
+        // Its length is that of what was quoted, and a fault only beside it.
+        let is_cut = left.bytes.len() < left.wire;
+        return (Some(quoted), cut(is_cut.then_some(Fault::Cut)));
+    }
+    let begins_here = header.fragment.is_none_or(|fragment| fragment.offset == 0);
+    if !begins_here || !matches!(header.protocol, TCP | UDP) {
+        return (Some(quoted), Ok(()));
+    }
+    match left.peek(4, "quoted length") {
+        Ok(ports) => {
+            quoted.ports = Some((be16(ports, 0), be16(ports, 2)));
+            (Some(quoted), Ok(()))
+        }
+        Err(fault) => (Some(quoted), cut(Some(fault))),
     }
 }

@@ -321,7 +321,7 @@ impl Step<'_> {
             }
         }
         self.totals.packets += 1;
-        self.totals.payload += u64::from(packet.payload_length().unwrap_or(0));
+        self.totals.payload += u64::from(packet.said());
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
             *self.malformed += 1;
         }

@@ -155,6 +155,49 @@ fn a_wrong_length_hides_nothing_that_is_there() {
 }
 
 #[test]
+fn an_icmp_error_says_what_it_answers() {
+    let asked = udp((40_000, 2345), b"are you there?");
+    let v4 = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &ipv4(17, &asked)].concat();
+    let v6 = [&[1, 4, 0, 0, 0, 0, 0, 0][..], &ipv6(17, &asked)].concat();
+    for whole in [
+        ethernet(0x0800, &ipv4(1, &v4)),
+        ethernet(0x86dd, &ipv6(58, &v6)),
+    ] {
+        // Eight bytes behind the quoted IP header are enough.
+        let least = whole.len() - 14;
+        for length in [whole.len(), least] {
+            let frame = Frame {
+                bytes: &whole[..length],
+                ..framed(&whole)
+            };
+            let packet = decode(Link::Ethernet, &frame);
+            let about = packet.icmp_error().unwrap().about.unwrap();
+            assert_eq!((about.protocol, about.ports), (17, Some((40_000, 2345))));
+            assert_eq!(packet.fault, None);
+            assert_eq!(packet.said(), 0);
+            assert_eq!(selects(&port(2345), &packet), Some(true));
+            assert_eq!(selects(&port(40_000), &packet), Some(true));
+            assert_eq!(selects(&port(80), &packet), Some(false));
+            assert!(Conversations::<()>::new().see(&packet).is_none());
+        }
+        let frame = Frame {
+            bytes: &whole[..least - 8],
+            ..framed(&whole)
+        };
+        let packet = decode(Link::Ethernet, &frame);
+        assert_eq!(packet.icmp_error().unwrap().about.unwrap().ports, None);
+        assert_eq!(selects(&port(2345), &packet), None, "cut before the ports");
+        assert_eq!(packet.fault, Some(Fault::Cut));
+        let filter = kernel_filter(&port(2345), Link::Ethernet).unwrap();
+        let program = Program::compile(Link::Ethernet, &filter).unwrap();
+        assert!(program.passes(&whole));
+    }
+    let echo = [128, 0, 0, 0, 0, 9, 0, 1, b'p', b'i'];
+    let frame = ethernet(0x86dd, &ipv6(58, &echo));
+    assert!(decoded(Link::Ethernet, &frame).icmp_error().is_none());
+}
+
+#[test]
 fn later_fragments_have_no_ports_and_no_answer() {
     for frame in [
         ethernet(0x0800, &ipv4_at(6, 0x2001, b"in the middle")),

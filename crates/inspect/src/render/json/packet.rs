@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{OwnerRecord, base64, exact, time};
 use crate::attribution::Attribution;
-use crate::capture::{Content, Fault, Flags, Packet, Relative};
+use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
 use crate::model::ForeignText;
 
 /// One packet with the owners of its ends.
@@ -76,6 +76,33 @@ struct IcmpRecord {
     #[serde(rename = "type")]
     kind: u8,
     code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<QuotedRecord>,
+}
+
+/// The packet that an error is about.
+#[derive(Debug, Clone, Serialize)]
+struct QuotedRecord {
+    protocol: &'static str,
+    ip_protocol: u8,
+    source: EndRecord,
+    destination: EndRecord,
+}
+
+impl From<Quoted> for QuotedRecord {
+    fn from(quoted: Quoted) -> Self {
+        let end = |address: std::net::IpAddr, port| EndRecord {
+            address: address.to_string(),
+            port,
+        };
+        let (from, to) = quoted.ports.unzip();
+        Self {
+            protocol: quoted.protocol_word(),
+            ip_protocol: quoted.protocol,
+            source: end(quoted.source, from),
+            destination: end(quoted.destination, to),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -136,6 +163,7 @@ impl<'a> PacketRecord<'a> {
             icmp: icmp.map(|icmp| IcmpRecord {
                 kind: icmp.kind,
                 code: icmp.code,
+                about: icmp.about.map(Into::into),
             }),
             fragment: fragment.map(|fragment| FragmentRecord {
                 id: fragment.id,

@@ -86,8 +86,8 @@ impl Lines {
             out.extend_from_slice(destination.as_bytes());
             out.push(b' ');
         }
-        words::deed(out, line.packet, b',');
-        let payload = line.packet.payload();
+        words::deed(out, line.packet, b',', self.screen.arrow());
+        let (payload, length) = in_line(line.packet);
         if let Some(tcp) = line
             .packet
             .segment()
@@ -100,7 +100,7 @@ impl Lines {
             }
             field(out, b" win ", tcp.window.into());
         }
-        if let Some(length) = line.packet.payload_length() {
+        if let Some(length) = length {
             field(out, b" len ", length.into());
         }
         words::notes(out, line.packet, b" ");
@@ -132,18 +132,21 @@ impl Lines {
             out.extend_from_slice(b"  ");
         }
         self.interface(out, line, b"  ");
-        let payload = line.packet.payload();
-        let length = line.packet.payload_length().unwrap_or(0);
+        let (payload, length) = in_line(line.packet);
+        let length = length.unwrap_or(0);
         let tcp = line.packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
+        let arrow = self.screen.arrow();
         let style = match tcp {
             Some(_) if flags.has(Flags::RST) => Some(Style::Error),
             Some(_) if length == 0 && flags == Flags::ACK => Some(Style::Dim),
             _ => None,
         };
         match style {
-            Some(style) => self.paint(out, style, |out, _| words::deed(out, line.packet, b' ')),
-            None => words::deed(out, line.packet, b' '),
+            Some(style) => self.paint(out, style, |out, _| {
+                words::deed(out, line.packet, b' ', arrow)
+            }),
+            None => words::deed(out, line.packet, b' ', arrow),
         }
         let mut fields = b"  ".as_slice();
         if let Some(tcp) = tcp.filter(|_| !self.brief && (length > 0 || wide(ACK_FROM))) {
@@ -209,6 +212,14 @@ impl Lines {
         // What is written here is text already: deeds, and payloads escaped.
         let text = String::from_utf8_lossy(&plain);
         out.extend_from_slice(self.screen.paint(style, &text).as_bytes());
+    }
+}
+
+/// The payload that a line shows: of an error the words say more than the packet it quotes.
+fn in_line<'a>(packet: &Packet<'a>) -> (&'a [u8], Option<u32>) {
+    match packet.icmp_error() {
+        Some(_) => (&[], None),
+        None => (packet.payload(), packet.payload_length()),
     }
 }
 
