@@ -51,7 +51,11 @@ fn may_match_v6() -> String {
 /// place of the IP header (see `link`).
 fn tagged(link: Link) -> Option<String> {
     const TAGS: &str = "ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100";
-    const TAG_IN_PLACE: &str = "(ip and ip[0] & 0xf0 != 0x40) or (ip6 and ip6[0] & 0xf0 != 0x60)";
+    // What stands behind a tag is the ethertype of the packet, or that of another tag.
+    const TAG_IN_PLACE: &str = "(ip and (ip[2:2] = 0x0800 or \
+         ip[2:2] = 0x8100 or ip[2:2] = 0x88a8 or ip[2:2] = 0x9100)) or \
+         (ip6 and (ip6[2:2] = 0x86dd or \
+         ip6[2:2] = 0x8100 or ip6[2:2] = 0x88a8 or ip6[2:2] = 0x9100))";
     match link {
         Link::Ethernet => Some(TAGS.to_owned()),
         Link::Sll | Link::Sll2 => Some(format!("{TAGS} or {TAG_IN_PLACE}")),

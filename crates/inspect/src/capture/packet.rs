@@ -231,15 +231,16 @@ impl Flow {
     }
 }
 
-/// VLAN ids, at most four: more tags are walked over, and not kept.
+/// VLAN ids, at most four: more tags are walked over, and not kept. An id is `None` where the
+/// tag is known to have been there and its id is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vlans {
-    ids: [u16; 4],
+    ids: [Option<u16>; 4],
     count: u8,
 }
 
 impl Vlans {
-    pub(crate) fn push(&mut self, id: u16) {
+    pub(crate) fn push(&mut self, id: Option<u16>) {
         if let Some(place) = self.ids.get_mut(usize::from(self.count)) {
             *place = id;
             self.count += 1;
@@ -247,7 +248,7 @@ impl Vlans {
     }
 
     /// The ids, the outermost first.
-    pub fn ids(&self) -> &[u16] {
+    pub fn ids(&self) -> &[Option<u16>] {
         self.ids.get(..usize::from(self.count)).unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! Every header, whole, cut off and wrong.
 
 use super::super::crafted::*;
+use super::super::fields::be16;
 use super::super::*;
 use super::*;
 use crate::model::Protocol;
@@ -38,9 +39,49 @@ fn vlan_ids_are_kept_outermost_first() {
         let (_, frame) = frames.iter().find(|(name, _)| *name == wanted).unwrap();
         decoded(Link::Ethernet, frame).vlans.ids().to_vec()
     };
-    assert_eq!(ids("plain"), [0u16; 0]);
-    assert_eq!(ids("VLAN"), [5]);
-    assert_eq!(ids("two VLANs"), [7, 5]);
+    assert_eq!(ids("plain"), [None; 0]);
+    assert_eq!(ids("VLAN"), [Some(5)]);
+    assert_eq!(ids("two VLANs"), [Some(7), Some(5)]);
+}
+
+#[test]
+fn inner_tags_in_the_place_of_the_ip_header_are_told_from_one() {
+    let hello = tcp((52316, 2345), 1001, 2001, PSH_ACK, b"hello");
+    let (v4, v6) = (ipv4(6, &hello), ipv6(6, &hello));
+    // Every priority; ids that make a header of four, of five and of fifteen words.
+    let tags = [5, 0x2014, 0x4014, 0x4514, 0x4f14, 0x6014, 0x6514, 0xe005];
+    for tag in tags {
+        for (kind, ip) in [(0x0800, &v4), (0x86dd, &v6)] {
+            let one = vlan(tag, kind, ip);
+            let two = vlan(tag, 0x8100, &vlan(9, kind, ip));
+            let three = vlan(tag, 0x88a8, &vlan(8, 0x8100, &vlan(9, kind, ip)));
+            let id = Some(tag & 0x0fff);
+            for (inner, ids) in [
+                (one, &[None, id][..]),
+                (two, &[None, id, Some(9)]),
+                (three, &[None, id, Some(8), Some(9)]),
+            ] {
+                let frame = sll2(kind, 1, 0, &inner);
+                let packet = decoded(Link::Sll2, &frame);
+                assert_eq!(packet.vlans.ids(), ids, "{tag:#x} {kind:#x}");
+                assert_eq!(packet.payload(), b"hello", "{tag:#x} {kind:#x}");
+                assert_eq!(packet.fault, None);
+                let filter = kernel_filter(&port(2345), Link::Sll2).unwrap();
+                let program = Program::compile(Link::Sll2, &filter).unwrap();
+                assert!(program.passes(&frame), "{tag:#x} {kind:#x}");
+            }
+        }
+    }
+    // Of 2048 bytes, which is the ethertype, and with what looks like a header behind a tag.
+    let mut long = ipv4(17, &udp((0x4500, 2345), &[b'x'; 2020]));
+    assert_eq!(be16(&long, 2), 0x0800);
+    long[4] = 0x45;
+    let frame = sll2(0x0800, 1, 0, &long);
+    let packet = decoded(Link::Sll2, &frame);
+    assert_eq!(
+        (packet.vlans.ids(), packet.payload().len()),
+        (&[][..], 2020)
+    );
 }
 
 #[test]
@@ -57,7 +98,7 @@ fn cooked_headers_tell_interface_and_direction() {
     let frame = sll(0x8100, 0, &vlan(9, 0x0800, &ip));
     let packet = decoded(Link::Sll, &frame);
     assert_eq!((packet.interface, packet.direction), (None, Some(Flow::In)));
-    assert_eq!(packet.vlans.ids(), [9]);
+    assert_eq!(packet.vlans.ids(), [Some(9)]);
     assert_eq!(packet.payload(), b"question");
 }
 

@@ -22,8 +22,9 @@ pub struct PacketRecord<'a> {
     link: &'static str,
     captured: u32,
     original_length: u32,
-    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
-    vlans: &'a [u16],
+    /// The outermost first; `null` for a tag that was there and whose id is not known.
+    #[serde(skip_serializing_if = "<[Option<u16>]>::is_empty")]
+    vlans: &'a [Option<u16>],
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip_protocol: Option<u8>,

@@ -146,7 +146,10 @@ pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, before: &[u8]) {
     for id in packet.vlans.ids() {
         out.extend_from_slice(before);
         out.extend_from_slice(b"vlan ");
-        number(out, (*id).into());
+        match id {
+            Some(id) => number(out, (*id).into()),
+            None => out.extend_from_slice(b"unknown"),
+        }
     }
     let fragment = match &packet.content {
         Content::Segment(segment) => segment.fragment,
