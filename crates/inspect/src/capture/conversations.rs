@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
+use super::fragments::Fragments;
 use super::packet::{Content, Flags, Packet};
 use crate::model::{Endpoint, Protocol};
 
@@ -98,6 +99,9 @@ pub struct Seen<'t, T> {
     pub is_new: bool,
     /// For TCP, its numbers.
     pub relative: Relative,
+    /// Which of the conversation's ends sent it. A later piece of a datagram has no ports of its
+    /// own, and those of the first.
+    pub source: Endpoint,
 }
 
 /// The conversations of a capture.
@@ -108,7 +112,16 @@ pub struct Conversations<T> {
     hand: usize,
     last: usize,
     count: u64,
+    /// The ends of datagrams whose first piece has passed and the last has not, or not yet.
+    /// Bounded as [`Fragments`] are.
+    pieces: HashMap<Pieces, Ends>,
 }
+
+/// What joins the pieces of a datagram, as for [`Fragments`].
+type Pieces = (IpAddr, IpAddr, u32);
+
+/// Source and destination of a packet, and its IP protocol.
+type Ends = (Endpoint, Endpoint, u8);
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -166,7 +179,7 @@ fn ip_protocol(packet: &Packet<'_>) -> u8 {
         Content::Segment(segment) if segment.protocol == Protocol::Tcp => 6,
         Content::Segment(_) => 17,
         Content::Datagram(datagram) => datagram.protocol,
-        Content::Arp(_) | Content::Other(_) => 0,
+        Content::Arp(_) | Content::Llc(_) | Content::Other(_) => 0,
     }
 }
 
@@ -188,6 +201,7 @@ impl<T: Default> Conversations<T> {
             hand: 0,
             last: 0,
             count: 0,
+            pieces: HashMap::new(),
         }
     }
 
@@ -202,8 +216,8 @@ impl<T: Default> Conversations<T> {
         if packet.icmp_error().is_some() {
             return None;
         }
-        let (source, destination) = packet.ends()?;
-        let (key, place) = Key::of(source, destination, ip_protocol(packet));
+        let (source, destination, protocol) = self.ends(packet)?;
+        let (key, place) = Key::of(source, destination, protocol);
         let tcp = packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
         let opens = flags.has(Flags::SYN) && !flags.has(Flags::ACK);
@@ -264,7 +278,36 @@ impl<T: Default> Conversations<T> {
             conversation,
             is_new,
             relative,
+            source,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Between whom a packet is. The later pieces of a datagram are between those of the first.
+    fn ends(&mut self, packet: &Packet<'_>) -> Option<Ends> {
+        let (source, destination) = packet.ends()?;
+        let ends = (source, destination, ip_protocol(packet));
+        let Some(fragment) = packet.fragment() else {
+            return Some(ends);
+        };
+        let pieces = (source.address, destination.address, fragment.id);
+        if fragment.offset == 0 {
+            if self.pieces.len() >= Fragments::LIMIT {
+                self.pieces.clear();
+            }
+            self.pieces.insert(pieces, ends);
+            return Some(ends);
+        }
+        let first = if fragment.more {
+            self.pieces.get(&pieces).copied()
+        } else {
+            self.pieces.remove(&pieces)
+        };
+        Some(first.unwrap_or(ends))
     }
 
     /// Stores a new conversation, over the old one of the same ends, or over a quiet one.

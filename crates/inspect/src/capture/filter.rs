@@ -112,7 +112,7 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 (read_whole && !may_have_ports).then_some(false)
             }
             Content::Arp(_) => Some(false),
-            Content::Other(_) => read_whole.then_some(false),
+            Content::Llc(_) | Content::Other(_) => read_whole.then_some(false),
         },
         Test::Host(address) => match packet.ends() {
             Some((source, destination)) => {

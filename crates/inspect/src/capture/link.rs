@@ -79,6 +79,10 @@ impl Link {
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 pub(crate) const ARP: u16 = 0x0806;
+/// ETH_P_802_2, which cooked links have for what on Ethernet is a length.
+pub(crate) const LLC: u16 = 0x0004;
+/// What is less is no ethertype but the length of what follows (IEEE 802.3, 3.2.6).
+const LEAST_ETHERTYPE: u16 = 0x0600;
 /// 802.1Q, 802.1ad, and what came before 802.1ad.
 const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
@@ -150,6 +154,12 @@ fn read_into(link: Link, left: &mut Left<'_>, header: &mut LinkHeader) -> Result
         let bytes = left.take(4, "VLAN tag length")?;
         header.vlans.push(Some(be16(bytes, 0) & 0x0fff));
         header.ethertype = Some(be16(bytes, 2));
+    }
+    if link == Link::Ethernet
+        && let Some(length) = header.ethertype.filter(|kind| *kind < LEAST_ETHERTYPE)
+    {
+        left.limit(length.into());
+        header.ethertype = Some(LLC);
     }
     Ok(())
 }

@@ -37,6 +37,8 @@ pub enum Content<'a> {
     Datagram(Datagram<'a>),
     /// ARP for IPv4 over Ethernet (RFC 826).
     Arp(Arp),
+    /// An IEEE 802.3 frame, which has a length in place of an ethertype.
+    Llc(Llc),
     /// Not IP: its ETH_P_* number (include/uapi/linux/if_ether.h), where the link has one.
     Other(Option<u16>),
 }
@@ -199,6 +201,15 @@ pub struct Arp {
     pub target: std::net::Ipv4Addr,
 }
 
+/// The service access points of an LLC header (IEEE 802.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Llc {
+    /// DSAP: whom it is for.
+    pub destination: u8,
+    /// SSAP: who sent it.
+    pub source: u8,
+}
+
 /// Which way a packet went, seen from the machine that captured it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -295,7 +306,16 @@ impl<'a> Packet<'a> {
                 Endpoint::new(datagram.source, 0),
                 Endpoint::new(datagram.destination, 0),
             )),
-            Content::Arp(_) | Content::Other(_) => None,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
+        }
+    }
+
+    /// Which piece of a datagram it is, where it is one.
+    pub fn fragment(&self) -> Option<Fragment> {
+        match &self.content {
+            Content::Segment(segment) => segment.fragment,
+            Content::Datagram(datagram) => datagram.fragment,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
         }
     }
 
@@ -304,7 +324,7 @@ impl<'a> Packet<'a> {
         match &self.content {
             Content::Segment(segment) => segment.payload,
             Content::Datagram(datagram) => datagram.payload,
-            Content::Arp(_) | Content::Other(_) => &[],
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => &[],
         }
     }
 
@@ -314,7 +334,7 @@ impl<'a> Packet<'a> {
         match &self.content {
             Content::Segment(segment) => segment.length,
             Content::Datagram(datagram) => datagram.length,
-            Content::Arp(_) | Content::Other(_) => None,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
         }
     }
 
@@ -341,6 +361,12 @@ impl<'a> Packet<'a> {
             Content::Segment(segment) => segment.protocol.word(),
             Content::Datagram(datagram) => ip_protocol_word(datagram.protocol),
             Content::Arp(_) => "arp",
+            // IEEE 802.1D, table 7-8: bridges speak of their spanning tree.
+            Content::Llc(Llc {
+                destination: 0x42,
+                source: 0x42,
+            }) => "stp",
+            Content::Llc(_) => "llc",
             Content::Other(Some(0x88cc)) => "lldp",
             Content::Other(Some(0x888e)) => "eapol",
             Content::Other(Some(0x0800)) => "ip",

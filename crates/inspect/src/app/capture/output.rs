@@ -251,14 +251,12 @@ fn lines_of(
             heading.write(out, &lines.screen);
         }
         line.relative = seen.relative;
-        if let Some((source, _)) = packet.ends() {
-            let direction = conversation.direction(source);
-            line.conversation = Some((conversation.number, direction));
-            line.ends = Some(match direction {
-                Direction::Forth => (client, server),
-                Direction::Back => (server, client),
-            });
-        }
+        let direction = conversation.direction(seen.source);
+        line.conversation = Some((conversation.number, direction));
+        line.ends = Some(match direction {
+            Direction::Forth => (client, server),
+            Direction::Back => (server, client),
+        });
         if lines.headings && packet.interface == note.interface {
             line.interface = None;
         }
@@ -274,9 +272,9 @@ fn record_of(
     interface: Option<&ForeignText>,
 ) -> io::Result<()> {
     let mut owners = None;
-    if let (Some(seen), Some((source, _))) = (seen, packet.ends()) {
+    if let Some(seen) = seen {
         let [client, server] = &seen.conversation.note.sides;
-        owners = Some(match seen.conversation.direction(source) {
+        owners = Some(match seen.conversation.direction(seen.source) {
             Direction::Forth => (client, server),
             Direction::Back => (server, client),
         });

@@ -126,6 +126,7 @@ fn mixed() -> Vec<u8> {
     let asked = ipv4(17, &udp((5000, 53), b"question"));
     let error = ethernet(0x0800, &ipv4(1, &[&unreachable[..], &asked].concat()));
     at(205, error, None);
+    at(206, ethernet(0x0026, &[0x42, 0x42, 3, 0, 0]), None);
     let cut = ethernet(0x0800, &ipv4(6, &tcp((80, 50_000), 16, 1, PSH_ACK, b"")));
     at(210, cut[..40].to_vec(), Some(1500));
     let mut bad = ethernet(0x0800, &ipv4(6, &tcp((80, 50_000), 16, 1, PSH_ACK, b"")));
@@ -161,7 +162,7 @@ fn a_terminal_gets_headings_and_fits_its_width() {
 fn a_pipe_gets_whole_lines() {
     let text = printed(&mixed(), Screen::pipe(Charset::Utf8), &[]);
     is_expected("capture-pipe.txt", &text);
-    assert_eq!(text.lines().count(), 19);
+    assert_eq!(text.lines().count(), 20);
     let text = printed(
         &mixed(),
         Screen::pipe(Charset::Utf8),

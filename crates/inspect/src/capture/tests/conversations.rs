@@ -114,6 +114,41 @@ fn both_sides_may_open_at_once() {
 }
 
 #[test]
+fn the_pieces_of_a_datagram_are_one_conversation() {
+    let whole = udp((5000, 2345), &[b'x'; 24]);
+    let first = ethernet(0x0800, &ipv4_at(17, 0x2000, &whole[..16]));
+    let middle = ethernet(0x0800, &ipv4_at(17, 0x2002, &whole[16..24]));
+    let last = ethernet(0x0800, &ipv4_at(17, 0x0003, &whole[24..]));
+    let mut conversations = Conversations::<()>::new();
+    for frame in [&first, &middle, &middle, &last] {
+        let packet = decoded(Link::Ethernet, frame);
+        let seen = conversations.see(&packet).unwrap();
+        assert_eq!(seen.conversation.number, 1);
+        assert_eq!(seen.source.port, 5000);
+        assert_eq!(seen.conversation.direction(seen.source), Direction::Forth);
+    }
+    // A piece of another, whose first was not seen.
+    let packet = decoded(Link::Ethernet, &middle);
+    assert_eq!(conversations.see(&packet).unwrap().conversation.number, 2);
+}
+
+#[test]
+fn the_memory_of_pieces_is_bounded() {
+    let mut conversations = Conversations::<()>::new();
+    let first = ethernet(
+        0x0800,
+        &ipv4_at(17, 0x2000, &udp((5000, 2345), b"12345678")),
+    );
+    for id in 0..20_000u16 {
+        let mut frame = first.clone();
+        frame[18..20].copy_from_slice(&id.to_be_bytes());
+        conversations.see(&decoded(Link::Ethernet, &frame)).unwrap();
+    }
+    assert!(conversations.pieces() <= Fragments::LIMIT);
+    assert_eq!(conversations.count(), 1);
+}
+
+#[test]
 fn without_the_opening_the_lower_port_is_the_server() {
     let mut conversations = Conversations::new();
     let (_, direction, relative) = see(&mut conversations, (80, 50_000), 44, PSH_ACK);

@@ -277,6 +277,18 @@ fn what_is_not_tcp_or_udp_has_a_name() {
     assert!(matches!(packet.content, Content::Arp(arp) if arp.target.octets() == [10, 0, 0, 1]));
     let frame = ethernet(0x86dd, &ipv6(50, b"encrypted"));
     assert_eq!(decoded(Link::Ethernet, &frame).protocol_word(), "esp");
+    // IEEE 802.3: a length where others have an ethertype.
+    for (points, word) in [([0x42, 0x42], "stp"), ([0xaa, 0xaa], "llc")] {
+        let frame = ethernet(0x0026, &[&points[..], &[3; 44]].concat());
+        let packet = decoded(Link::Ethernet, &frame);
+        assert_eq!(packet.protocol_word(), word);
+        assert_eq!(packet.fault, None);
+        assert_eq!(selects(&port(2345), &packet), Some(false));
+        let tagged = ethernet(0x8100, &vlan(5, 0x0026, &[&points[..], &[3; 44]].concat()));
+        assert_eq!(decoded(Link::Ethernet, &tagged).protocol_word(), word);
+        let cooked = sll2(0x0004, 1, 0, &points);
+        assert_eq!(decoded(Link::Sll2, &cooked).protocol_word(), word);
+    }
     let packet = decoded(Link::Other(147), b"anything");
     assert_eq!(packet.fault, Some(Fault::UnknownLink));
 }

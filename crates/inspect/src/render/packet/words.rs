@@ -12,6 +12,9 @@ pub(super) fn deed(out: &mut Vec<u8>, packet: &Packet<'_>, between: u8, arrow: &
         Content::Segment(segment) => segment_deed(out, segment, between),
         Content::Datagram(datagram) => datagram_deed(out, packet, datagram, arrow),
         Content::Arp(arp) => arp_deed(out, arp),
+        Content::Llc(_) => {
+            out.extend_from_slice(packet.protocol_word().to_ascii_uppercase().as_bytes());
+        }
         Content::Other(kind) => {
             let word = packet.protocol_word();
             if word != "other" {
@@ -151,12 +154,7 @@ pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, before: &[u8]) {
             None => out.extend_from_slice(b"unknown"),
         }
     }
-    let fragment = match &packet.content {
-        Content::Segment(segment) => segment.fragment,
-        Content::Datagram(datagram) => datagram.fragment,
-        _ => None,
-    };
-    if let Some(fragment) = fragment {
+    if let Some(fragment) = packet.fragment() {
         out.extend_from_slice(before);
         fragment_note(out, fragment);
     }
