@@ -122,14 +122,12 @@ pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
     };
     let payload_length = usize::from(ip.get_payload_length());
     left.skip(Ipv6Packet::minimum_packet_size());
-    let rest = (|| {
-        if payload_length > left.wire {
-            header.fault = Some(Fault::malformed("IPv6 payload length", payload_length));
-        } else if payload_length != 0 {
-            left.limit(payload_length);
-        }
-        walk_extensions(&mut header, left)
-    })();
+    if payload_length > left.wire {
+        header.fault = Some(Fault::malformed("IPv6 payload length", payload_length));
+    } else if payload_length != 0 {
+        left.limit(payload_length);
+    }
+    let rest = walk_extensions(&mut header, left);
     Ok(header.end(rest))
 }
 

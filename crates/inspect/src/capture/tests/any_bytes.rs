@@ -47,7 +47,7 @@ proptest! {
 
     #[test]
     fn a_good_frame_gone_bad_is_a_packet(
-        which in 0usize..18,
+        which in 0usize..20,
         changes in proptest::collection::vec((0usize..120, any::<u8>()), 0..6),
         cut in 0usize..120,
         more in 0u32..100,
@@ -66,7 +66,7 @@ proptest! {
     /// The kernel is asked for at least what is shown.
     #[test]
     fn what_is_selected_passes_the_kernel_filter(
-        which in 0usize..18,
+        which in 0usize..20,
         changes in proptest::collection::vec((0usize..80, any::<u8>()), 0..3),
     ) {
         thread_local! {
