@@ -89,7 +89,7 @@ fn listed(interfaces: &[Interface], charset: Charset) -> String {
     let mut text = String::new();
     let names: Vec<String> = interfaces
         .iter()
-        .map(|it| Escaped::bare(it.name.as_bytes(), charset).to_string())
+        .map(|it| Escaped::name(&it.name, charset).to_string())
         .collect();
     let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
     for (name, interface) in names.iter().zip(interfaces) {
@@ -110,11 +110,12 @@ fn listed(interfaces: &[Interface], charset: Charset) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ForeignText;
 
     #[test]
     fn a_terminal_obeys_no_name_of_an_interface() {
         let named = |name: &str| Interface {
-            name: name.to_owned(),
+            name: ForeignText::from(name),
             addresses: vec![[127, 0, 0, 1].into()],
             up: true,
             loopback: true,
