@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
+use super::fragments::Fragments;
 use super::packet::{Content, Flags, Packet};
 use crate::model::{Endpoint, Protocol};
 
@@ -61,6 +62,18 @@ impl<T> Conversation<T> {
         }
     }
 
+    /// Whether a SYN with this number, from this place, begins another conversation. The close
+    /// of the old one may never have passed: a machine was reset, or packets were lost.
+    fn is_over_at(&self, place: usize, seq: u32) -> bool {
+        match self.bases[place] {
+            // The same again, or late.
+            Some(base) if base == seq => false,
+            Some(_) => true,
+            // Both may open at once (RFC 9293, 3.5); then the other's SYN was seen.
+            None => self.is_closed() || !self.opening_seen,
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.reset || self.finished == [true, true]
     }
@@ -72,7 +85,8 @@ impl<T> Conversation<T> {
 pub struct Relative {
     /// Sequence number.
     pub seq: Option<u32>,
-    /// Acknowledgement; `None` without the flag, or before the other side was seen.
+    /// Acknowledgement, from 1 where the other side was not seen; `None` without the flag, or
+    /// on a SYN ACK without its SYN.
     pub ack: Option<u32>,
 }
 
@@ -85,6 +99,9 @@ pub struct Seen<'t, T> {
     pub is_new: bool,
     /// For TCP, its numbers.
     pub relative: Relative,
+    /// Which of the conversation's ends sent it. A later piece of a datagram has no ports of its
+    /// own, and those of the first.
+    pub source: Endpoint,
 }
 
 /// The conversations of a capture.
@@ -95,7 +112,16 @@ pub struct Conversations<T> {
     hand: usize,
     last: usize,
     count: u64,
+    /// The ends of datagrams whose first piece has passed and the last has not, or not yet.
+    /// Bounded as [`Fragments`] are.
+    pieces: HashMap<Pieces, Ends>,
 }
+
+/// What joins the pieces of a datagram, as for [`Fragments`].
+type Pieces = (IpAddr, IpAddr, u32);
+
+/// Source and destination of a packet, and its IP protocol.
+type Ends = (Endpoint, Endpoint, u8);
 
 #[derive(Debug)]
 struct Slot<T> {
@@ -153,7 +179,7 @@ fn ip_protocol(packet: &Packet<'_>) -> u8 {
         Content::Segment(segment) if segment.protocol == Protocol::Tcp => 6,
         Content::Segment(_) => 17,
         Content::Datagram(datagram) => datagram.protocol,
-        Content::Arp(_) | Content::Other(_) => 0,
+        Content::Arp(_) | Content::Llc(_) | Content::Other(_) => 0,
     }
 }
 
@@ -175,6 +201,7 @@ impl<T: Default> Conversations<T> {
             hand: 0,
             last: 0,
             count: 0,
+            pieces: HashMap::new(),
         }
     }
 
@@ -183,10 +210,14 @@ impl<T: Default> Conversations<T> {
         self.count
     }
 
-    /// Finds the conversation of a packet, or begins one. `None` for what is not IP.
+    /// Finds the conversation of a packet, or begins one. `None` for what is not IP, and for an
+    /// ICMP error, which is about a conversation and no part of it.
     pub fn see(&mut self, packet: &Packet<'_>) -> Option<Seen<'_, T>> {
-        let (source, destination) = packet.ends()?;
-        let (key, place) = Key::of(source, destination, ip_protocol(packet));
+        if packet.icmp_error().is_some() {
+            return None;
+        }
+        let (source, destination, protocol) = self.ends(packet)?;
+        let (key, place) = Key::of(source, destination, protocol);
         let tcp = packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
         let opens = flags.has(Flags::SYN) && !flags.has(Flags::ACK);
@@ -197,8 +228,9 @@ impl<T: Default> Conversations<T> {
         };
         let reopened = |slot: &Slot<T>| {
             opens
-                && slot.conversation.is_closed()
-                && slot.conversation.bases[place] != tcp.map(|tcp| tcp.seq)
+                && slot
+                    .conversation
+                    .is_over_at(place, tcp.map_or(0, |tcp| tcp.seq))
         };
         let (index, is_new) = match found {
             Some(index) if !reopened(&self.slots[index]) => (index, false),
@@ -224,11 +256,15 @@ impl<T: Default> Conversations<T> {
         let conversation = &mut slot.conversation;
         let relative = tcp.map_or(Relative::default(), |tcp| {
             let base = match conversation.bases[place] {
-                Some(base) if !opens => base,
+                Some(base) if !flags.has(Flags::SYN) => base,
                 _ if flags.has(Flags::SYN) => tcp.seq,
                 _ => tcp.seq.wrapping_sub(1),
             };
             conversation.bases[place] = Some(base);
+            // What is acknowledged tells where the other side stands, though it has not spoken.
+            if flags.has(Flags::ACK) && !flags.has(Flags::SYN) {
+                conversation.bases[1 - place].get_or_insert(tcp.ack.wrapping_sub(1));
+            }
             conversation.finished[place] |= flags.has(Flags::FIN);
             conversation.reset |= flags.has(Flags::RST);
             Relative {
@@ -242,7 +278,36 @@ impl<T: Default> Conversations<T> {
             conversation,
             is_new,
             relative,
+            source,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Between whom a packet is. The later pieces of a datagram are between those of the first.
+    fn ends(&mut self, packet: &Packet<'_>) -> Option<Ends> {
+        let (source, destination) = packet.ends()?;
+        let ends = (source, destination, ip_protocol(packet));
+        let Some(fragment) = packet.fragment() else {
+            return Some(ends);
+        };
+        let pieces = (source.address, destination.address, fragment.id);
+        if fragment.offset == 0 {
+            if self.pieces.len() >= Fragments::LIMIT {
+                self.pieces.clear();
+            }
+            self.pieces.insert(pieces, ends);
+            return Some(ends);
+        }
+        let first = if fragment.more {
+            self.pieces.get(&pieces).copied()
+        } else {
+            self.pieces.remove(&pieces)
+        };
+        Some(first.unwrap_or(ends))
     }
 
     /// Stores a new conversation, over the old one of the same ends, or over a quiet one.

@@ -173,6 +173,17 @@ pub fn hello_in_every_wrapping() -> Vec<(&'static str, Vec<u8>)> {
             ethernet(0x88a8, &vlan(7, 0x8100, &vlan(5, 0x0800, &v4))),
         ),
         (
+            "two VLANs of priority 2",
+            ethernet(0x88a8, &vlan(0x4007, 0x8100, &vlan(0x4014, 0x0800, &v4))),
+        ),
+        (
+            "three VLANs",
+            ethernet(
+                0x88a8,
+                &vlan(7, 0x8100, &vlan(0x4514, 0x8100, &vlan(5, 0x0800, &v4))),
+            ),
+        ),
+        (
             "old QinQ",
             ethernet(0x9100, &vlan(7, 0x8100, &vlan(5, 0x86dd, &v6))),
         ),

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::fields::{Left, be16};
-use super::packet::{Arp, Content, Fault, Packet};
+use super::packet::{Arp, Content, Fault, Llc, Packet};
 use super::{Frame, Link, ip, link, transport};
 
 /// Decodes a frame as far as it goes, and says where and why it stopped short.
@@ -15,6 +15,7 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
         (Ok(()), Some(link::IPV4)) => over_ip(link::IPV4, ip::read_v4(&mut left), left),
         (Ok(()), Some(link::IPV6)) => over_ip(link::IPV6, ip::read_v6(&mut left), left),
         (Ok(()), Some(link::ARP)) => arp(left),
+        (Ok(()), Some(link::LLC)) => llc(left),
         (Ok(()), kind) => {
             let unknown = matches!(link, Link::Other(_)).then_some(Fault::UnknownLink);
             (Content::Other(kind), unknown)
@@ -33,12 +34,28 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
     }
 }
 
-type Headers = Result<(ip::IpHeader, Result<(), Fault>), Fault>;
-
-fn over_ip(kind: u16, headers: Headers, left: Left<'_>) -> (Content<'_>, Option<Fault>) {
-    match headers {
-        Ok((header, rest)) => transport::read(&header, left, rest.err()),
+fn over_ip(
+    kind: u16,
+    header: Result<ip::IpHeader, Fault>,
+    left: Left<'_>,
+) -> (Content<'_>, Option<Fault>) {
+    match header {
+        Ok(header) => transport::read(&header, left),
         Err(fault) => (Content::Other(Some(kind)), Some(fault)),
+    }
+}
+
+/// IEEE 802.2: whom it is for, and who sent it.
+fn llc(left: Left<'_>) -> (Content<'_>, Option<Fault>) {
+    match left.peek(2, "LLC length") {
+        Ok(points) => {
+            let llc = Llc {
+                destination: points[0],
+                source: points[1],
+            };
+            (Content::Llc(llc), None)
+        }
+        Err(fault) => (Content::Other(Some(link::LLC)), Some(fault)),
     }
 }
 

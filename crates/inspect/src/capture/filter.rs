@@ -2,7 +2,7 @@
 //!
 //! libpcap's `port` looks for ports right behind an untagged link header and a plain IP header.
 //! So the kernel is asked for more: everything that *may* match, which adds VLAN tags, IPv6
-//! extension headers and authentication headers. Which of it matches is decided on the decoded
+//! extension headers, authentication headers and ICMP errors. Which of it matches is decided on the decoded
 //! packet. libpcap's own `vlan` is avoided: it moves the offsets of all that stands to its
 //! right, and is refused on cooked links; the tag's ethertype tells as much everywhere.
 
@@ -30,22 +30,32 @@ pub fn kernel_filter(selection: &Selection, link: Link) -> Option<String> {
     Some(filter)
 }
 
-/// Fragments, which have ports in the first piece only, and authentication headers.
-const MAY_MATCH_V4: &str = "(ip and (ip[6:2] & 0x1fff != 0 or ip[9] = 51))";
+/// Fragments, which have ports in the first piece only, authentication headers, and ICMP
+/// errors, which quote the ports of another packet.
+const MAY_MATCH_V4: &str = "(ip and (ip[6:2] & 0x1fff != 0 or ip[9] = 51)) or \
+     (icmp and (icmp[0] = 3 or icmp[0] = 4 or icmp[0] = 5 or icmp[0] = 11 or icmp[0] = 12))";
 
 fn may_match_v6() -> String {
     let headers: Vec<String> = EXTENSIONS
         .iter()
         .map(|number| format!("ip6[6] = {number}"))
         .collect();
-    format!("(ip6 and ({}))", headers.join(" or "))
+    // Of ICMPv6 the errors have the numbers below 128 (RFC 4443, 2.1).
+    format!(
+        "(ip6 and ({} or (ip6[6] = 58 and ip6[40] < 128)))",
+        headers.join(" or ")
+    )
 }
 
 /// Frames with a VLAN tag, on links that can carry one. A cooked link may have a tag in the
 /// place of the IP header (see `link`).
 fn tagged(link: Link) -> Option<String> {
     const TAGS: &str = "ether proto 0x8100 or ether proto 0x88a8 or ether proto 0x9100";
-    const TAG_IN_PLACE: &str = "(ip and ip[0] & 0xf0 != 0x40) or (ip6 and ip6[0] & 0xf0 != 0x60)";
+    // What stands behind a tag is the ethertype of the packet, or that of another tag.
+    const TAG_IN_PLACE: &str = "(ip and (ip[2:2] = 0x0800 or \
+         ip[2:2] = 0x8100 or ip[2:2] = 0x88a8 or ip[2:2] = 0x9100)) or \
+         (ip6 and (ip6[2:2] = 0x86dd or \
+         ip6[2:2] = 0x8100 or ip6[2:2] = 0x88a8 or ip6[2:2] = 0x9100))";
     match link {
         Link::Ethernet => Some(TAGS.to_owned()),
         Link::Sll | Link::Sll2 => Some(format!("{TAGS} or {TAG_IN_PLACE}")),
@@ -92,12 +102,17 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
                 Some(segment.source.port == *port || segment.destination.port == *port)
             }
             Content::Datagram(datagram) => {
-                let may_have_ports =
-                    datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17);
+                let about = datagram.icmp.and_then(|icmp| icmp.about);
+                if let Some((source, destination)) = about.and_then(|about| about.ports) {
+                    return Some(source == *port || destination == *port);
+                }
+                let may_have_ports = datagram.fragment.is_some()
+                    && matches!(datagram.protocol, 6 | 17)
+                    || about.is_some_and(|about| about.hides_ports());
                 (read_whole && !may_have_ports).then_some(false)
             }
             Content::Arp(_) => Some(false),
-            Content::Other(_) => read_whole.then_some(false),
+            Content::Llc(_) | Content::Other(_) => read_whole.then_some(false),
         },
         Test::Host(address) => match packet.ends() {
             Some((source, destination)) => {

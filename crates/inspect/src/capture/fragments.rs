@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::packet::{Content, Fragment, Packet};
+use super::packet::Packet;
 
 /// What joins the fragments of a datagram (RFC 791, 3.2; RFC 8200, 4.5). The protocol is left
 /// out: an IPv6 fragment header names it in the first fragment only reliably.
@@ -23,7 +23,7 @@ impl Fragments {
     /// Completes the answer of [`crate::capture::selects`] for a fragment that has no ports, if
     /// the first fragment was seen; any other answer is remembered, and given back.
     pub fn decide(&mut self, packet: &Packet<'_>, answer: Option<bool>) -> Option<bool> {
-        let Some(fragment) = fragment(packet) else {
+        let Some(fragment) = packet.fragment() else {
             return answer;
         };
         let (source, destination) = packet.ends()?;
@@ -40,14 +40,6 @@ impl Fragments {
             None if fragment.more => self.selected.get(&key).copied(),
             None => self.selected.remove(&key),
         }
-    }
-}
-
-fn fragment(packet: &Packet<'_>) -> Option<Fragment> {
-    match &packet.content {
-        Content::Segment(segment) => segment.fragment,
-        Content::Datagram(datagram) => datagram.fragment,
-        Content::Arp(_) | Content::Other(_) => None,
     }
 }
 

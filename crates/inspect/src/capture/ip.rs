@@ -12,7 +12,8 @@ use pnet::packet::ipv6::Ipv6Packet;
 use super::fields::{Left, be16, be32};
 use super::packet::{Fault, Fragment};
 
-/// What the IP headers said.
+/// What the IP headers said, and how far they were read. A length that is wrong does not hide
+/// what is there: it is noted, and reading goes on to the end of the frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IpHeader {
     pub(crate) source: IpAddr,
@@ -20,10 +21,22 @@ pub(crate) struct IpHeader {
     /// The protocol behind the last header that was read.
     pub(crate) protocol: u8,
     pub(crate) fragment: Option<Fragment>,
+    /// Whether they were read to their end: what is left begins with what they carry.
+    pub(crate) read_whole: bool,
+    /// The first thing that was wrong.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl IpHeader {
+    fn end(mut self, rest: Result<(), Fault>) -> Self {
+        self.read_whole = rest.is_ok();
+        self.fault = self.fault.or(rest.err());
+        self
+    }
 }
 
 /// Reads an IPv4 header (RFC 791, 3.1) and its options off the front, and padding off the end.
-pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault>), Fault> {
+pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
     let bytes = left.peek(Ipv4Packet::minimum_packet_size(), "IPv4 header length")?;
     let ip = Ipv4Packet::new(bytes).ok_or(Fault::Cut)?;
     if ip.get_version() != 4 {
@@ -34,6 +47,8 @@ pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault
         destination: ip.get_destination().into(),
         protocol: ip.get_next_level_protocol().0,
         fragment: v4_fragment(&ip),
+        read_whole: false,
+        fault: None,
     };
     let header_length = usize::from(ip.get_header_length()) * 4;
     let total_length = usize::from(ip.get_total_length());
@@ -43,9 +58,10 @@ pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault
         }
         if total_length != 0 {
             if total_length < header_length || total_length > left.wire {
-                return Err(Fault::malformed("IPv4 total length", total_length));
+                header.fault = Some(Fault::malformed("IPv4 total length", total_length));
+            } else {
+                left.limit(total_length);
             }
-            left.limit(total_length);
         }
         left.take(header_length, "IPv4 header length")?;
         if header.fragment.is_none_or(|fragment| fragment.offset == 0) {
@@ -53,7 +69,7 @@ pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault
         }
         Ok(())
     })();
-    Ok((header, rest))
+    Ok(header.end(rest))
 }
 
 fn v4_fragment(ip: &Ipv4Packet<'_>) -> Option<Fragment> {
@@ -90,7 +106,7 @@ const SHIM6: u8 = 140;
 
 /// Reads an IPv6 header (RFC 8200, 3) and its extension headers off the front, and padding off
 /// the end. A payload length of 0 is a jumbogram or TSO: it goes as far as the frame.
-pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault>), Fault> {
+pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
     let bytes = left.peek(Ipv6Packet::minimum_packet_size(), "IPv6 header length")?;
     let ip = Ipv6Packet::new(bytes).ok_or(Fault::Cut)?;
     if ip.get_version() != 6 {
@@ -101,19 +117,18 @@ pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<(IpHeader, Result<(), Fault
         destination: ip.get_destination().into(),
         protocol: ip.get_next_header().0,
         fragment: None,
+        read_whole: false,
+        fault: None,
     };
     let payload_length = usize::from(ip.get_payload_length());
     left.skip(Ipv6Packet::minimum_packet_size());
-    let rest = (|| {
-        if payload_length > left.wire {
-            return Err(Fault::malformed("IPv6 payload length", payload_length));
-        }
-        if payload_length != 0 {
-            left.limit(payload_length);
-        }
-        walk_extensions(&mut header, left)
-    })();
-    Ok((header, rest))
+    if payload_length > left.wire {
+        header.fault = Some(Fault::malformed("IPv6 payload length", payload_length));
+    } else if payload_length != 0 {
+        left.limit(payload_length);
+    }
+    let rest = walk_extensions(&mut header, left);
+    Ok(header.end(rest))
 }
 
 /// Every header is at least 8 bytes, so the walk ends with the frame.

@@ -79,6 +79,10 @@ impl Link {
 pub(crate) const IPV4: u16 = 0x0800;
 pub(crate) const IPV6: u16 = 0x86dd;
 pub(crate) const ARP: u16 = 0x0806;
+/// ETH_P_802_2, which cooked links have for what on Ethernet is a length.
+pub(crate) const LLC: u16 = 0x0004;
+/// What is less is no ethertype but the length of what follows (IEEE 802.3, 3.2.6).
+const LEAST_ETHERTYPE: u16 = 0x0600;
 /// 802.1Q, 802.1ad, and what came before 802.1ad.
 const VLAN_TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
@@ -133,35 +137,82 @@ fn read_into(link: Link, left: &mut Left<'_>, header: &mut LinkHeader) -> Result
         }
         Link::Other(_) => {}
     }
-    if matches!(link, Link::Sll | Link::Sll2) && is_tag_without_ethertype(header.ethertype, left) {
-        header.vlans.push(be16(left.bytes, 0) & 0x0fff);
-        left.skip(4);
+    if matches!(link, Link::Sll | Link::Sll2)
+        && let Some(tags) = tags_in_place(header.ethertype, left)
+    {
+        // Of the outer one, which the kernel kept, there is no more than that it was there.
+        header.vlans.push(None);
+        for _ in 0..tags {
+            header.vlans.push(Some(be16(left.bytes, 0) & 0x0fff));
+            left.skip(4);
+        }
     }
     while header
         .ethertype
         .is_some_and(|kind| VLAN_TAGS.contains(&kind))
     {
         let bytes = left.take(4, "VLAN tag length")?;
-        header.vlans.push(be16(bytes, 0) & 0x0fff);
+        header.vlans.push(Some(be16(bytes, 0) & 0x0fff));
         header.ethertype = Some(be16(bytes, 2));
+    }
+    if link == Link::Ethernet
+        && let Some(length) = header.ethertype.filter(|kind| *kind < LEAST_ETHERTYPE)
+    {
+        left.limit(length.into());
+        header.ethertype = Some(LLC);
     }
     Ok(())
 }
 
-/// Of a frame with two tags the kernel keeps the outer one to itself, and gives the inner one to
-/// a cooked capture as payload, under the ethertype of what is inside it (seen on Linux 6.18;
-/// net/packet/af_packet.c `vlan_get_protocol_dgram`). It is told by the version, which an IP
-/// header begins with, and a tag does not unless its priority is 2 or 3.
-fn is_tag_without_ethertype(ethertype: Option<u16>, left: &Left<'_>) -> bool {
-    let version = |at: usize| left.bytes.get(at).map(|byte| byte >> 4);
-    let expected = match ethertype {
-        Some(IPV4) => 4,
-        Some(IPV6) => 6,
-        _ => return false,
+/// How many tags stand in the place of the IP header. Of a frame with several tags the kernel
+/// keeps the outer one to itself, and gives the inner ones to a cooked capture as payload, under
+/// the ethertype of what is inside them (seen on Linux 6.18; net/packet/af_packet.c
+/// `vlan_get_protocol_dgram`). A tag of priority 2 or 3 begins as an IP header does, so the
+/// reading that fits its surroundings better is taken.
+fn tags_in_place(ethertype: Option<u16>, left: &Left<'_>) -> Option<usize> {
+    let ethertype = ethertype.filter(|kind| matches!(*kind, IPV4 | IPV6))?;
+    let mut behind = *left;
+    let mut tags = 0;
+    loop {
+        let tag = behind.take(4, "VLAN tag length").ok()?;
+        tags += 1;
+        match be16(tag, 2) {
+            kind if kind == ethertype => break,
+            kind if VLAN_TAGS.contains(&kind) => {}
+            _ => return None,
+        }
+    }
+    (fit(ethertype, &behind) > fit(ethertype, left)).then_some(tags)
+}
+
+/// How well bytes fit as an IP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// They are none.
+    No,
+    /// They announce more than there is.
+    TooLong,
+    /// They announce less than there is, or nothing.
+    Shorter,
+    /// They announce what is there.
+    Exact,
+}
+
+fn fit(ethertype: u16, left: &Left<'_>) -> Fit {
+    let first = left.bytes.first().copied().unwrap_or(0);
+    let announced = match (ethertype, first >> 4) {
+        (IPV4, 4) if first & 0x0f >= 5 => usize::from(be16(left.bytes, 2)),
+        (IPV6, 6) => match usize::from(be16(left.bytes, 4)) {
+            0 => 0,
+            payload => payload + 40,
+        },
+        _ => return Fit::No,
     };
-    version(0) != Some(expected)
-        && Some(be16(left.bytes, 2)) == ethertype
-        && version(4) == Some(expected)
+    match announced.cmp(&left.wire) {
+        std::cmp::Ordering::Less => Fit::Shorter,
+        std::cmp::Ordering::Equal => Fit::Exact,
+        std::cmp::Ordering::Greater => Fit::TooLong,
+    }
 }
 
 fn by_version(left: &Left<'_>) -> Option<u16> {

@@ -66,7 +66,8 @@ pub use filter::{answer, kernel_filter, selects};
 pub use fragments::Fragments;
 pub use link::Link;
 pub use packet::{
-    Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Packet, Segment, Tcp, Vlans,
+    Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Llc, Packet, Quoted, Segment, Tcp,
+    Vlans,
 };
 pub use pcap_file::Writer;
 pub(crate) use source::plain;

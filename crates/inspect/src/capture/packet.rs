@@ -37,6 +37,8 @@ pub enum Content<'a> {
     Datagram(Datagram<'a>),
     /// ARP for IPv4 over Ethernet (RFC 826).
     Arp(Arp),
+    /// An IEEE 802.3 frame, which has a length in place of an ethertype.
+    Llc(Llc),
     /// Not IP: its ETH_P_* number (include/uapi/linux/if_ether.h), where the link has one.
     Other(Option<u16>),
 }
@@ -52,8 +54,8 @@ pub struct Segment<'a> {
     pub destination: Endpoint,
     /// TCP's own fields; `None` for UDP, and where they were cut off.
     pub tcp: Option<Tcp>,
-    /// Payload bytes on the wire.
-    pub length: u32,
+    /// Payload bytes on the wire; `None` where the header before them was not read.
+    pub length: Option<u32>,
     /// The payload, as far as it was captured.
     pub payload: &'a [u8],
     /// Set on the first of several IP fragments: the payload goes on in others.
@@ -130,8 +132,8 @@ pub struct Datagram<'a> {
     pub icmp: Option<Icmp>,
     /// Set on a piece of a datagram.
     pub fragment: Option<Fragment>,
-    /// Payload bytes on the wire, behind the last header that was read.
-    pub length: u32,
+    /// Payload bytes on the wire; `None` where the headers before them were not read.
+    pub length: Option<u32>,
     /// The payload, as far as it was captured.
     pub payload: &'a [u8],
 }
@@ -145,6 +147,36 @@ pub struct Icmp {
     pub code: u8,
     /// Identifier and sequence number, for echo request and reply.
     pub echo: Option<(u16, u16)>,
+    /// Whether it reports an error about another packet, which it quotes.
+    pub is_error: bool,
+    /// The packet it is about, as far as the quotation was read.
+    pub about: Option<Quoted>,
+}
+
+/// The packet that an ICMP error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// Its IP protocol number (IANA).
+    pub protocol: u8,
+    /// Who had sent it.
+    pub source: IpAddr,
+    /// Whom it was for.
+    pub destination: IpAddr,
+    /// Source and destination port, for TCP and UDP; `None` also where the quotation ends
+    /// before them.
+    pub ports: Option<(u16, u16)>,
+}
+
+impl Quoted {
+    /// The word for its protocol.
+    pub fn protocol_word(&self) -> &'static str {
+        ip_protocol_word(self.protocol)
+    }
+
+    /// Whether its protocol has ports that were not seen.
+    pub(crate) fn hides_ports(&self) -> bool {
+        self.ports.is_none() && matches!(self.protocol, 6 | 17)
+    }
 }
 
 /// Which piece of a datagram (RFC 791, 3.1; RFC 8200, 4.5).
@@ -167,6 +199,15 @@ pub struct Arp {
     pub sender: std::net::Ipv4Addr,
     /// The address asked for, or answered to.
     pub target: std::net::Ipv4Addr,
+}
+
+/// The service access points of an LLC header (IEEE 802.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Llc {
+    /// DSAP: whom it is for.
+    pub destination: u8,
+    /// SSAP: who sent it.
+    pub source: u8,
 }
 
 /// Which way a packet went, seen from the machine that captured it.
@@ -201,15 +242,16 @@ impl Flow {
     }
 }
 
-/// VLAN ids, at most four: more tags are walked over, and not kept.
+/// VLAN ids, at most four: more tags are walked over, and not kept. An id is `None` where the
+/// tag is known to have been there and its id is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Vlans {
-    ids: [u16; 4],
+    ids: [Option<u16>; 4],
     count: u8,
 }
 
 impl Vlans {
-    pub(crate) fn push(&mut self, id: u16) {
+    pub(crate) fn push(&mut self, id: Option<u16>) {
         if let Some(place) = self.ids.get_mut(usize::from(self.count)) {
             *place = id;
             self.count += 1;
@@ -217,7 +259,7 @@ impl Vlans {
     }
 
     /// The ids, the outermost first.
-    pub fn ids(&self) -> &[u16] {
+    pub fn ids(&self) -> &[Option<u16>] {
         self.ids.get(..usize::from(self.count)).unwrap_or_default()
     }
 }
@@ -264,27 +306,52 @@ impl<'a> Packet<'a> {
                 Endpoint::new(datagram.source, 0),
                 Endpoint::new(datagram.destination, 0),
             )),
-            Content::Arp(_) | Content::Other(_) => None,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
         }
     }
 
-    /// The payload as captured, and its length on the wire.
-    pub fn payload(&self) -> (&'a [u8], u32) {
+    /// Which piece of a datagram it is, where it is one.
+    pub fn fragment(&self) -> Option<Fragment> {
         match &self.content {
-            Content::Segment(segment) => (segment.payload, segment.length),
-            Content::Datagram(datagram) => (datagram.payload, datagram.length),
-            Content::Arp(_) | Content::Other(_) => (&[], 0),
+            Content::Segment(segment) => segment.fragment,
+            Content::Datagram(datagram) => datagram.fragment,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
         }
     }
 
-    /// The length of its payload on the wire; `None` for what is not IP, and for a segment whose
-    /// header was not read to its end.
+    /// The payload, as far as it was captured.
+    pub fn payload(&self) -> &'a [u8] {
+        match &self.content {
+            Content::Segment(segment) => segment.payload,
+            Content::Datagram(datagram) => datagram.payload,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => &[],
+        }
+    }
+
+    /// The length of its payload on the wire; `None` for what is not IP, and where the headers
+    /// before it were not read to their end.
     pub fn payload_length(&self) -> Option<u32> {
         match &self.content {
-            Content::Segment(segment) if segment.length == 0 && self.fault.is_some() => None,
-            Content::Segment(segment) => Some(segment.length),
-            Content::Datagram(datagram) => Some(datagram.length),
-            Content::Arp(_) | Content::Other(_) => None,
+            Content::Segment(segment) => segment.length,
+            Content::Datagram(datagram) => datagram.length,
+            Content::Arp(_) | Content::Llc(_) | Content::Other(_) => None,
+        }
+    }
+
+    /// The ICMP message, where it reports an error: it belongs to the packet it quotes.
+    pub fn icmp_error(&self) -> Option<&Icmp> {
+        match &self.content {
+            Content::Datagram(datagram) => datagram.icmp.as_ref().filter(|icmp| icmp.is_error),
+            _ => None,
+        }
+    }
+
+    /// The payload bytes that its ends have said to each other: none where that is not known,
+    /// or where they are another packet's, quoted.
+    pub fn said(&self) -> u32 {
+        match self.icmp_error() {
+            Some(_) => 0,
+            None => self.payload_length().unwrap_or(0),
         }
     }
 
@@ -294,6 +361,12 @@ impl<'a> Packet<'a> {
             Content::Segment(segment) => segment.protocol.word(),
             Content::Datagram(datagram) => ip_protocol_word(datagram.protocol),
             Content::Arp(_) => "arp",
+            // IEEE 802.1D, table 7-8: bridges speak of their spanning tree.
+            Content::Llc(Llc {
+                destination: 0x42,
+                source: 0x42,
+            }) => "stp",
+            Content::Llc(_) => "llc",
             Content::Other(Some(0x88cc)) => "lldp",
             Content::Other(Some(0x888e)) => "eapol",
             Content::Other(Some(0x0800)) => "ip",

@@ -1,6 +1,8 @@
 //! Live frames in VLAN tags and behind extension headers, injected on a veth pair inside a
 //! network namespace of this test's own.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use pcap::{Capture, Device};
@@ -12,8 +14,8 @@ use crate::program::*;
 struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Self {
-        let name = format!("capture-{}", std::process::id());
+    fn new(purpose: &str) -> Self {
+        let name = format!("capture-{purpose}-{}", std::process::id());
         ip(&["netns", "add", &name]);
         let namespace = Self(name);
         namespace.ip(&[
@@ -62,7 +64,7 @@ fn a_port_matches_inside_every_wrapping() {
     if !is_root("a_port_matches_inside_every_wrapping") {
         return;
     }
-    let namespace = Namespace::new();
+    let namespace = Namespace::new("wrapped");
     let wrappings = hello_in_every_wrapping().len();
     for interface in ["there", "any"] {
         let mut command = inspect();
@@ -84,6 +86,29 @@ fn a_port_matches_inside_every_wrapping() {
             .filter(|record| record["interface"] == wanted && record["payload"]["text"] == "hello")
             .count();
         assert_eq!(hellos, wrappings, "on {interface}: {records:#?}");
+    }
+}
+
+/// The kernel takes bytes for a name that are neither harmless nor text.
+#[test]
+fn every_interface_is_listed_whatever_its_name() {
+    if !is_root("every_interface_is_listed_whatever_its_name") {
+        return;
+    }
+    let namespace = Namespace::new("names");
+    let renamed = Command::new("ip")
+        .args(["-n", &namespace.0, "link", "set", "here", "down", "name"])
+        .arg(OsStr::from_bytes(b"\x1b[31m\xff"))
+        .output()
+        .unwrap();
+    assert!(renamed.status.success(), "{renamed:?}");
+    let mut command = inspect();
+    command.arg("-D");
+    let output = namespace.inside(&command).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|it| it.split(' ').next()).collect();
+    for name in ["lo", "there", "\\u{1b}[31m\\xff"] {
+        assert!(names.contains(&name), "{name}: {text}");
     }
 }
 

@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::app::Context;
 use crate::attribution::Table;
 use crate::capture::Interface;
 use crate::cli::capture::{From, Request};
 use crate::privilege::{Right, shell_word, with_sudo};
+use crate::render::{Charset, Escaped};
 
 /// `Capturing port 2345 on every interface. Ctrl-C ends.`
 pub(super) fn capturing(request: &Request) -> String {
@@ -76,24 +79,51 @@ pub(super) fn permission(context: &Context) -> String {
 }
 
 /// `-D`.
-pub(super) fn list_interfaces(interfaces: &[Interface]) -> anyhow::Result<()> {
+pub(super) fn list_interfaces(interfaces: &[Interface], charset: Charset) -> anyhow::Result<()> {
+    let text = listed(interfaces, charset);
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn listed(interfaces: &[Interface], charset: Charset) -> String {
     let mut text = String::new();
-    let width = interfaces.iter().map(|it| it.name.len()).max().unwrap_or(0);
-    for interface in interfaces {
+    let names: Vec<String> = interfaces
+        .iter()
+        .map(|it| Escaped::name(&it.name, charset).to_string())
+        .collect();
+    let width = names.iter().map(|name| name.width()).max().unwrap_or(0);
+    for (name, interface) in names.iter().zip(interfaces) {
         let state = if interface.up { "up  " } else { "down" };
         let addresses: Vec<String> = interface
             .addresses
             .iter()
             .map(ToString::to_string)
             .collect();
-        let line = format!(
-            "{:width$}  {state}  {}",
-            interface.name,
-            addresses.join(" ")
-        );
+        let room = " ".repeat(width - name.width());
+        let line = format!("{name}{room}  {state}  {}", addresses.join(" "));
         text.push_str(line.trim_end());
         text.push('\n');
     }
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ForeignText;
+
+    #[test]
+    fn a_terminal_obeys_no_name_of_an_interface() {
+        let named = |name: &str| Interface {
+            name: ForeignText::from(name),
+            addresses: vec![[127, 0, 0, 1].into()],
+            up: true,
+            loopback: true,
+        };
+        let text = listed(&[named("lo"), named("\u{1b}[31mx")], Charset::Utf8);
+        assert_eq!(
+            text,
+            "lo           up    127.0.0.1\n\\u{1b}[31mx  up    127.0.0.1\n"
+        );
+    }
 }

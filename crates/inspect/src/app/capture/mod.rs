@@ -44,7 +44,8 @@ const READER_EVERY: Duration = Duration::from_millis(500);
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
     match &request.from {
-        From::List => messages::list_interfaces(&capture::interfaces()).map(|()| Exit::Done),
+        From::List => messages::list_interfaces(&capture::interfaces(), context.screen.charset)
+            .map(|()| Exit::Done),
         From::File(path) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
                 Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
@@ -333,7 +334,7 @@ impl Step<'_> {
             }
         }
         self.totals.packets += 1;
-        self.totals.payload += u64::from(packet.payload().1);
+        self.totals.payload += u64::from(packet.said());
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
             self.totals.malformed += 1;
         }

@@ -17,7 +17,7 @@ use super::show::{self, Known};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::{Gap, Origin};
+use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
@@ -36,7 +36,7 @@ pub(super) struct Output {
     charset: Charset,
     users: Users,
     interfaces: Interfaces,
-    interface: Option<String>,
+    interface: Option<ForeignText>,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
@@ -90,7 +90,10 @@ impl Output {
             })),
         };
         let (interfaces, interface) = match &request.from {
-            From::Interface(interface) => (Interfaces::new(), interface.clone()),
+            From::Interface(interface) => {
+                let name = interface.as_deref().map(ForeignText::from);
+                (Interfaces::new(), name)
+            }
             _ => (Interfaces::of_another_machine(), None),
         };
         Ok(Self {
@@ -136,11 +139,11 @@ impl Output {
         }
         let unnamed;
         let interface = match (&self.interface, packet.interface) {
-            (Some(name), _) => Some(name.as_str()),
+            (Some(name), _) => Some(name),
             (None, Some(index)) => Some(match self.interfaces.name(index) {
                 Some(name) => name,
                 None => {
-                    unnamed = format!("if{index}");
+                    unnamed = ForeignText::new(format!("if{index}"));
                     &unnamed
                 }
             }),
@@ -297,7 +300,7 @@ fn lines_of(
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
     seen: Option<&Seen<'_, Known>>,
-    interface: Option<&str>,
+    interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
@@ -324,14 +327,12 @@ fn lines_of(
             heading.write(out, &lines.screen);
         }
         line.relative = seen.relative;
-        if let Some((source, _)) = packet.ends() {
-            let direction = conversation.direction(source);
-            line.conversation = Some((conversation.number, direction));
-            line.ends = Some(match direction {
-                Direction::Forth => (client, server),
-                Direction::Back => (server, client),
-            });
-        }
+        let direction = conversation.direction(seen.source);
+        line.conversation = Some((conversation.number, direction));
+        line.ends = Some(match direction {
+            Direction::Forth => (client, server),
+            Direction::Back => (server, client),
+        });
         if lines.headings && packet.interface == note.interface {
             line.interface = None;
         }
@@ -344,12 +345,12 @@ fn record_of(
     number: u64,
     packet: &Packet<'_>,
     seen: Option<&Seen<'_, Known>>,
-    interface: Option<&str>,
+    interface: Option<&ForeignText>,
 ) -> io::Result<()> {
     let mut owners = None;
-    if let (Some(seen), Some((source, _))) = (seen, packet.ends()) {
+    if let Some(seen) = seen {
         let [client, server] = &seen.conversation.note.sides;
-        owners = Some(match seen.conversation.direction(source) {
+        owners = Some(match seen.conversation.direction(seen.source) {
             Direction::Forth => (client, server),
             Direction::Back => (server, client),
         });

@@ -123,6 +123,11 @@ fn mixed() -> Vec<u8> {
     arp.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1]);
     at(190, ethernet(0x0806, &arp), None);
     at(200, ethernet(0x88b5, b"experiment"), None);
+    let unreachable = [3, 3, 0, 0, 0, 0, 0, 0];
+    let asked = ipv4(17, &udp((5000, 53), b"question"));
+    let error = ethernet(0x0800, &ipv4(1, &[&unreachable[..], &asked].concat()));
+    at(205, error, None);
+    at(206, ethernet(0x0026, &[0x42, 0x42, 3, 0, 0]), None);
     let cut = ethernet(0x0800, &ipv4(6, &tcp((80, 50_000), 16, 1, PSH_ACK, b"")));
     at(210, cut[..40].to_vec(), Some(1500));
     let mut bad = ethernet(0x0800, &ipv4(6, &tcp((80, 50_000), 16, 1, PSH_ACK, b"")));
@@ -146,11 +151,9 @@ fn a_terminal_gets_headings_and_fits_its_width() {
     for width in [60, 80, 120, 200] {
         let text = printed(&mixed(), screen(Some(width), false, Charset::Utf8), &[]);
         for line in text.lines() {
-            // Notes of malformed frames are never cut.
-            assert!(
-                line.width() <= width || line.contains('['),
-                "{width}: {line}"
-            );
+            // Notes of malformed frames are never cut, nor what an error is about.
+            let is_whole = line.contains('[') || line.contains(" for ");
+            assert!(line.width() <= width || is_whole, "{width}: {line}");
         }
         is_expected(&format!("capture-screen-{width}.txt"), &text);
     }
@@ -160,7 +163,7 @@ fn a_terminal_gets_headings_and_fits_its_width() {
 fn a_pipe_gets_whole_lines() {
     let text = printed(&mixed(), Screen::pipe(Charset::Utf8), &[]);
     is_expected("capture-pipe.txt", &text);
-    assert_eq!(text.lines().count(), 18);
+    assert_eq!(text.lines().count(), 20);
     let text = printed(
         &mixed(),
         Screen::pipe(Charset::Utf8),

@@ -220,7 +220,10 @@ fn why(name: &str, options: &Options, error: &pcap::Error) -> OpenError {
             Ok(_) => OpenError::Permission,
         };
     }
-    let existing: Vec<String> = interfaces().into_iter().map(|it| it.name).collect();
+    let existing: Vec<String> = interfaces()
+        .iter()
+        .map(|it| it.name.to_lossy().into_owned())
+        .collect();
     if name != INTERFACES && !existing.iter().any(|other| other == name) {
         return OpenError::NoInterface {
             name: name.to_owned(),

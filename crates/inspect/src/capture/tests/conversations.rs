@@ -70,6 +70,85 @@ fn the_same_ends_begin_anew_after_the_close() {
 }
 
 #[test]
+fn the_same_ends_begin_anew_though_no_close_was_seen() {
+    let mut conversations = Conversations::new();
+    let table = &mut conversations;
+    for (number, client, server) in [(1, 1000, 5000), (2, 900_000, 777)] {
+        assert_eq!(see(table, (9, 80), client, SYN).0, number);
+        for (ports, seq, flags, relative) in [
+            ((80, 9), server, SYN_ACK, 0),
+            ((9, 80), client, SYN, 0),
+            ((80, 9), server, SYN_ACK, 0),
+            ((9, 80), client + 1, PSH_ACK, 1),
+            ((80, 9), server + 1, PSH_ACK, 1),
+        ] {
+            let seen = see(table, ports, seq, flags);
+            assert_eq!((seen.0, seen.2.seq), (number, Some(relative)));
+        }
+    }
+    // The SYN was lost; the SYN ACK tells where its side begins.
+    assert_eq!(see(table, (80, 9), 123_456, SYN_ACK).2.seq, Some(0));
+    assert_eq!(see(table, (80, 9), 123_457, PSH_ACK).2.seq, Some(1));
+}
+
+#[test]
+fn a_syn_after_the_middle_of_a_conversation_begins_another() {
+    let mut conversations = Conversations::new();
+    let table = &mut conversations;
+    assert_eq!(see(table, (80, 9), 5000, PSH_ACK).0, 1);
+    assert_eq!(see(table, (9, 80), 1000, SYN).0, 2);
+    // One that comes late, behind the segment it made room for.
+    assert_eq!(see(table, (7, 80), 1001, ACK).0, 3);
+    assert_eq!(see(table, (7, 80), 1000, SYN).0, 3);
+}
+
+#[test]
+fn both_sides_may_open_at_once() {
+    let mut conversations = Conversations::new();
+    let table = &mut conversations;
+    assert_eq!(see(table, (9, 80), 1000, SYN).0, 1);
+    assert_eq!(see(table, (80, 9), 5000, SYN).0, 1);
+    assert_eq!(see(table, (9, 80), 1000, SYN_ACK).0, 1);
+    assert_eq!(see(table, (80, 9), 5000, SYN_ACK).0, 1);
+    assert_eq!(see(table, (80, 9), 5001, PSH_ACK).2.seq, Some(1));
+}
+
+#[test]
+fn the_pieces_of_a_datagram_are_one_conversation() {
+    let whole = udp((5000, 2345), &[b'x'; 24]);
+    let first = ethernet(0x0800, &ipv4_at(17, 0x2000, &whole[..16]));
+    let middle = ethernet(0x0800, &ipv4_at(17, 0x2002, &whole[16..24]));
+    let last = ethernet(0x0800, &ipv4_at(17, 0x0003, &whole[24..]));
+    let mut conversations = Conversations::<()>::new();
+    for frame in [&first, &middle, &middle, &last] {
+        let packet = decoded(Link::Ethernet, frame);
+        let seen = conversations.see(&packet).unwrap();
+        assert_eq!(seen.conversation.number, 1);
+        assert_eq!(seen.source.port, 5000);
+        assert_eq!(seen.conversation.direction(seen.source), Direction::Forth);
+    }
+    // A piece of another, whose first was not seen.
+    let packet = decoded(Link::Ethernet, &middle);
+    assert_eq!(conversations.see(&packet).unwrap().conversation.number, 2);
+}
+
+#[test]
+fn the_memory_of_pieces_is_bounded() {
+    let mut conversations = Conversations::<()>::new();
+    let first = ethernet(
+        0x0800,
+        &ipv4_at(17, 0x2000, &udp((5000, 2345), b"12345678")),
+    );
+    for id in 0..20_000u16 {
+        let mut frame = first.clone();
+        frame[18..20].copy_from_slice(&id.to_be_bytes());
+        conversations.see(&decoded(Link::Ethernet, &frame)).unwrap();
+    }
+    assert!(conversations.pieces() <= Fragments::LIMIT);
+    assert_eq!(conversations.count(), 1);
+}
+
+#[test]
 fn without_the_opening_the_lower_port_is_the_server() {
     let mut conversations = Conversations::new();
     let (_, direction, relative) = see(&mut conversations, (80, 50_000), 44, PSH_ACK);
@@ -78,7 +157,7 @@ fn without_the_opening_the_lower_port_is_the_server() {
         relative,
         Relative {
             seq: Some(1),
-            ack: None
+            ack: Some(1)
         }
     );
     // Unless somebody knows better.

@@ -1,10 +1,13 @@
 //! The `packet` record.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::{OwnerRecord, base64, time};
+use super::{OwnerRecord, base64, exact, time};
 use crate::attribution::Attribution;
-use crate::capture::{Content, Fault, Flags, Packet, Relative};
+use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
+use crate::model::ForeignText;
 
 /// One packet with the owners of its ends.
 #[derive(Debug, Clone, Serialize)]
@@ -12,13 +15,16 @@ use crate::capture::{Content, Fault, Flags, Packet, Relative};
 pub struct PacketRecord<'a> {
     number: u64,
     time: String,
-    interface: Option<&'a str>,
+    interface: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface_base64: Option<String>,
     direction: Option<&'static str>,
     link: &'static str,
     captured: u32,
     original_length: u32,
-    #[serde(skip_serializing_if = "<[u16]>::is_empty")]
-    vlans: &'a [u16],
+    /// The outermost first; `null` for a tag that was there and whose id is not known.
+    #[serde(skip_serializing_if = "<[Option<u16>]>::is_empty")]
+    vlans: &'a [Option<u16>],
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip_protocol: Option<u8>,
@@ -71,6 +77,33 @@ struct IcmpRecord {
     #[serde(rename = "type")]
     kind: u8,
     code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<QuotedRecord>,
+}
+
+/// The packet that an error is about.
+#[derive(Debug, Clone, Serialize)]
+struct QuotedRecord {
+    protocol: &'static str,
+    ip_protocol: u8,
+    source: EndRecord,
+    destination: EndRecord,
+}
+
+impl From<Quoted> for QuotedRecord {
+    fn from(quoted: Quoted) -> Self {
+        let end = |address: std::net::IpAddr, port| EndRecord {
+            address: address.to_string(),
+            port,
+        };
+        let (from, to) = quoted.ports.unzip();
+        Self {
+            protocol: quoted.protocol_word(),
+            ip_protocol: quoted.protocol,
+            source: end(quoted.source, from),
+            destination: end(quoted.destination, to),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -99,13 +132,13 @@ impl<'a> PacketRecord<'a> {
     pub fn new(
         number: u64,
         packet: &'a Packet<'a>,
-        interface: Option<&'a str>,
+        interface: Option<&'a ForeignText>,
         conversation: Option<u64>,
         relative: Relative,
         owners: Option<(&'a Attribution, &'a Attribution)>,
     ) -> Self {
         let length = packet.payload_length();
-        let payload = packet.ends().map(|_| packet.payload().0.into());
+        let payload = packet.ends().map(|_| packet.payload().into());
         let (ip_protocol, icmp, fragment) = match &packet.content {
             Content::Datagram(datagram) => {
                 (Some(datagram.protocol), datagram.icmp, datagram.fragment)
@@ -116,7 +149,8 @@ impl<'a> PacketRecord<'a> {
         Self {
             number,
             time: time(packet.time),
-            interface,
+            interface: interface.map(ForeignText::to_lossy),
+            interface_base64: interface.and_then(exact),
             direction: packet.direction.map(|direction| direction.word()),
             link: packet.link.word(),
             captured: packet.captured,
@@ -130,6 +164,7 @@ impl<'a> PacketRecord<'a> {
             icmp: icmp.map(|icmp| IcmpRecord {
                 kind: icmp.kind,
                 code: icmp.code,
+                about: icmp.about.map(Into::into),
             }),
             fragment: fragment.map(|fragment| FragmentRecord {
                 id: fragment.id,

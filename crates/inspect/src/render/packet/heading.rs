@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::digits::grouped;
 use crate::attribution::{Attribution, Grounds};
-use crate::model::{Endpoint, Gap};
+use crate::model::{Endpoint, ForeignText, Gap};
 use crate::render::{Charset, Escaped, Screen, Style};
 
 /// The beginning of a conversation.
@@ -17,7 +17,7 @@ pub struct Heading<'a> {
     /// The other side.
     pub server: &'a str,
     /// Where its first packet was seen.
-    pub interface: Option<&'a str>,
+    pub interface: Option<&'a ForeignText>,
     /// The opening was not seen.
     pub began_earlier: bool,
 }
@@ -27,7 +27,9 @@ impl Heading<'_> {
     pub fn write(&self, out: &mut Vec<u8>, screen: &Screen) {
         let first = format!("#{} {}", self.number, self.client);
         let mut second = format!("{} {}", screen.arrow(), self.server);
-        let interface = self.interface.map(|name| format!("({name})"));
+        let interface = self
+            .interface
+            .map(|name| format!("({})", Escaped::name(name, screen.charset)));
         let began = self.began_earlier.then(|| "(began earlier)".to_owned());
         for note in interface.into_iter().chain(began) {
             second.push_str("  ");
@@ -166,7 +168,7 @@ fn thousands(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fd, ForeignText, Origin, Owner, Pid, Uid};
+    use crate::model::{Fd, Origin, Owner, Pid, Uid};
 
     fn held_by(owners: &[(&str, u32, u32)]) -> Attribution {
         Attribution {

@@ -11,8 +11,13 @@ mod words;
 pub use digits::TimeOfDay;
 pub use heading::{Heading, Totals, end_label, summary};
 
+use std::io::Write as _;
+
+use unicode_width::UnicodeWidthChar;
+
 use crate::capture::{Direction, Flags, Packet, Relative};
-use crate::render::{Screen, Style};
+use crate::model::ForeignText;
+use crate::render::{Escaped, Screen, Style};
 
 /// How lines are written.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ pub struct Line<'a> {
     /// The number of its conversation, and its direction there.
     pub conversation: Option<(u64, Direction)>,
     /// The name of its interface; below a heading only where it differs from the heading's.
-    pub interface: Option<&'a str>,
+    pub interface: Option<&'a ForeignText>,
     /// Who sent it and to whom, as [`end_label`] writes them, where there are ends.
     pub ends: Option<(&'a str, &'a str)>,
 }
@@ -62,7 +67,7 @@ impl Lines {
         } else {
             self.whole(out, line);
         }
-        let (payload, _) = line.packet.payload();
+        let payload = line.packet.payload();
         if self.whole_payloads && !payload.is_empty() {
             payload::block(out, payload, self.screen.charset);
         }
@@ -72,10 +77,7 @@ impl Lines {
     fn whole(&mut self, out: &mut Vec<u8>, line: &Line<'_>) {
         self.clock.write(out, line.packet.time, true);
         out.push(b' ');
-        if let Some(interface) = line.interface {
-            out.extend_from_slice(interface.as_bytes());
-            out.push(b' ');
-        }
+        self.interface(out, line, b" ");
         if let Some((source, destination)) = line.ends {
             out.extend_from_slice(source.as_bytes());
             out.push(b' ');
@@ -84,8 +86,8 @@ impl Lines {
             out.extend_from_slice(destination.as_bytes());
             out.push(b' ');
         }
-        words::deed(out, line.packet, b',');
-        let (payload, _) = line.packet.payload();
+        words::deed(out, line.packet, b',', self.screen.arrow());
+        let (payload, length) = in_line(line.packet);
         if let Some(tcp) = line
             .packet
             .segment()
@@ -98,7 +100,7 @@ impl Lines {
             }
             field(out, b" win ", tcp.window.into());
         }
-        if let Some(length) = line.packet.payload_length() {
+        if let Some(length) = length {
             field(out, b" len ", length.into());
         }
         words::notes(out, line.packet, b" ");
@@ -129,21 +131,22 @@ impl Lines {
             out.extend_from_slice(arrow.as_bytes());
             out.extend_from_slice(b"  ");
         }
-        if let Some(interface) = line.interface {
-            out.extend_from_slice(interface.as_bytes());
-            out.extend_from_slice(b"  ");
-        }
-        let (payload, length) = line.packet.payload();
+        self.interface(out, line, b"  ");
+        let (payload, length) = in_line(line.packet);
+        let length = length.unwrap_or(0);
         let tcp = line.packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
+        let arrow = self.screen.arrow();
         let style = match tcp {
             Some(_) if flags.has(Flags::RST) => Some(Style::Error),
             Some(_) if length == 0 && flags == Flags::ACK => Some(Style::Dim),
             _ => None,
         };
         match style {
-            Some(style) => self.paint(out, style, |out, _| words::deed(out, line.packet, b' ')),
-            None => words::deed(out, line.packet, b' '),
+            Some(style) => self.paint(out, style, |out, _| {
+                words::deed(out, line.packet, b' ', arrow)
+            }),
+            None => words::deed(out, line.packet, b' ', arrow),
         }
         let mut fields = b"  ".as_slice();
         if let Some(tcp) = tcp.filter(|_| !self.brief && (length > 0 || wide(ACK_FROM))) {
@@ -185,6 +188,15 @@ impl Lines {
         out.push(b'\n');
     }
 
+    /// Appends the name of the interface, if there is one to say, and what stands behind it.
+    fn interface(&self, out: &mut Vec<u8>, line: &Line<'_>, behind: &[u8]) {
+        if let Some(name) = line.interface {
+            // A Vec takes everything.
+            let _ = write!(out, "{}", Escaped::name(name, self.screen.charset));
+            out.extend_from_slice(behind);
+        }
+    }
+
     /// Appends in a style, where colour is wanted.
     fn paint(
         &self,
@@ -200,6 +212,14 @@ impl Lines {
         // What is written here is text already: deeds, and payloads escaped.
         let text = String::from_utf8_lossy(&plain);
         out.extend_from_slice(self.screen.paint(style, &text).as_bytes());
+    }
+}
+
+/// The payload that a line shows: of an error the words say more than the packet it quotes.
+fn in_line<'a>(packet: &Packet<'a>) -> (&'a [u8], Option<u32>) {
+    match packet.icmp_error() {
+        Some(_) => (&[], None),
+        None => (packet.payload(), packet.payload_length()),
     }
 }
 
@@ -230,8 +250,80 @@ fn visible(line: &[u8]) -> usize {
             '\u{1b}' => in_colour = true,
             'm' if in_colour => in_colour = false,
             _ if in_colour => {}
-            _ => columns += 1,
+            _ => columns += c.width().unwrap_or(0),
         }
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::capture::{Frame, Link, crafted, decode};
+    use crate::model::Timestamp;
+    use crate::render::Charset;
+    use crate::render::json::PacketRecord;
+
+    fn printed(name: &ForeignText, headings: bool) -> String {
+        let bytes = crafted::ethernet(0x0800, &crafted::ipv4(17, &crafted::udp((1, 2), b"x")));
+        let frame = Frame {
+            time: Timestamp::from_nanos(0),
+            bytes: &bytes,
+            original_length: 43,
+        };
+        let packet = decode(Link::Ethernet, &frame);
+        let screen = Screen {
+            width: None,
+            colour: false,
+            charset: Charset::Utf8,
+        };
+        let mut lines = Lines {
+            screen,
+            headings,
+            whole_payloads: false,
+            brief: false,
+            clock: TimeOfDay::new(TimeZone::UTC),
+        };
+        let mut out = Vec::new();
+        let heading = Heading {
+            number: 1,
+            client: "a",
+            server: "b",
+            interface: Some(name),
+            began_earlier: false,
+        };
+        if headings {
+            heading.write(&mut out, &screen);
+        }
+        let line = Line {
+            packet: &packet,
+            relative: Relative::default(),
+            conversation: None,
+            interface: Some(name),
+            ends: None,
+        };
+        lines.write(&mut out, &line);
+        let record = PacketRecord::new(1, &packet, Some(name), None, Relative::default(), None);
+        out.extend(serde_json::to_vec(&record).unwrap());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_name_of_an_interface() {
+        let name = ForeignText::new(b"\x1b[31m\xff");
+        let whole = printed(&name, false);
+        assert!(
+            whole.starts_with("00:00:00.000000 \\u{1b}[31m\\xff UDP len 1"),
+            "{whole}"
+        );
+        let below = printed(&name, true);
+        assert!(!below.contains('\u{1b}'), "{below}");
+        assert!(below.contains("#1 a → b  (\\u{1b}[31m\\xff)\n"), "{below}");
+        assert!(below.contains("  \\u{1b}[31m\\xff  UDP"), "{below}");
+        // A script gets the exact bytes.
+        let exact = "\"interface\":\"\\u001b[31m\u{fffd}\",\"interface_base64\":\"G1szMW3/\"";
+        assert!(below.contains(exact), "{below}");
+    }
 }

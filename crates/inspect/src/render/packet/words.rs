@@ -1,15 +1,20 @@
 //! What a packet is called, and what is to be noted about it.
 
+use std::net::SocketAddr;
+
 use super::digits::{grouped, number};
-use crate::capture::{Arp, Content, Datagram, Fault, Fragment, Packet, Segment};
+use crate::capture::{Arp, Content, Datagram, Fault, Fragment, Packet, Quoted, Segment};
 
 /// Appends what a packet does: `PSH ACK`, `UDP`, `ICMP echo request`. `between` stands between
-/// flags.
-pub(super) fn deed(out: &mut Vec<u8>, packet: &Packet<'_>, between: u8) {
+/// flags, `arrow` between the ends of a packet that is spoken about.
+pub(super) fn deed(out: &mut Vec<u8>, packet: &Packet<'_>, between: u8, arrow: &str) {
     match &packet.content {
         Content::Segment(segment) => segment_deed(out, segment, between),
-        Content::Datagram(datagram) => datagram_deed(out, packet, datagram),
+        Content::Datagram(datagram) => datagram_deed(out, packet, datagram, arrow),
         Content::Arp(arp) => arp_deed(out, arp),
+        Content::Llc(_) => {
+            out.extend_from_slice(packet.protocol_word().to_ascii_uppercase().as_bytes());
+        }
         Content::Other(kind) => {
             let word = packet.protocol_word();
             if word != "other" {
@@ -44,7 +49,7 @@ fn segment_deed(out: &mut Vec<u8>, segment: &Segment<'_>, between: u8) {
     }
 }
 
-fn datagram_deed(out: &mut Vec<u8>, packet: &Packet<'_>, datagram: &Datagram<'_>) {
+fn datagram_deed(out: &mut Vec<u8>, packet: &Packet<'_>, datagram: &Datagram<'_>, arrow: &str) {
     match packet.protocol_word() {
         "ip" => {
             out.extend_from_slice(b"IP protocol ");
@@ -59,9 +64,42 @@ fn datagram_deed(out: &mut Vec<u8>, packet: &Packet<'_>, datagram: &Datagram<'_>
         Some(name) => out.extend_from_slice(name.as_bytes()),
         None => out.extend_from_slice(format!("type {} code {}", icmp.kind, icmp.code).as_bytes()),
     }
+    if icmp.is_error {
+        out.extend_from_slice(about(datagram, icmp.about, arrow).as_bytes());
+    }
     if let Some((id, seq)) = icmp.echo {
         out.extend_from_slice(format!(" id {id} seq {seq}").as_bytes());
     }
+}
+
+/// What an error answers: ` for udp 10.0.0.1:40000 → 10.0.0.2:2345`, and who says so where that
+/// is somebody between.
+fn about(datagram: &Datagram<'_>, about: Option<Quoted>, arrow: &str) -> String {
+    let Datagram {
+        source,
+        destination,
+        ..
+    } = datagram;
+    let Some(quoted) = about else {
+        return format!(" from {source} to {destination}");
+    };
+    let mut words = String::new();
+    if *source != quoted.destination {
+        words = format!(" from {source}");
+    }
+    let (from, to) = (quoted.source, quoted.destination);
+    let word = match quoted.protocol_word() {
+        "ip" => format!("IP protocol {}", quoted.protocol),
+        word => word.to_owned(),
+    };
+    words
+        + &match quoted.ports {
+            Some(ports) => {
+                let (from, to) = (SocketAddr::new(from, ports.0), SocketAddr::new(to, ports.1));
+                format!(" for {word} {from} {arrow} {to}")
+            }
+            None => format!(" for {word} {from} {arrow} {to}"),
+        }
 }
 
 /// RFC 792, RFC 1812; RFC 4443, RFC 4861.
@@ -75,9 +113,11 @@ fn icmp_name(protocol: u8, kind: u8, code: u8) -> Option<&'static str> {
         (1, 3, 4) => "fragmentation needed",
         (1, 3, 9 | 10 | 13) => "prohibited",
         (1, 3, _) => "unreachable",
+        (1, 4, _) => "source quench",
         (1, 5, _) => "redirect",
         (1, 8, _) => "echo request",
         (1, 11, _) => "time exceeded",
+        (1, 12, _) | (58, 4, _) => "parameter problem",
         (58, 1, 4) => "port unreachable",
         (58, 1, _) => "unreachable",
         (58, 2, _) => "packet too big",
@@ -109,14 +149,12 @@ pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, before: &[u8]) {
     for id in packet.vlans.ids() {
         out.extend_from_slice(before);
         out.extend_from_slice(b"vlan ");
-        number(out, (*id).into());
+        match id {
+            Some(id) => number(out, (*id).into()),
+            None => out.extend_from_slice(b"unknown"),
+        }
     }
-    let fragment = match &packet.content {
-        Content::Segment(segment) => segment.fragment,
-        Content::Datagram(datagram) => datagram.fragment,
-        _ => None,
-    };
-    if let Some(fragment) = fragment {
+    if let Some(fragment) = packet.fragment() {
         out.extend_from_slice(before);
         fragment_note(out, fragment);
     }
