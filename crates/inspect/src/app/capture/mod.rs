@@ -58,7 +58,12 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             };
             match Live::open(&options, stop.clone()) {
                 Ok(mut live) => {
-                    Run::new(request, context, &stop, &mut live, Some(Looker::start()?))?.run()
+                    // A file has no owners: it need not wait for the first look at them.
+                    let looker = match &request.write {
+                        Some(_) => Looker::start_idle()?,
+                        None => Looker::start()?,
+                    };
+                    Run::new(request, context, &stop, &mut live, Some(looker))?.run()
                 }
                 Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(OpenError::Permission) => {
@@ -251,6 +256,12 @@ impl<'a> Run<'a> {
                     .say(&messages::awaited(self.request, table.as_deref()));
             }
         }
+        if let Some(looker) = &mut self.looker {
+            self.output.tend_owners(looker)?;
+            if looker.has_just_ended() {
+                self.context.say(messages::NO_OWNERS);
+            }
+        }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
         Ok(())
@@ -265,6 +276,10 @@ impl<'a> Run<'a> {
         }
         if self.totals.packets == 0 && !self.silence_said {
             patience = patience.min(SILENCE.saturating_sub(running));
+        }
+        if self.output.awaits_owners() {
+            let due = self.looker.as_ref().and_then(Looker::due);
+            patience = due.map_or(patience, |due| patience.min(due));
         }
         patience
     }
@@ -281,6 +296,9 @@ impl<'a> Run<'a> {
             "packets not shown: the ports are in another fragment, or were cut off",
         );
         add(self.malformed, "packets not decoded to the end");
+        if self.looker.as_ref().is_some_and(Looker::has_ended) {
+            gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
+        }
         if let Some(error) = broken {
             gaps.push(Gap::uncounted(
                 Origin::Capture,

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 
 use super::looker::Looker;
-use super::show::{self, Known};
+use super::show::{self, Ends, Known, Watch};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer};
 use crate::cli::capture::{From, Request, Shape};
@@ -35,6 +35,7 @@ pub(super) struct Output {
     users: Users,
     interfaces: Interfaces,
     interface: Option<String>,
+    watch: Watch,
 }
 
 enum Written {
@@ -82,6 +83,7 @@ impl Output {
             users: Users::of_this_machine(),
             interfaces,
             interface,
+            watch: Watch::default(),
         })
     }
 
@@ -131,6 +133,7 @@ impl Output {
                 seen.is_new,
                 packet,
                 looker,
+                &mut self.watch,
                 &mut self.users,
                 self.charset,
             );
@@ -146,6 +149,27 @@ impl Output {
             self.flush()?;
         } else if self.oldest.is_none() {
             self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Whether the next look of the looker may tell more than was written.
+    pub(super) fn awaits_owners(&self) -> bool {
+        self.watch.waits()
+    }
+
+    /// Asks who is not known yet, and writes below the headings who has become known.
+    pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
+        let (out, shape) = (&mut self.out, &self.shape);
+        let before = out.len();
+        self.watch
+            .tend(looker, &mut self.users, self.charset, |ends| {
+                if let Written::Lines(lines) = shape {
+                    news_of(lines, out, ends);
+                }
+            });
+        if self.out.len() > before {
+            self.flush()?;
         }
         Ok(())
     }
@@ -216,6 +240,22 @@ impl Output {
     }
 }
 
+/// What has become known since the heading.
+fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
+    if !lines.headings {
+        return;
+    }
+    let [client, server] = &ends.labels;
+    let heading = Heading {
+        number: ends.number,
+        client,
+        server,
+        interface: None,
+        began_earlier: false,
+    };
+    heading.write_again(out, &lines.screen);
+}
+
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
@@ -230,9 +270,16 @@ fn lines_of(
         interface,
         ends: None,
     };
-    if let Some(seen) = seen {
+    let known = seen.map(|seen| Known::clone(&seen.conversation.note));
+    let mut note = known.as_ref().map(|known| known.borrow_mut());
+    if let Some(note) = &mut note {
+        if note.has_news() {
+            news_of(lines, out, note);
+            note.is_told();
+        }
+    }
+    if let (Some(seen), Some(note)) = (seen, &note) {
         let conversation = &seen.conversation;
-        let note = &conversation.note;
         let [client, server] = &note.labels;
         if seen.is_new && lines.headings {
             let is_tcp = packet
@@ -271,8 +318,9 @@ fn record_of(
     interface: Option<&str>,
 ) -> io::Result<()> {
     let mut owners = None;
-    if let (Some(seen), Some((source, _))) = (seen, packet.ends()) {
-        let [client, server] = &seen.conversation.note.sides;
+    let note = seen.map(|seen| seen.conversation.note.borrow());
+    if let (Some(seen), Some(note), Some((source, _))) = (seen, &note, packet.ends()) {
+        let [client, server] = &note.sides;
         owners = Some(match seen.conversation.direction(source) {
             Direction::Forth => (client, server),
             Direction::Back => (server, client),
