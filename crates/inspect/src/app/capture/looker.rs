@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::attribution::Table;
 
 use crate::capture::interfaces;
+use crate::cli::capture::Request;
 use crate::clock;
 use crate::model::Timestamp;
 use crate::owners::{self, ProcWalk, Source as _};
@@ -70,20 +71,16 @@ const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets.
-    pub(super) fn start() -> io::Result<Self> {
-        let mut looker = Self::start_idle()?;
-        looker.ask();
-        looker.receive(FIRST);
-        Ok(looker)
-    }
-
-    /// Starts the thread, which looks only when somebody wants to know: a capture into a file
-    /// begins at once.
-    pub(super) fn start_idle() -> io::Result<Self> {
+    /// kernel keeps the packets. A capture into a file, which has no owners, begins at once.
+    pub(super) fn start(request: &Request) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
-        Self::with(move || look(&stop))
+        let mut looker = Self::with(move || look(&stop))?;
+        if request.write.is_none() {
+            looker.ask();
+            looker.receive(FIRST);
+        }
+        Ok(looker)
     }
 
     /// Looks by other means.
@@ -239,9 +236,10 @@ fn look(stop: &Stop) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use clap::Parser as _;
 
     use super::*;
+    use crate::cli::{Cli, View};
 
     #[test]
     fn a_new_conversation_has_a_look_of_its_own_soon_after_another() {
@@ -260,18 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_looks_before_somebody_wants_to_know() {
-        let looks = Arc::new(AtomicU64::new(0));
-        let count = looks.clone();
-        let mut looker = Looker::with(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            Table::default()
-        })
-        .unwrap();
-        assert!(looker.asked.is_none());
-        looker.fresh();
-        assert_eq!(looks.load(Ordering::SeqCst), 1);
-        assert!(Looker::start_idle().unwrap().asked.is_none());
+    fn a_capture_into_a_file_does_not_wait_for_owners() {
+        for (words, looks) in [(&["-w", "file"][..], 0), (&[][..], 1)] {
+            let typed = ["inspect", "capture"].iter().chain(words);
+            let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
+                panic!("another view")
+            };
+            let mut looker = Looker::start(&flags.validate().unwrap()).unwrap();
+            assert_eq!(looker.asked.is_some(), looks == 1, "{words:?}");
+            // The line about silence has its look all the same.
+            looker.rest = Duration::ZERO;
+            looker.fresh();
+            assert_eq!(looker.newest().number, looks + 1);
+        }
     }
 
     #[test]

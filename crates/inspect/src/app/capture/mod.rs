@@ -58,11 +58,7 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             };
             match Live::open(&options, stop.clone()) {
                 Ok(mut live) => {
-                    // A file has no owners: it need not wait for the first look at them.
-                    let looker = match &request.write {
-                        Some(_) => Looker::start_idle()?,
-                        None => Looker::start()?,
-                    };
+                    let looker = Looker::start(request)?;
                     Run::new(request, context, &stop, &mut live, Some(looker))?.run()
                 }
                 Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),

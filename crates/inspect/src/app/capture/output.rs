@@ -272,11 +272,11 @@ fn lines_of(
     };
     let known = seen.map(|seen| Known::clone(&seen.conversation.note));
     let mut note = known.as_ref().map(|known| known.borrow_mut());
-    if let Some(note) = &mut note {
-        if note.has_news() {
-            news_of(lines, out, note);
-            note.is_told();
-        }
+    if let Some(note) = &mut note
+        && note.has_news()
+    {
+        news_of(lines, out, note);
+        note.is_told();
     }
     if let (Some(seen), Some(note)) = (seen, &note) {
         let conversation = &seen.conversation;

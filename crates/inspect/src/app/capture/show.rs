@@ -99,6 +99,11 @@ impl Watch {
     fn add(&mut self, known: &Known, ends: &mut Ends) {
         if !ends.watched {
             ends.watched = true;
+            // Forgotten conversations must not pile up while a look takes its time.
+            if self.waiting.len() == self.waiting.capacity() {
+                self.waiting.retain(|waiting| waiting.strong_count() > 0);
+                self.waiting.reserve(self.waiting.len().max(64));
+            }
             self.waiting.push(Rc::downgrade(known));
         }
     }
@@ -176,7 +181,7 @@ pub(super) fn attribute(
             looker.ask();
             changed |= ends.consult(&looker.newest());
         }
-        if !ends.watched && ends.wants_more(&looker.newest()) {
+        if !ends.watched && !looker.has_ended() && ends.wants_more(&looker.newest()) {
             watch.add(&known, &mut ends);
         }
     }
