@@ -7,7 +7,7 @@ mod table;
 
 pub use table::{PortUse, Table};
 
-use crate::model::{Owner, Uid};
+use crate::model::{Inode, Owner, Protocol, Uid};
 
 /// The owners of one end of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,6 +16,8 @@ pub struct Attribution {
     pub owners: Vec<Owner>,
     /// How the owners are known, or why not.
     pub grounds: Grounds,
+    /// The socket they are known by, or that hides them.
+    pub socket: Option<Inode>,
 }
 
 /// How owners are known, or why not. Later is better.
@@ -28,8 +30,10 @@ pub enum Grounds {
     NotYet,
     /// The address is another machine's.
     Elsewhere,
-    /// The address is ours and has no socket: it was gone when we looked.
+    /// The address is ours and had no socket when we looked.
     Gone,
+    /// No socket was ever seen there, and nothing listens.
+    Closed,
     /// Several sockets of different owners could have sent it.
     Ambiguous,
     /// It waits in a listener's queue, whose owner is not known.
@@ -56,6 +60,11 @@ impl Grounds {
     pub fn may_improve(self) -> bool {
         !matches!(self, Self::Exact | Self::Elsewhere)
     }
+
+    /// Whether this speaks of something that was seen; else only of what was not.
+    pub fn is_finding(self) -> bool {
+        self > Self::Closed
+    }
 }
 
 impl Attribution {
@@ -64,13 +73,26 @@ impl Attribution {
         Self {
             owners: Vec::new(),
             grounds,
+            socket: None,
         }
     }
 
-    /// Takes over a newer answer, unless it knows less: what was seen alive stays true of the
-    /// packets of that conversation. Tells whether anything changed.
-    pub fn improve(&mut self, newer: Self) -> bool {
-        if newer.grounds < self.grounds || newer == *self {
+    /// Takes over a newer answer. What was seen alive stays true when nothing is there any
+    /// more, but not when somebody else is: descriptors are handed on, and a server that was
+    /// started again has the port of the one before. Tells whether anything changed.
+    pub fn improve(&mut self, newer: Self, protocol: Protocol) -> bool {
+        let keep = if newer.grounds.is_finding() {
+            // The accepted socket was seen itself; after its end its listener is still there,
+            // and says nothing new. A datagram's socket of both ends may give way to one of the
+            // port alone.
+            self.grounds == Grounds::Exact
+                && protocol == Protocol::Tcp
+                && newer.grounds != Grounds::Exact
+                && newer.socket != self.socket
+        } else {
+            newer.grounds < self.grounds
+        };
+        if keep || newer == *self {
             return false;
         }
         *self = newer;

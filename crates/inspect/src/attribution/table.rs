@@ -1,5 +1,6 @@
 //! One look at sockets and owners, made ready for questions.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -12,6 +13,9 @@ use crate::sockets::Socket;
 #[derive(Debug, Default)]
 pub struct Table {
     exact: HashMap<(Protocol, Endpoint, Endpoint), Held>,
+    /// Further sockets of the same two ends: datagram sockets that share their address
+    /// (SO_REUSEADDR), or that are bound to different interfaces.
+    twins: HashMap<(Protocol, Endpoint, Endpoint), Vec<Held>>,
     /// Listeners and datagram sockets without a peer.
     open: HashMap<(Protocol, u16), Vec<(IpAddr, Held)>>,
     ports: HashMap<u16, PortUse>,
@@ -76,7 +80,19 @@ impl Table {
             }
         } else {
             usage.connected += 1;
-            self.exact.insert((socket.protocol, local, remote), held);
+            let ends = (socket.protocol, local, remote);
+            match self.exact.entry(ends) {
+                Entry::Vacant(place) => {
+                    place.insert(held);
+                }
+                // The same socket may stand twice in a table that changed while it was read.
+                Entry::Occupied(place) if place.get().inode == held.inode => {}
+                Entry::Occupied(mut place) if place.get().inode.is_none() => {
+                    place.insert(held);
+                }
+                Entry::Occupied(_) if held.inode.is_none() => {}
+                Entry::Occupied(_) => self.twins.entry(ends).or_default().push(held),
+            }
         }
     }
 
@@ -103,10 +119,21 @@ impl Table {
             return Attribution::nobody(Grounds::Elsewhere);
         }
         let Some(held) = self.exact.get(&(protocol, local, remote)) else {
-            return self.by_local_port(protocol, local, Grounds::Gone);
+            return self.by_local_port(protocol, local, Grounds::Closed);
         };
         match held.inode {
-            Some(inode) => self.owners_of(inode, held.uid, Grounds::Exact),
+            Some(inode) => {
+                let mut answer = self.owners_of(inode, held.uid, Grounds::Exact);
+                let twins = self.twins.get(&(protocol, local, remote));
+                for (inode, twin) in twins.into_iter().flatten().filter_map(with_inode) {
+                    let next = self.owners_of(inode, twin.uid, Grounds::Exact);
+                    if !agree(&answer, &next) {
+                        return Attribution::nobody(Grounds::Ambiguous);
+                    }
+                    answer = next;
+                }
+                answer
+            }
             // Before accept() and after the last close() no process holds it; the listener's
             // owner is then the likeliest on the server's side.
             None if matches!(
@@ -122,13 +149,14 @@ impl Table {
 
     fn owners_of(&self, inode: Inode, uid: Option<Uid>, found: Grounds) -> Attribution {
         let (owners, status) = self.holdings.of(inode);
-        match status {
-            OwnerStatus::Known | OwnerStatus::Partial => Attribution {
-                owners,
-                grounds: found,
+        Attribution {
+            owners,
+            grounds: match status {
+                OwnerStatus::Known | OwnerStatus::Partial => found,
+                OwnerStatus::Hidden => Grounds::Hidden(uid),
+                _ => Grounds::Gone,
             },
-            OwnerStatus::Hidden => Attribution::nobody(Grounds::Hidden(uid)),
-            _ => Attribution::nobody(Grounds::Gone),
+            socket: Some(inode),
         }
     }
 
@@ -170,7 +198,7 @@ impl Table {
             let next = self.owners_of(inode, held.uid, Grounds::LocalPort);
             match &answer {
                 // The same processes hold both: then it is no matter which it was.
-                Some(answer) if pids(answer) != pids(&next) => {
+                Some(answer) if !agree(answer, &next) => {
                     return Attribution::nobody(Grounds::Ambiguous);
                 }
                 _ => answer = Some(next),
@@ -178,6 +206,16 @@ impl Table {
         }
         answer.unwrap_or(Attribution::nobody(otherwise))
     }
+}
+
+fn with_inode(held: &Held) -> Option<(Inode, &Held)> {
+    held.inode.map(|inode| (inode, held))
+}
+
+/// Whether two sockets have the same processes, or are hidden with the same user: then it is
+/// no matter which of them it was.
+fn agree(one: &Attribution, other: &Attribution) -> bool {
+    one.grounds == other.grounds && pids(one) == pids(other)
 }
 
 fn pids(attribution: &Attribution) -> Vec<crate::model::Pid> {
@@ -328,7 +366,7 @@ mod tests {
         let elsewhere = table(&[listening("127.0.0.2:80", 10)]);
         assert_eq!(
             elsewhere.attribute(Protocol::Tcp, here, remote).grounds,
-            Grounds::Gone
+            Grounds::Closed
         );
         let both_families = table(&[listening("[::]:80", 10)]);
         assert_eq!(
@@ -365,13 +403,118 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_alive_stays_true() {
-        let exact = Attribution::nobody(Grounds::Exact);
-        let mut known = exact.clone();
-        assert!(!known.improve(Attribution::nobody(Grounds::Gone)));
-        assert_eq!(known, exact);
-        let mut known = Attribution::nobody(Grounds::Pending);
-        assert!(known.improve(exact.clone()));
-        assert_eq!(known, exact);
+    fn two_datagram_sockets_of_the_same_ends_give_no_answer() {
+        let udp = |inode| Socket {
+            protocol: Protocol::Udp,
+            ..tcp(State::Established, "127.0.0.1:53", "127.0.0.1:5000", inode)
+        };
+        let ask = |sockets: &[Socket]| {
+            let (here, there) = (end("127.0.0.1:53"), end("127.0.0.1:5000"));
+            table(sockets).attribute(Protocol::Udp, here, there)
+        };
+        for sockets in [[udp(12), udp(13)], [udp(13), udp(12)]] {
+            assert_eq!(
+                ask(&sockets),
+                Attribution::nobody(Grounds::Ambiguous),
+                "two owners"
+            );
+        }
+        // The same process holds both, or it is one socket, read twice.
+        for sockets in [[udp(10), udp(11)], [udp(10), udp(10)], [udp(10), udp(0)]] {
+            let found = ask(&sockets);
+            assert_eq!(
+                (names(&found), found.grounds),
+                (vec!["server"], Grounds::Exact)
+            );
+        }
+        // Nobody is known of one of them: it may be the one.
+        assert_eq!(ask(&[udp(12), udp(99)]).grounds, Grounds::Ambiguous);
+    }
+
+    fn known(grounds: Grounds, inode: u64, pid: u32) -> Attribution {
+        let holders = held(inode, pid, "name").1;
+        Attribution {
+            owners: holders.into_iter().map(|it| it.owner).collect(),
+            grounds,
+            socket: Some(Inode(inode)),
+        }
+    }
+
+    #[test]
+    fn what_was_seen_alive_stays_true_when_it_is_gone() {
+        for was in [Grounds::Exact, Grounds::LocalPort] {
+            for now in [
+                Grounds::NotYet,
+                Grounds::Elsewhere,
+                Grounds::Gone,
+                Grounds::Closed,
+            ] {
+                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                    let mut side = known(was, 1, 100);
+                    assert!(!side.improve(Attribution::nobody(now), protocol));
+                    assert_eq!(side, known(was, 1, 100));
+                }
+            }
+        }
+        let mut side = Attribution::nobody(Grounds::Pending);
+        assert!(side.improve(known(Grounds::Exact, 1, 100), Protocol::Tcp));
+        assert_eq!(side, known(Grounds::Exact, 1, 100));
+    }
+
+    #[test]
+    fn who_has_it_now_replaces_who_had_it() {
+        for (was, now, protocol) in [
+            // Handed on: the same socket, another process.
+            (
+                known(Grounds::Exact, 1, 100),
+                known(Grounds::Exact, 1, 200),
+                Protocol::Tcp,
+            ),
+            (
+                known(Grounds::Exact, 1, 100),
+                Attribution {
+                    socket: Some(Inode(1)),
+                    ..Attribution::nobody(Grounds::Hidden(None))
+                },
+                Protocol::Tcp,
+            ),
+            // Started again: another socket, another process.
+            (
+                known(Grounds::LocalPort, 1, 100),
+                known(Grounds::LocalPort, 2, 200),
+                Protocol::Udp,
+            ),
+            (
+                known(Grounds::Exact, 1, 100),
+                known(Grounds::LocalPort, 2, 200),
+                Protocol::Udp,
+            ),
+            (
+                known(Grounds::LocalPort, 1, 100),
+                Attribution::nobody(Grounds::Ambiguous),
+                Protocol::Udp,
+            ),
+        ] {
+            let mut side = was;
+            assert!(side.improve(now.clone(), protocol));
+            assert_eq!(side, now);
+            assert!(!side.improve(now, protocol), "nothing changed");
+        }
+    }
+
+    #[test]
+    fn the_listener_does_not_replace_the_accepted_socket() {
+        for now in [
+            known(Grounds::LocalPort, 2, 200),
+            Attribution::nobody(Grounds::Ambiguous),
+            Attribution::nobody(Grounds::Pending),
+            Attribution {
+                socket: Some(Inode(2)),
+                ..Attribution::nobody(Grounds::Hidden(None))
+            },
+        ] {
+            let mut side = known(Grounds::Exact, 1, 100);
+            assert!(!side.improve(now, Protocol::Tcp));
+        }
     }
 }

@@ -188,6 +188,77 @@ fn a_line_is_there_within_100_ms() {
     assert!(median < Duration::from_millis(100), "{delays:?}");
 }
 
+/// Each line belongs to a conversation of which nobody has heard: its owners are looked for
+/// before it is written.
+#[test]
+fn the_line_of_a_new_conversation_is_there_within_100_ms() {
+    if !is_root("the_line_of_a_new_conversation_is_there_within_100_ms") {
+        return;
+    }
+    let (_sink, port) = udp_sink();
+    let running = capture_records(&["--port", &port.to_string()]);
+    let mut delays = Vec::new();
+    let mut senders = Vec::new();
+    for round in 0..20 {
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sent = Instant::now();
+        sender.send_to(b"first", ("127.0.0.1", port)).unwrap();
+        let (seen, line) = running.lines.recv_timeout(LIMIT).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            record["source"]["port"],
+            sender.local_addr().unwrap().port()
+        );
+        assert_eq!(record["conversation"], round + 1);
+        delays.push(seen.duration_since(sent));
+        senders.push(sender);
+        // Some come while a look is due, some soon after one.
+        std::thread::sleep(Duration::from_millis(17 * (round % 10)));
+    }
+    delays.sort();
+    let median = delays[delays.len() / 2];
+    let slowest = delays[delays.len() - 1];
+    eprintln!("lines of new conversations took {median:?}, the slowest {slowest:?}");
+    assert!(median < Duration::from_millis(100), "{delays:?}");
+}
+
+#[test]
+fn every_conversation_on_a_terminal_has_its_owners_in_the_end() {
+    if !is_root("every_conversation_on_a_terminal_has_its_owners_in_the_end") {
+        return;
+    }
+    let (listener, port) = listener();
+    let text = port.to_string();
+    let mut command = inspect();
+    command.args(["--port", &text, "--duration", "4s"]);
+    let talking = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(2_000));
+        let mut held = Vec::new();
+        let mut ports = Vec::new();
+        // The second soon after the look for the first; both live on, and are silent.
+        for _ in 0..2 {
+            let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            ports.push(client.local_addr().unwrap().port());
+            held.push((client, listener.accept().unwrap()));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(2_500));
+        ports
+    });
+    let shown = crate::support::run_on_terminal(&mut command, 200);
+    let ports = talking.join().unwrap();
+    let pid = std::process::id();
+    for (number, client) in (1..).zip(ports) {
+        let told = shown.lines().any(|line| {
+            let line = anstream::adapter::strip_str(line).to_string();
+            line.starts_with(&format!("#{number} "))
+                && line.contains(&format!("[{pid}] 127.0.0.1:{client} → "))
+                && line.contains(&format!("[{pid}] 127.0.0.1:{port}"))
+        });
+        assert!(told, "#{number}: {shown}");
+    }
+}
+
 #[test]
 fn what_is_dropped_is_counted_once() {
     if !is_root("what_is_dropped_is_counted_once") {

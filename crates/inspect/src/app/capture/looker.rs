@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::attribution::Table;
 
 use crate::capture::interfaces;
+use crate::cli::capture::Request;
 use crate::clock;
 use crate::model::Timestamp;
 use crate::owners::{self, ProcWalk, Source as _};
@@ -20,8 +21,22 @@ pub(super) struct Looker {
     answers: Receiver<Answer>,
     newest: Look,
     asked: Option<Instant>,
+    /// When a new conversation was last worth a look of its own.
+    hurried: Option<Instant>,
     waiting: bool,
+    /// The answer that is under way was waited for already, in vain.
+    vain: bool,
     rest: Duration,
+    health: Health,
+}
+
+/// Whether the thread is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Looking,
+    /// It has ended, which it never should, and nobody knows yet.
+    Ended,
+    EndedAndSaid,
 }
 
 /// What one look found.
@@ -42,7 +57,8 @@ struct Answer {
 }
 
 /// Looks are not closer together than this, nor do they take more than a tenth of the time: on
-/// a machine with 200,000 descriptors one costs 400 ms.
+/// a machine with 200,000 descriptors one costs 400 ms. New conversations have another tenth,
+/// so that a look for the sake of an old one does not leave them without.
 const REST: Duration = Duration::from_millis(100);
 const SHARE: u32 = 10;
 /// How long a packet of a new conversation waits for its owners. With the kernel's 20 ms and
@@ -50,13 +66,25 @@ const SHARE: u32 = 10;
 const PATIENCE: Duration = Duration::from_millis(40);
 /// How long the first look may take before the capture goes on without it.
 const FIRST: Duration = Duration::from_secs(1);
+/// An answer that is under way is fetched after so long, when no packet comes meanwhile.
+const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets.
-    pub(super) fn start() -> io::Result<Self> {
+    /// kernel keeps the packets. A capture into a file, which has no owners, begins at once.
+    pub(super) fn start(request: &Request) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
+        let mut looker = Self::with(move || look(&stop))?;
+        if request.write.is_none() {
+            looker.ask();
+            looker.receive(FIRST);
+        }
+        Ok(looker)
+    }
+
+    /// Looks by other means.
+    pub(super) fn with(mut look: impl FnMut() -> Table + Send + 'static) -> io::Result<Self> {
         let (questions, asked) = channel::<()>();
         let (answer, answers) = channel();
         std::thread::Builder::new()
@@ -64,7 +92,7 @@ impl Looker {
             .spawn(move || {
                 while asked.recv().is_ok() {
                     let (began, start) = (clock::now(), Instant::now());
-                    let table = look(&stop);
+                    let table = look();
                     let took = start.elapsed();
                     let given = Answer { table, began, took };
                     if answer.send(given).is_err() {
@@ -72,17 +100,17 @@ impl Looker {
                     }
                 }
             })?;
-        let mut looker = Self {
+        Ok(Self {
             questions,
             answers,
             newest: Look::default(),
             asked: None,
+            hurried: None,
             waiting: false,
+            vain: false,
             rest: REST,
-        };
-        looker.ask();
-        looker.receive(FIRST);
-        Ok(looker)
+            health: Health::Looking,
+        })
     }
 
     /// The newest look.
@@ -94,21 +122,34 @@ impl Looker {
     /// Asks for a new look, if one is due, without waiting.
     pub(super) fn ask(&mut self) {
         self.receive(Duration::ZERO);
-        let due = self.asked.is_none_or(|asked| asked.elapsed() >= self.rest);
-        if !self.waiting && due && self.questions.send(()).is_ok() {
-            self.waiting = true;
-            self.asked = Some(Instant::now());
+        if self.asked.is_none_or(|asked| asked.elapsed() >= self.rest) {
+            self.send();
         }
     }
 
-    /// Asks, and waits a little for the answer.
+    /// Asks for the sake of a new conversation, and waits a little for the answer.
     pub(super) fn ask_and_wait(&mut self) {
-        let was_waiting = self.waiting;
-        self.ask();
-        // Who has waited in vain does not wait for the same answer again.
-        if self.waiting && (!was_waiting || self.newest.number == 0) {
-            self.receive(PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        self.receive(Duration::ZERO);
+        if self.waiting {
+            // Who has waited in vain does not wait for the same answer again.
+            if self.vain && self.newest.number > 0 {
+                return;
+            }
+            // It may have begun too early.
+            self.receive(left());
         }
+        if !self.waiting
+            && self
+                .hurried
+                .is_none_or(|hurried| hurried.elapsed() >= self.rest)
+        {
+            self.hurried = Some(Instant::now());
+            self.send();
+            self.receive(left());
+        }
+        self.vain = self.waiting;
     }
 
     /// A look from now, waited for.
@@ -118,6 +159,47 @@ impl Looker {
             self.receive(Duration::from_secs(1));
         }
         self.newest.table.clone()
+    }
+
+    /// After how long there may be an answer, or the next question is due; never, when nobody
+    /// looks any more.
+    pub(super) fn due(&self) -> Option<Duration> {
+        if self.health != Health::Looking {
+            return None;
+        }
+        if self.waiting {
+            return Some(FETCH);
+        }
+        let since = self.asked.map_or(self.rest, |asked| asked.elapsed());
+        // Not at once: poll(2) counts whole milliseconds.
+        Some(self.rest.saturating_sub(since) + Duration::from_millis(1))
+    }
+
+    /// Whether the thread has ended; said once.
+    pub(super) fn has_just_ended(&mut self) -> bool {
+        let news = self.health == Health::Ended;
+        if news {
+            self.health = Health::EndedAndSaid;
+        }
+        news
+    }
+
+    /// Whether the thread has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.health != Health::Looking
+    }
+
+    fn send(&mut self) {
+        if self.waiting || self.has_ended() {
+            return;
+        }
+        if self.questions.send(()).is_err() {
+            self.health = Health::Ended;
+            return;
+        }
+        self.waiting = true;
+        self.vain = false;
+        self.asked = Some(Instant::now());
     }
 
     fn receive(&mut self, patience: Duration) {
@@ -134,7 +216,11 @@ impl Looker {
                 self.waiting = false;
                 self.rest = REST.max(took.saturating_mul(SHARE));
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                self.waiting = false;
+                self.health = Health::Ended;
+            }
         }
     }
 }
@@ -146,4 +232,60 @@ fn look(stop: &Stop) -> Table {
     let holdings: owners::Holdings = ProcWalk::new("/proc", stop.clone()).look();
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, View};
+
+    #[test]
+    fn a_new_conversation_has_a_look_of_its_own_soon_after_another() {
+        let mut looker = Looker::with(Table::default).unwrap();
+        looker.ask();
+        looker.receive(FIRST);
+        assert_eq!(looker.newest().number, 1);
+        looker.ask();
+        assert!(!looker.waiting, "not due");
+        looker.ask_and_wait();
+        assert_eq!(looker.newest().number, 2, "the first conversation");
+        looker.ask_and_wait();
+        assert_eq!(looker.newest().number, 2, "the next does not wait");
+        let due = looker.due().unwrap();
+        assert!(due <= REST + Duration::from_millis(1), "{due:?}");
+    }
+
+    #[test]
+    fn a_capture_into_a_file_does_not_wait_for_owners() {
+        for (words, looks) in [(&["-w", "file"][..], 0), (&[][..], 1)] {
+            let typed = ["inspect", "capture"].iter().chain(words);
+            let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
+                panic!("another view")
+            };
+            let mut looker = Looker::start(&flags.validate().unwrap()).unwrap();
+            assert_eq!(looker.asked.is_some(), looks == 1, "{words:?}");
+            // The line about silence has its look all the same.
+            looker.rest = Duration::ZERO;
+            looker.fresh();
+            assert_eq!(looker.newest().number, looks + 1);
+        }
+    }
+
+    #[test]
+    fn an_end_of_the_thread_is_told_once_and_nobody_waits_for_it() {
+        // As a panic would end it, without its words.
+        let mut looker = Looker::with(|| std::panic::resume_unwind(Box::new(()))).unwrap();
+        assert!(!looker.has_just_ended());
+        looker.fresh();
+        assert!(!looker.waiting);
+        assert!(looker.has_just_ended());
+        assert!(!looker.has_just_ended());
+        assert!(looker.has_ended());
+        looker.asked = None;
+        looker.ask();
+        assert!(!looker.waiting);
+        assert_eq!(looker.due(), None);
+    }
 }

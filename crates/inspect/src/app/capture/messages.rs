@@ -65,6 +65,10 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
     }
 }
 
+/// The thread that looks for owners has ended, which it never should.
+pub(super) const NO_OWNERS: &str = "inspect: the look at sockets and owners broke off: owners \
+     of what comes now are unknown (the packets themselves are complete)";
+
 /// Without the right: one error, and the two ways out.
 pub(super) fn permission(context: &Context) -> String {
     let program = shell_word(&context.program.to_string_lossy());

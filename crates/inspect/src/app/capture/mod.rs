@@ -64,7 +64,8 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             };
             match Live::open(&options, stop.clone()) {
                 Ok(mut live) => {
-                    Run::new(request, context, &stop, &mut live, Some(Looker::start()?))?.run()
+                    let looker = Looker::start(request)?;
+                    Run::new(request, context, &stop, &mut live, Some(looker))?.run()
                 }
                 Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(OpenError::Permission) => {
@@ -275,6 +276,12 @@ impl<'a> Run<'a> {
                     .say(&messages::awaited(self.request, table.as_deref()));
             }
         }
+        if let Some(looker) = &mut self.looker {
+            self.output.tend_owners(looker)?;
+            if looker.has_just_ended() {
+                self.context.say(messages::NO_OWNERS);
+            }
+        }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
         Ok(())
@@ -290,6 +297,10 @@ impl<'a> Run<'a> {
         if self.totals.packets == 0 && !self.silence_said {
             patience = patience.min(SILENCE.saturating_sub(running));
         }
+        if self.output.awaits_owners() {
+            let due = self.looker.as_ref().and_then(Looker::due);
+            patience = due.map_or(patience, |due| patience.min(due));
+        }
         patience
     }
 
@@ -301,6 +312,9 @@ impl<'a> Run<'a> {
                 "packets not shown: the ports are in another fragment, or were cut off",
                 self.undecided,
             ));
+        }
+        if self.looker.as_ref().is_some_and(Looker::has_ended) {
+            gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
         gaps
     }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::looker::Looker;
 use super::patient::Patient;
-use super::show::{self, Known};
+use super::show::{self, Ends, Known, Watch};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
 use crate::cli::capture::{From, Request, Shape};
@@ -37,6 +37,7 @@ pub(super) struct Output {
     users: Users,
     interfaces: Interfaces,
     interface: Option<ForeignText>,
+    watch: Watch,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
@@ -105,6 +106,7 @@ impl Output {
             users: Users::of_this_machine(),
             interfaces,
             interface,
+            watch: Watch::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
@@ -156,6 +158,7 @@ impl Output {
                 seen.is_new,
                 packet,
                 looker,
+                &mut self.watch,
                 &mut self.users,
                 self.charset,
             );
@@ -171,6 +174,27 @@ impl Output {
             self.flush()?;
         } else if self.oldest.is_none() {
             self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Whether the next look of the looker may tell more than was written.
+    pub(super) fn awaits_owners(&self) -> bool {
+        self.watch.waits()
+    }
+
+    /// Asks who is not known yet, and writes below the headings who has become known.
+    pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
+        let (out, shape) = (&mut self.out, &self.shape);
+        let before = out.len();
+        self.watch
+            .tend(looker, &mut self.users, self.charset, |ends| {
+                if let Written::Lines(lines) = shape {
+                    news_of(lines, out, ends);
+                }
+            });
+        if self.out.len() > before {
+            self.flush()?;
         }
         Ok(())
     }
@@ -295,6 +319,22 @@ impl Output {
     }
 }
 
+/// What has become known since the heading.
+fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
+    if !lines.headings {
+        return;
+    }
+    let [client, server] = &ends.labels;
+    let heading = Heading {
+        number: ends.number,
+        client,
+        server,
+        interface: None,
+        began_earlier: false,
+    };
+    heading.write_again(out, &lines.screen);
+}
+
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
@@ -309,9 +349,16 @@ fn lines_of(
         interface,
         ends: None,
     };
-    if let Some(seen) = seen {
+    let known = seen.map(|seen| Known::clone(&seen.conversation.note));
+    let mut note = known.as_ref().map(|known| known.borrow_mut());
+    if let Some(note) = &mut note
+        && note.has_news()
+    {
+        news_of(lines, out, note);
+        note.is_told();
+    }
+    if let (Some(seen), Some(note)) = (seen, &note) {
         let conversation = &seen.conversation;
-        let note = &conversation.note;
         let [client, server] = &note.labels;
         if seen.is_new && lines.headings {
             let is_tcp = packet
@@ -348,8 +395,9 @@ fn record_of(
     interface: Option<&ForeignText>,
 ) -> io::Result<()> {
     let mut owners = None;
-    if let Some(seen) = seen {
-        let [client, server] = &seen.conversation.note.sides;
+    let note = seen.map(|seen| seen.conversation.note.borrow());
+    if let (Some(seen), Some(note)) = (seen, &note) {
+        let [client, server] = &note.sides;
         owners = Some(match seen.conversation.direction(seen.source) {
             Direction::Forth => (client, server),
             Direction::Back => (server, client),

@@ -1,45 +1,148 @@
-//! What is known of a conversation while its packets are shown.
+//! What is known of a conversation while its packets are shown, and what becomes known later.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::{Rc, Weak};
 
 use super::looker::{Look, Looker};
-use crate::attribution::{Attribution, Grounds};
-use crate::capture::{Content, Conversation, Packet};
+use crate::attribution::{Attribution, Grounds, Table};
+use crate::capture::{Conversation, Direction, Flags, Packet};
 use crate::model::{Endpoint, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
 
-/// Remembered with each conversation.
+/// Remembered with each conversation, and shared with those that wait for the next look.
+pub(super) type Known = Rc<RefCell<Ends>>;
+
+/// The two ends of a conversation: first the side that opened.
 #[derive(Debug)]
-pub(super) struct Known {
-    /// The side that opened, and the other.
+pub(super) struct Ends {
+    /// The conversation's number.
+    pub(super) number: u64,
+    /// Who is there.
     pub(super) sides: [Attribution; 2],
     /// Their labels, written once rather than for each packet.
     pub(super) labels: [String; 2],
     /// The interface of the first packet.
     pub(super) interface: Option<u32>,
+    places: [Endpoint; 2],
+    /// `None`: neither TCP nor UDP, so that no socket can be looked for.
+    protocol: Option<Protocol>,
+    opening_seen: bool,
+    /// What the other side did first.
+    first_answer: Option<FirstAnswer>,
     /// When its first packet passed.
     began: Timestamp,
     /// The look that was asked last.
     look: u64,
-    /// Looks that were asked for.
+    /// Looks that were asked.
     looks: u8,
+    /// A look is wanted that began after this.
+    wanted: Timestamp,
+    /// It waits in [`Watch`] for that look.
+    watched: bool,
+    /// What the reader was told last.
+    told: [(Grounds, String); 2],
 }
 
-impl Default for Known {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstAnswer {
+    /// RST: nobody was there.
+    Refusal,
+    Other,
+}
+
+impl Default for Ends {
     fn default() -> Self {
+        let nowhere = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let long_ago = Timestamp::from_nanos(0);
         Self {
+            number: 0,
             sides: Default::default(),
             labels: Default::default(),
             interface: None,
-            began: Timestamp::from_nanos(0),
+            places: [nowhere; 2],
+            protocol: None,
+            opening_seen: false,
+            first_answer: None,
+            began: long_ago,
             look: 0,
             looks: 0,
+            wanted: long_ago,
+            watched: false,
+            told: Default::default(),
         }
     }
 }
 
-/// Who is not found after so many looks will not be found.
+/// Who is not found after so many looks is asked for at the pace of those that are.
 const LOOKS: u8 = 8;
+/// While packets flow, who is known is looked at again after so long: descriptors are handed
+/// on, and servers started again.
+const AGAIN: i64 = 1_500_000_000;
+
+/// The conversations of which the next look may tell more. It comes by the clock, not only with
+/// their packets.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    waiting: Vec<Weak<RefCell<Ends>>>,
+    look: u64,
+}
+
+impl Watch {
+    /// Whether the next look may tell anything.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn add(&mut self, known: &Known, ends: &mut Ends) {
+        if !ends.watched {
+            ends.watched = true;
+            // Forgotten conversations must not pile up while a look takes its time.
+            if self.waiting.len() == self.waiting.capacity() {
+                self.waiting.retain(|waiting| waiting.strong_count() > 0);
+                self.waiting.reserve(self.waiting.len().max(64));
+            }
+            self.waiting.push(Rc::downgrade(known));
+        }
+    }
+
+    /// Asks for the next look when it is due, and hands those conversations to `tell` of which
+    /// the newest one tells what the reader should know.
+    pub(super) fn tend(
+        &mut self,
+        looker: &mut Looker,
+        users: &mut Users,
+        charset: Charset,
+        mut tell: impl FnMut(&Ends),
+    ) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        looker.ask();
+        let look = looker.newest();
+        if look.number == self.look {
+            return;
+        }
+        self.look = look.number;
+        self.waiting.retain(|waiting| {
+            let Some(known) = waiting.upgrade() else {
+                return false;
+            };
+            let mut ends = known.borrow_mut();
+            if ends.consult(&look) {
+                ends.label(users, charset);
+            }
+            if ends.has_news() {
+                tell(&ends);
+                ends.is_told();
+            }
+            ends.watched = ends.wants_more(&look);
+            ends.watched
+        });
+    }
+}
 
 /// Finds out who holds the two ends, as far as that can be told now.
 pub(super) fn attribute(
@@ -47,107 +150,219 @@ pub(super) fn attribute(
     is_new: bool,
     packet: &Packet<'_>,
     looker: Option<&mut Looker>,
+    watch: &mut Watch,
     users: &mut Users,
     charset: Charset,
 ) {
-    let protocol = packet.segment().map(|segment| segment.protocol);
-    let mut changed = is_new;
+    let known = Rc::clone(&conversation.note);
+    let mut ends = known.borrow_mut();
     if is_new {
-        conversation.note.interface = packet.interface;
-        conversation.note.began = packet.time;
+        ends.begin(conversation, packet);
     }
-    if let (Some(looker), Some(protocol)) = (looker, protocol) {
-        changed |= ask(conversation, is_new, protocol, looker);
+    let mut changed = is_new | ends.notice(conversation, packet);
+    if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
+        if is_new {
+            // What was seen before it began: a listener that has closed since, and which
+            // addresses are ours at all.
+            let before = looker.newest();
+            ends.orient(conversation, protocol, &before.table);
+            ends.consult(&before);
+            if ends.may_improve() {
+                looker.ask_and_wait();
+                let look = looker.newest();
+                ends.orient(conversation, protocol, &look.table);
+                ends.consult(&look);
+            }
+        } else if ends.watched {
+            looker.ask();
+            changed |= ends.consult(&looker.newest());
+        } else if packet.time.as_nanos() - ends.wanted.as_nanos() >= AGAIN && ends.is_here() {
+            ends.wanted = packet.time;
+            looker.ask();
+            changed |= ends.consult(&looker.newest());
+        }
+        if !ends.watched && !looker.has_ended() && ends.wants_more(&looker.newest()) {
+            watch.add(&known, &mut ends);
+        }
     }
     if changed {
-        let has_port = matches!(packet.content, Content::Segment(_));
+        ends.label(users, charset);
+    }
+    if is_new {
+        ends.is_told();
+    }
+}
+
+impl Ends {
+    fn begin(&mut self, conversation: &Conversation<Known>, packet: &Packet<'_>) {
         let (client, server) = conversation.ends();
-        let note = &mut conversation.note;
-        for (index, end) in [client, server].into_iter().enumerate() {
-            let side = &note.sides[index];
+        let segment = packet.segment();
+        *self = Self {
+            number: conversation.number,
+            interface: packet.interface,
+            places: [client, server],
+            protocol: segment.map(|segment| segment.protocol),
+            opening_seen: conversation.opening_seen(),
+            began: packet.time,
+            wanted: packet.time,
+            ..Self::default()
+        };
+    }
+
+    /// What a packet itself tells of its ends; tells whether it did.
+    fn notice(&mut self, conversation: &Conversation<Known>, packet: &Packet<'_>) -> bool {
+        if self.first_answer.is_some() || !self.opening_seen {
+            return false;
+        }
+        let (Some(tcp), Some((source, _))) = (
+            packet.segment().and_then(|segment| segment.tcp),
+            packet.ends(),
+        ) else {
+            return false;
+        };
+        if conversation.direction(source) == Direction::Forth {
+            return false;
+        }
+        let refused = tcp.flags.has(Flags::RST);
+        self.first_answer = Some(if refused {
+            FirstAnswer::Refusal
+        } else {
+            FirstAnswer::Other
+        });
+        let server = &mut self.sides[1];
+        match server.grounds {
+            // Somebody answered all the same.
+            Grounds::Closed if !refused => server.grounds = Grounds::Gone,
+            Grounds::Gone if refused => server.grounds = Grounds::Closed,
+            // The listener from before it began: it did not answer.
+            Grounds::LocalPort if refused => {
+                *server = Attribution::nobody(Grounds::NotYet);
+                self.look = 0;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Of a conversation that began earlier, the side with a listener is the server.
+    fn orient(
+        &mut self,
+        conversation: &mut Conversation<Known>,
+        protocol: Protocol,
+        table: &Table,
+    ) {
+        if self.opening_seen {
+            return;
+        }
+        let [client, server] = self.places;
+        let waits = |end: Endpoint| table.waits_at(protocol, end);
+        if waits(client) && !waits(server) {
+            conversation.set_client(server);
+            self.places.reverse();
+            self.sides.reverse();
+        }
+    }
+
+    /// Whether an end is this machine's, as far as known.
+    fn is_here(&self) -> bool {
+        let mut sides = self.sides.iter();
+        sides.any(|side| side.grounds != Grounds::Elsewhere)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.first_answer == Some(FirstAnswer::Refusal)
+    }
+
+    fn may_improve(&self) -> bool {
+        let [client, server] = &self.sides;
+        let refused = self.is_refused() && server.grounds == Grounds::Closed;
+        client.grounds.may_improve() || server.grounds.may_improve() && !refused
+    }
+
+    /// Whether a look after this one may tell more, so that it is worth to be asked for.
+    fn wants_more(&self, look: &Look) -> bool {
+        let is_old = look.began.is_none_or(|began| began < self.wanted);
+        self.is_here() && (is_old || self.looks < LOOKS && self.may_improve())
+    }
+
+    /// Asks a look, if it was not asked already; tells whether it told anything.
+    fn consult(&mut self, look: &Look) -> bool {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        if look.number == self.look {
+            return false;
+        }
+        self.look = look.number;
+        self.looks = self.looks.saturating_add(1);
+        let is_older = look.began.is_none_or(|began| began < self.began);
+        let refused = self.is_refused();
+        let [client, server] = self.places;
+        let mut changed = false;
+        for (index, (here, there)) in [(client, server), (server, client)].into_iter().enumerate() {
+            let is_server = index == 1;
+            if is_server && refused && self.sides[1].grounds == Grounds::Closed {
+                continue;
+            }
+            let mut found = look.table.attribute(protocol, here, there);
+            if is_older {
+                found.grounds = match found.grounds {
+                    // Another conversation of the same two ends, before this one's SYN.
+                    Grounds::Exact if self.opening_seen => Grounds::LocalPort,
+                    Grounds::LocalPort if is_server && refused => Grounds::NotYet,
+                    known @ (Grounds::Exact | Grounds::LocalPort | Grounds::Elsewhere) => known,
+                    // It may have come since.
+                    _ => Grounds::NotYet,
+                };
+                if found.grounds < Grounds::LocalPort {
+                    found = Attribution::nobody(found.grounds);
+                }
+            }
+            let may_be_refused = is_server
+                && self.opening_seen
+                && protocol == Protocol::Tcp
+                && self.first_answer != Some(FirstAnswer::Other);
+            found.grounds = match found.grounds {
+                Grounds::Closed if !may_be_refused => Grounds::Gone,
+                Grounds::Gone if is_server && refused => Grounds::Closed,
+                other => other,
+            };
+            changed |= self.sides[index].improve(found, protocol);
+        }
+        changed
+    }
+
+    fn label(&mut self, users: &mut Users, charset: Charset) {
+        let has_port = self.protocol.is_some();
+        for (index, end) in self.places.into_iter().enumerate() {
+            let side = &self.sides[index];
             let user = match side.grounds {
                 Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
                 _ => None,
             };
-            note.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
+            self.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
+        }
+    }
+
+    /// Whether something became known that the heading does not say. That there is no socket
+    /// any more is no news, unless the heading says that there was none.
+    pub(super) fn has_news(&self) -> bool {
+        let sides = self.sides.iter().zip(&self.labels).zip(&self.told);
+        sides.into_iter().any(|((side, label), (grounds, told))| {
+            let matters = |grounds: Grounds| grounds.is_finding() || grounds == Grounds::Closed;
+            label != told && (matters(side.grounds) || *grounds == Grounds::Closed)
+        })
+    }
+
+    /// The reader has the labels as they are.
+    pub(super) fn is_told(&mut self) {
+        for (index, label) in self.labels.iter().enumerate() {
+            let (grounds, told) = &mut self.told[index];
+            *grounds = self.sides[index].grounds;
+            told.clone_from(label);
         }
     }
 }
 
-/// Asks the newest look, and for a newer one while it may tell more; tells whether it told.
-fn ask(
-    conversation: &mut Conversation<Known>,
-    is_new: bool,
-    protocol: Protocol,
-    looker: &mut Looker,
-) -> bool {
-    let mut changed = false;
-    if is_new {
-        // What was seen before it began: a listener that has closed since, and which addresses
-        // are ours at all.
-        changed |= consult(conversation, true, protocol, looker);
-        if may_improve(conversation) {
-            looker.ask_and_wait();
-        }
-    } else if may_improve(conversation) {
-        looker.ask();
-    } else {
-        return false;
-    }
-    changed | consult(conversation, is_new, protocol, looker)
-}
-
-fn may_improve(conversation: &Conversation<Known>) -> bool {
-    let note = &conversation.note;
-    note.looks < LOOKS && note.sides.iter().any(|side| side.grounds.may_improve())
-}
-
-/// Asks the newest look, if it was not asked already.
-fn consult(
-    conversation: &mut Conversation<Known>,
-    is_new: bool,
-    protocol: Protocol,
-    looker: &mut Looker,
-) -> bool {
-    let Look {
-        table,
-        number,
-        began,
-    } = looker.newest();
-    if number == conversation.note.look {
-        return false;
-    }
-    if is_new && !conversation.opening_seen() {
-        let (client, server) = conversation.ends();
-        let waits = |end: Endpoint| table.waits_at(protocol, end);
-        if waits(client) && !waits(server) {
-            conversation.set_client(server);
-            conversation.note.sides.reverse();
-        }
-    }
-    let (client, server) = conversation.ends();
-    let is_older = began.is_none_or(|began| began < conversation.note.began);
-    let opening_seen = conversation.opening_seen();
-    let note = &mut conversation.note;
-    note.look = number;
-    note.looks += 1;
-    let mut changed = false;
-    for (side, (here, there)) in note
-        .sides
-        .iter_mut()
-        .zip([(client, server), (server, client)])
-    {
-        let mut found = table.attribute(protocol, here, there);
-        if is_older {
-            found.grounds = match found.grounds {
-                // Another conversation of the same two ends, before this one's SYN.
-                Grounds::Exact if opening_seen => Grounds::LocalPort,
-                known @ (Grounds::Exact | Grounds::LocalPort | Grounds::Elsewhere) => known,
-                // It may have come since.
-                _ => Grounds::NotYet,
-            };
-        }
-        changed |= side.improve(found);
-    }
-    changed
-}
+#[cfg(test)]
+mod tests;

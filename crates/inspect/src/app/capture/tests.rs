@@ -9,6 +9,7 @@ use clap::Parser;
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
+use super::looker::Looker;
 use super::output::Output;
 use super::{Run, Source as _};
 use crate::app::Context;
@@ -42,6 +43,11 @@ fn screen(width: Option<usize>, colour: bool, charset: Charset) -> Screen {
 
 /// What `inspect capture -r FILE WORDS` prints.
 fn printed(file: &[u8], screen: Screen, words: &[&str]) -> String {
+    printed_with(None, file, screen, words)
+}
+
+/// The same, while somebody looks for owners.
+fn printed_with(looker: Option<Looker>, file: &[u8], screen: Screen, words: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("read.pcap");
     std::fs::write(&path, file).unwrap();
@@ -71,7 +77,7 @@ fn printed(file: &[u8], screen: Screen, words: &[&str]) -> String {
         TimeZone::UTC,
     )
     .unwrap();
-    Run::with(&request, &context, &stop, &mut source, None, output)
+    Run::with(&request, &context, &stop, &mut source, looker, output)
         .run()
         .unwrap();
     let bytes = paper.0.lock().unwrap().clone();
@@ -210,4 +216,22 @@ fn records_are_whole_and_exact() {
     for line in lines {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
+}
+
+#[test]
+fn a_look_that_broke_off_is_a_gap() {
+    let looker = Looker::with(|| std::panic::resume_unwind(Box::new(()))).unwrap();
+    let pipe = Screen::pipe(Charset::Utf8);
+    let text = printed_with(Some(looker), &mixed(), pipe, &["--json"]);
+    let records: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let gaps: Vec<_> = records.iter().filter(|it| it["type"] == "gap").collect();
+    assert!(gaps.iter().any(|gap| gap["source"] == "owners"), "{gaps:?}");
+    let end = records.last().unwrap();
+    assert_eq!(
+        (&end["complete"], &end["counts"]["packet"]),
+        (&false.into(), &18.into())
+    );
 }

@@ -35,19 +35,34 @@ impl Heading<'_> {
             second.push_str("  ");
             second.push_str(&note);
         }
-        let fits = screen
-            .width
-            .is_none_or(|width| first.width() + 1 + second.width() <= width);
         out.push(b'\n');
-        let lines = if fits {
-            vec![format!("{first} {second}")]
-        } else {
-            vec![first, format!("   {second}")]
-        };
-        for line in lines {
-            out.extend_from_slice(screen.paint(Style::Heading, &line).as_bytes());
-            out.push(b'\n');
-        }
+        put(out, screen, first, second);
+    }
+
+    /// Appends what has become known of a conversation since its heading, likewise wrapped.
+    pub fn write_again(&self, out: &mut Vec<u8>, screen: &Screen) {
+        let first = format!("#{} is {}", self.number, self.client);
+        put(
+            out,
+            screen,
+            first,
+            format!("{} {}", screen.arrow(), self.server),
+        );
+    }
+}
+
+fn put(out: &mut Vec<u8>, screen: &Screen, first: String, second: String) {
+    let fits = screen
+        .width
+        .is_none_or(|width| first.width() + 1 + second.width() <= width);
+    let lines = if fits {
+        vec![format!("{first} {second}")]
+    } else {
+        vec![first, format!("   {second}")]
+    };
+    for line in lines {
+        out.extend_from_slice(screen.paint(Style::Heading, &line).as_bytes());
+        out.push(b'\n');
     }
 }
 
@@ -97,7 +112,8 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
         }
         Grounds::NotLooked | Grounds::Elsewhere => "",
         Grounds::NotYet => "unknown (not looked up yet)",
-        Grounds::Gone => "unknown (exited before we looked)",
+        Grounds::Gone => "unknown (no socket when we looked)",
+        Grounds::Closed => "nobody (nothing listens there)",
         Grounds::Ambiguous => "unknown (several sockets share the port)",
         Grounds::Pending => "waiting for accept()",
         Grounds::Hidden(uid) => {
@@ -183,6 +199,7 @@ mod tests {
                 })
                 .collect(),
             grounds: Grounds::Exact,
+            socket: None,
         }
     }
 
@@ -213,7 +230,12 @@ mod tests {
             (
                 Grounds::Gone,
                 None,
-                "unknown (exited before we looked) 127.0.0.1:80",
+                "unknown (no socket when we looked) 127.0.0.1:80",
+            ),
+            (
+                Grounds::Closed,
+                None,
+                "nobody (nothing listens there) 127.0.0.1:80",
             ),
             (
                 Grounds::Hidden(Some(Uid(0))),
@@ -228,6 +250,39 @@ mod tests {
         ] {
             assert_eq!(label(&Attribution::nobody(grounds), user), words);
         }
+    }
+
+    #[test]
+    fn what_became_known_stands_on_a_line_of_its_own() {
+        let heading = Heading {
+            number: 4,
+            client: "chat-client[20001] 127.0.0.1:59686",
+            server: "chat-server[4845] 127.0.0.1:2345",
+            interface: Some(&ForeignText::from("lo")),
+            began_earlier: true,
+        };
+        let again = |width| {
+            let mut out = Vec::new();
+            let charset = Charset::Utf8;
+            let colour = false;
+            heading.write_again(
+                &mut out,
+                &Screen {
+                    width,
+                    colour,
+                    charset,
+                },
+            );
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            again(Some(80)),
+            "#4 is chat-client[20001] 127.0.0.1:59686 → chat-server[4845] 127.0.0.1:2345\n"
+        );
+        assert_eq!(
+            again(Some(60)),
+            "#4 is chat-client[20001] 127.0.0.1:59686\n   → chat-server[4845] 127.0.0.1:2345\n"
+        );
     }
 
     #[test]
