@@ -7,7 +7,8 @@ PREFIX ?= /usr/local
 
 .PHONY: demo test lint install uninstall programs clean
 
-## demo: programs
+## demo: build, and show one conversation from every side
+demo: programs
 	@./target/release/net-companion
 
 ## test: formatting, lints, documentation, and every test
