@@ -25,44 +25,43 @@ pub struct Heading<'a> {
 impl Heading<'_> {
     /// Appends an empty line and the heading, wrapped at the arrow where it is too wide.
     pub fn write(&self, out: &mut Vec<u8>, screen: &Screen) {
-        let first = format!("#{} {}", self.number, self.client);
-        let mut second = format!("{} {}", screen.arrow(), self.server);
         let interface = self
             .interface
             .map(|name| format!("({})", Escaped::name(name, screen.charset)));
         let began = self.began_earlier.then(|| "(began earlier)".to_owned());
-        for note in interface.into_iter().chain(began) {
-            second.push_str("  ");
-            second.push_str(&note);
-        }
+        let notes: Vec<String> = interface.into_iter().chain(began).collect();
         out.push(b'\n');
-        put(out, screen, first, second);
+        self.put(out, screen, "", &notes.join("  "));
     }
 
     /// Appends what has become known of a conversation since its heading, likewise wrapped.
     pub fn write_again(&self, out: &mut Vec<u8>, screen: &Screen) {
-        let first = format!("#{} is {}", self.number, self.client);
-        put(
-            out,
-            screen,
-            first,
-            format!("{} {}", screen.arrow(), self.server),
-        );
+        self.put(out, screen, " is", "");
     }
-}
 
-fn put(out: &mut Vec<u8>, screen: &Screen, first: String, second: String) {
-    let fits = screen
-        .width
-        .is_none_or(|width| first.width() + 1 + second.width() <= width);
-    let lines = if fits {
-        vec![format!("{first} {second}")]
-    } else {
-        vec![first, format!("   {second}")]
-    };
-    for line in lines {
-        out.extend_from_slice(screen.paint(Style::Heading, &line).as_bytes());
-        out.push(b'\n');
+    /// On one line; or one line an end, with the notes behind the second where they fit, and
+    /// below it where they do not.
+    fn put(&self, out: &mut Vec<u8>, screen: &Screen, verb: &str, notes: &str) {
+        let first = format!("#{}{verb} {}", self.number, self.client);
+        let second = format!("{} {}", screen.arrow(), self.server);
+        let noted = if notes.is_empty() {
+            second.clone()
+        } else {
+            format!("{second}  {notes}")
+        };
+        let fits = |text: &str| screen.width.is_none_or(|width| text.width() <= width);
+        let whole = format!("{first} {noted}");
+        let lines = if fits(&whole) {
+            vec![whole]
+        } else if fits(&format!("   {noted}")) {
+            vec![first, format!("   {noted}")]
+        } else {
+            vec![first, format!("   {second}"), format!("   {notes}")]
+        };
+        for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+            out.extend_from_slice(screen.paint(Style::Heading, line).as_bytes());
+            out.push(b'\n');
+        }
     }
 }
 

@@ -78,6 +78,14 @@ impl<'a> Fit<'a> {
         if let Some(last) = fit.widths.len().checked_sub(1) {
             let spare = screen.saturating_sub(end(&fit.widths));
             fit.widths[last] = (fit.widths[last] + spare).min(widths.full[last]);
+            // Too little room for any but the shortest cells: better all of them below.
+            if let Narrow::Elastic(least) = columns[last].narrow
+                && fit.widths[last] < least.min(widths.full[last])
+                && last >= 2
+            {
+                fit.kept = last;
+                fit.widths.truncate(last);
+            }
         }
         fit
     }
