@@ -300,7 +300,13 @@ impl<'a> Pair<'a> {
         self.server.ask_to_end();
         let server_ended = self.server.ended(&self.screen).await;
         if end == End::Unread {
-            return Ok(true);
+            // A reader who has left has what it wanted; a full disk has not.
+            return match self.screen.finish().await {
+                Some(Closed::Failed(reason)) => {
+                    anyhow::bail!("cannot write the output: {reason}")
+                }
+                Some(Closed::Reader) | None => Ok(true),
+            };
         }
         let client_went = going(client_ended);
         let unexpected: Vec<_> = [

@@ -205,6 +205,20 @@ fn a_half_that_does_not_end_when_asked_is_not_said_to_have_left() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let port = free_port().to_string();
+    let output = chat(&["pair", "--port", &port, "--count", "2", "--every", "10ms"])
+        .stdin(Stdio::null())
+        .stdout(full.unwrap())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("cannot write the output"), "{errors}");
+}
+
+#[test]
 fn a_reader_that_left_is_a_quiet_success_and_leaves_nobody_behind() {
     let port = free_port().to_string();
     let mut command = chat(&["pair", "--port", &port, "--every", "20ms"]);
