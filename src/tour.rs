@@ -10,14 +10,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use inspect::listing::{self, Row, SortKey};
+use inspect::listing::{Listing, Rows, SortKey};
 use inspect::model::{Pid, State};
 use inspect::namespaces;
 use inspect::owners::{ProcWalk, Source as _};
 use inspect::privilege::{self, Right};
 use inspect::render::Screen;
 use inspect::selection::{Selection, Test};
-use inspect::sockets::{ProcTables, Source as _, Table};
+use inspect::sockets::{ProcTables, Query, Source as _, Table};
 use inspect::stop::Stop;
 use jiff::tz::TimeZone;
 use pages::Pages;
@@ -51,7 +51,8 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
     };
     talk.connect()?;
     talk.say("hello")?;
-    let rows = look(&talk)?;
+    let listing = look()?;
+    let pids = talk.pids();
     talk.say("你好")?;
     talk.part()?;
     let captured = wire.map(Capturing::close).transpose()?;
@@ -66,7 +67,7 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
         ))?;
     }
     pages.said(&talk.said)?;
-    pages.sockets(&rows)?;
+    pages.sockets(&ours(&listing, talk.port, &pids))?;
     match (captured, blind) {
         (Some(captured), _) => pages.packets(&captured.seen, captured.lost, talk.port)?,
         (None, blind) => pages.no_packets(&blind.unwrap_or_default(), &ways_out())?,
@@ -124,22 +125,27 @@ pub(crate) fn probe() -> ExitCode {
     }
 }
 
-/// The listener and both ends of the connection, with their owners.
-fn look(talk: &Talk) -> anyhow::Result<Vec<Row>> {
+/// The TCP sockets of this moment, with their owners.
+fn look() -> anyhow::Result<Listing> {
     let stop = Stop::new()?;
     let netns = namespaces::current();
     let sockets = ProcTables::new("/proc", netns, stop.clone())
-        .look(&[Table::Tcp])
+        .look(&Query::all_of([Table::Tcp]))
         .sockets;
-    let mut rows = listing::join(sockets, &ProcWalk::new("/proc", stop).look());
+    Ok(Listing::new(sockets, ProcWalk::new("/proc", stop).look()))
+}
+
+/// The listener and both ends of the connection.
+fn ours<'a>(listing: &'a Listing, port: u16, pids: &[u32]) -> Rows<'a> {
     let selection = Selection::All(vec![
-        Selection::Test(Test::Port(talk.port)),
+        Selection::Test(Test::Port(port)),
         Selection::one_of([State::Listen, State::Established].map(Test::State)),
-        Selection::one_of(talk.pids().into_iter().map(|pid| Test::Pid(Pid(pid)))),
+        Selection::one_of(pids.iter().map(|pid| Test::Pid(Pid(*pid)))),
     ]);
-    listing::select(&mut rows, &selection);
-    listing::sort(&mut rows, SortKey::Conversation);
-    Ok(rows)
+    let mut rows = listing.rows();
+    rows.select(&selection);
+    rows.sort(SortKey::Conversation);
+    rows
 }
 
 /// The programs beside this one, as a shell here would start them.

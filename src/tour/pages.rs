@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use inspect::listing::Row;
+use inspect::listing::Rows;
 use inspect::model::{State, Timestamp};
 use inspect::render::packet::TimeOfDay;
 use inspect::render::sockets::{ends_words, owner_words};
@@ -109,7 +109,7 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    pub(super) fn sockets(&mut self, rows: &[Row]) -> io::Result<()> {
+    pub(super) fn sockets(&mut self, rows: &Rows<'_>) -> io::Result<()> {
         self.heading(
             2,
             "The sockets, and who holds them",
@@ -128,12 +128,13 @@ impl<'a> Pages<'a> {
         ];
         let charset = self.screen.charset;
         let text = |index: usize| {
-            let row = &rows[index];
-            let (local, remote) = ends_words(&row.socket, charset);
+            let Some(row) = rows.get(index) else {
+                return TextRow::default();
+            };
+            let (local, remote) = ends_words(row.socket, charset);
             let mut owners: Vec<String> = row
                 .owners
-                .iter()
-                .map(|owner| owner_words(owner, charset))
+                .map(|owner| owner_words(&owner, charset))
                 .collect();
             if owners.is_empty() {
                 owners.push(format!("owner {}", row.owner_status.word()));
@@ -242,7 +243,7 @@ impl<'a> Pages<'a> {
 }
 
 /// The descriptors that server and client hold on their connection.
-fn connection_descriptors(rows: &[Row]) -> Option<(u32, u32)> {
+fn connection_descriptors(rows: &Rows<'_>) -> Option<(u32, u32)> {
     let listener = rows.iter().find(|row| row.socket.state == State::Listen)?;
     let port = listener.socket.endpoints()?.0.port;
     let end = |at_server: bool| {
@@ -253,7 +254,7 @@ fn connection_descriptors(rows: &[Row]) -> Option<(u32, u32)> {
                     .endpoints()
                     .is_some_and(|(local, _)| (local.port == port) == at_server)
             })
-            .and_then(|row| row.owners.first())
+            .and_then(|row| row.owners.into_iter().next())
             .map(|owner| owner.fd.0)
     };
     Some((end(true)?, end(false)?))

@@ -14,7 +14,7 @@ use super::{Context, Exit, Usage, machine};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::clock;
-use crate::listing::{self, Row};
+use crate::listing::{self, Listing, Rows};
 use crate::model::{Family, Gap, Origin, OwnerStatus, Protocol, Uid};
 use crate::names::{Hosts, Services, Users};
 use crate::namespaces;
@@ -24,7 +24,7 @@ use crate::render::Escaped;
 use crate::render::json::{self, End, GapRecord, SocketRecord};
 use crate::render::sockets::{Count, Names, write_rows, write_summary};
 use crate::selection::{Selection, Test};
-use crate::sockets::{self, ProcTables, Snapshot, Table};
+use crate::sockets::{self, ProcTables, Query, Snapshot, Table};
 use crate::stop::Stop;
 
 /// How long names may take: a name server that does not answer costs no more.
@@ -55,18 +55,20 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         sockets,
         mut gaps,
         cut,
-    } = sockets::Source::look(&mut tables, &request.tables);
+        ..
+    } = sockets::Source::look(&mut tables, &Query::all_of(request.tables.clone()));
     let holdings = owners::Source::look(&mut walk);
-    gaps.extend(holdings.gaps.iter().cloned());
+    gaps.extend(holdings.gaps().iter().cloned());
     if context.verbose {
         tell_sources(&root, &holdings, context);
     }
 
-    let mut rows = listing::join(sockets, &holdings);
-    let undecided = listing::select(&mut rows, &selection);
+    let listing = Listing::new(sockets, holdings);
+    let mut rows = listing.rows();
+    let undecided = rows.select(&selection);
     // Told to people with its cure, and so apart from the others.
     let told_gaps = gaps.len();
-    gaps.extend(hidden(&rows, undecided, &holdings));
+    gaps.extend(hidden(&rows, undecided, listing.holdings()));
     let mut out = BufWriter::new(io::stdout().lock());
     if request.summary {
         let gaps = &gaps[..told_gaps];
@@ -75,11 +77,11 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         return Ok(Exit::Done);
     }
     let folded = if request.fold_time_wait {
-        listing::fold_time_wait(&mut rows)
+        rows.fold_time_wait()
     } else {
         0
     };
-    listing::sort(&mut rows, request.sort);
+    rows.sort(request.sort);
     let names = if request.resolve {
         names.with_hosts_of(&rows)
     } else {
@@ -90,9 +92,9 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         Format::Json => {
             let begin = machine::begin_at(&root, "sockets", vec!["proc".to_owned()]);
             json::write(&mut out, &begin)?;
-            for row in &rows {
+            for row in rows.iter() {
                 let user = row.socket.uid.and_then(|uid| names.user(uid));
-                json::write(&mut out, &SocketRecord::new(row, at, user.as_deref()))?;
+                json::write(&mut out, &SocketRecord::new(&row, at, user.as_deref()))?;
             }
             write_gaps(&mut out, &gaps)?;
             let count = u64::try_from(rows.len())?;
@@ -158,26 +160,22 @@ fn nothing(request: &Request, folded: usize, recorded: bool, incomplete: bool) -
     }
 }
 
-fn hidden_rows(rows: &[Row]) -> usize {
+fn hidden_rows(rows: &Rows<'_>) -> usize {
     rows.iter()
         .filter(|row| row.owner_status == OwnerStatus::Hidden)
         .count()
 }
 
 /// What the answer lacks because processes could not be read; nothing when it lacks nothing.
-fn hidden(rows: &[Row], undecided: usize, holdings: &Holdings) -> Option<Gap> {
+fn hidden(rows: &Rows<'_>, undecided: usize, holdings: &Holdings) -> Option<Gap> {
     let lacking = |status| matches!(status, OwnerStatus::Hidden | OwnerStatus::Partial);
     let affected = rows.iter().any(|row| {
-        lacking(row.owner_status)
-            || row
-                .peer
-                .as_ref()
-                .is_some_and(|peer| lacking(peer.owner_status))
+        lacking(row.owner_status) || row.peer().is_some_and(|peer| lacking(peer.owner_status))
     });
     if !affected && undecided == 0 {
         return None;
     }
-    let mut reason = match holdings.unreadable.len() {
+    let mut reason = match holdings.unreadable().len() {
         0 => "processes were not listed, so that owners are hidden".to_owned(),
         1 => "process could not be read, so that owners are hidden".to_owned(),
         _ => "processes could not be read, so that owners are hidden".to_owned(),
@@ -188,7 +186,7 @@ fn hidden(rows: &[Row], undecided: usize, holdings: &Holdings) -> Option<Gap> {
             if undecided == 1 { "socket" } else { "sockets" }
         );
     }
-    Some(match u64::try_from(holdings.unreadable.len()) {
+    Some(match u64::try_from(holdings.unreadable().len()) {
         Ok(count @ 1..) => Gap::counted(Origin::Owners, reason, count),
         _ => Gap::uncounted(Origin::Owners, reason),
     })
@@ -263,8 +261,8 @@ const NAMED: usize = 5;
 fn tell_sources(root: &Path, holdings: &Holdings, context: &Context) {
     context.say(&format!("sockets: {}", root.join("net").display()));
     let walk = format!("owners: a walk over {}", root.join("PID/fd").display());
-    let unreadable = &holdings.unreadable;
-    match (&holdings.unlisted, unreadable.len()) {
+    let unreadable = holdings.unreadable();
+    match (holdings.unlisted(), unreadable.len()) {
         (Some(reason), _) => context.say(&format!("{walk}; {reason}")),
         (None, 0) => context.say(&format!("{walk}; every process could be read")),
         _ => context.say(&walk),
@@ -301,12 +299,12 @@ struct FamilyRecord {
 fn write_families(
     out: &mut dyn Write,
     request: &Request,
-    rows: &[Row],
+    rows: &Rows<'_>,
     (tables, cut): (&ProcTables, &[Table]),
     gaps: &[Gap],
     context: &Context,
 ) -> anyhow::Result<()> {
-    let sockets = rows.iter().map(|row| &row.socket);
+    let sockets = rows.iter().map(|row| row.socket);
     let summaries: Vec<_> = listing::summarise(sockets, &request.families)
         .into_iter()
         .map(|summary| {
@@ -352,7 +350,7 @@ fn write_families(
         let packet_owners: Vec<_> = rows
             .iter()
             .filter(|row| row.socket.family == Family::Packet)
-            .flat_map(|row| row.owners.iter().cloned())
+            .flat_map(|row| row.owners)
             .collect();
         write_summary(out, &summaries, &packet_owners, context.screen)?;
         out.flush()?;
@@ -382,7 +380,7 @@ impl Resolved {
         }
     }
 
-    fn with_hosts_of(mut self, rows: &[Row]) -> Self {
+    fn with_hosts_of(mut self, rows: &Rows<'_>) -> Self {
         let addresses = rows
             .iter()
             .filter_map(|row| row.socket.endpoints())

@@ -229,8 +229,8 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::model::{Family, Fd, ForeignText, Owner, OwnerStatus, Pid};
-    use crate::owners::{Holder, Unreadable};
+    use crate::model::{Family, OwnerStatus};
+    use crate::owners::tests_support::{seen, unreadable};
     use crate::sockets::Address;
 
     fn end(text: &str) -> Endpoint {
@@ -258,24 +258,9 @@ mod tests {
             cookie: None,
             uid: (inode != 0).then_some(Uid(0)),
             netns: None,
+            interface: None,
+            detail: None,
         }
-    }
-
-    fn held(inode: u64, pid: u32, name: &str) -> (Inode, Vec<Holder>) {
-        let owner = Owner {
-            pid: Pid(pid),
-            tid: Pid(pid),
-            fd: Fd(3),
-            command: ForeignText::from(name),
-            started: None,
-        };
-        (
-            Inode(inode),
-            vec![Holder {
-                owner,
-                parent: None,
-            }],
-        )
     }
 
     fn names(attribution: &Attribution) -> Vec<&str> {
@@ -286,13 +271,13 @@ mod tests {
     }
 
     fn table(sockets: &[Socket]) -> Table {
-        let mut holdings = Holdings::default();
-        holdings.by_inode.extend([
-            held(10, 100, "server"),
-            held(11, 100, "server"),
-            held(12, 200, "client"),
-            held(13, 300, "other"),
-        ]);
+        let holdings = seen(&[
+            (10, 100, 3, "server", None),
+            (11, 100, 3, "server", None),
+            (12, 200, 3, "client", None),
+            (13, 300, 3, "other", None),
+        ])
+        .into();
         Table::new(sockets, holdings, ["10.0.0.5".parse().unwrap()])
     }
 
@@ -377,7 +362,6 @@ mod tests {
 
     #[test]
     fn hidden_is_not_gone() {
-        let mut holdings = Holdings::default();
         let sockets = [tcp(
             State::Established,
             "127.0.0.1:80",
@@ -385,18 +369,16 @@ mod tests {
             77,
         )];
         let (here, there) = (end("127.0.0.1:80"), end("127.0.0.1:5000"));
+        let holdings = Holdings::default();
         assert_eq!(holdings.of(Inode(77)).1, OwnerStatus::None);
-        let table = Table::new(&sockets, holdings.clone(), []);
+        let table = Table::new(&sockets, holdings, []);
         assert_eq!(
             table.attribute(Protocol::Tcp, here, there).grounds,
             Grounds::Gone
         );
-        holdings.unreadable.push(Unreadable {
-            pid: Pid(1),
-            uid: None,
-            command: None,
-        });
-        let table = Table::new(&sockets, holdings, []);
+        let mut partly = seen(&[]);
+        partly.unreadable.push(unreadable(1));
+        let table = Table::new(&sockets, partly.into(), []);
         let found = table.attribute(Protocol::Tcp, here, there).grounds;
         assert_eq!(found, Grounds::Hidden(Some(Uid(0))));
         assert_eq!(found.word(), "unknown");
@@ -432,9 +414,9 @@ mod tests {
     }
 
     fn known(grounds: Grounds, inode: u64, pid: u32) -> Attribution {
-        let holders = held(inode, pid, "name").1;
+        let holdings = Holdings::from(seen(&[(inode, pid, 3, "name", None)]));
         Attribution {
-            owners: holders.into_iter().map(|it| it.owner).collect(),
+            owners: holdings.of(Inode(inode)).0,
             grounds,
             socket: Some(Inode(inode)),
         }

@@ -1,38 +1,76 @@
-//! Sockets + holdings -> rows.
+//! Sockets + holdings -> what belongs to each socket.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
-use super::{Peer, Row, Side};
-use crate::model::{Endpoint, NetworkNamespace, OwnerStatus, Protocol, State};
+use hashbrown::HashTable;
+
+use super::Side;
+use crate::model::{Endpoint, Inode, NetworkNamespace, OwnerStatus, Protocol, State};
 use crate::owners::Holdings;
 use crate::sockets::{Address, Socket};
 
+/// What belongs to one socket, as places: a machine may have hundreds of thousands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Joined {
+    first_owner: u32,
+    owners: u32,
+    /// The row of the other end; [`NOBODY`] for none.
+    peer: u32,
+    pub(super) status: OwnerStatus,
+    pub(super) side: Side,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+impl Joined {
+    pub(super) fn owners(&self) -> Range<usize> {
+        let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let first = place(self.first_owner);
+        first..first.saturating_add(place(self.owners))
+    }
+
+    pub(super) fn peer(&self) -> Option<u32> {
+        (self.peer != NOBODY).then_some(self.peer)
+    }
+}
+
 /// Joins each socket with its owners, and the two ends of each local connection with each
 /// other.
-pub fn join(sockets: Vec<Socket>, holdings: &Holdings) -> Vec<Row> {
-    let mut rows: Vec<Row> = sockets
-        .into_iter()
+pub(super) fn join(sockets: &[Socket], holdings: &Holdings) -> Vec<Joined> {
+    let mut joined: Vec<Joined> = sockets
+        .iter()
         .map(|socket| {
-            let (owners, owner_status) = match socket.inode {
-                // The kernel's own end of netlink: no process ever held it.
-                _ if matches!(socket.address, Address::Netlink { port_id: 0, .. }) => {
-                    (Vec::new(), OwnerStatus::Kernel)
-                }
-                Some(inode) => holdings.of(inode),
-                None => (Vec::new(), status_without_inode(socket.state)),
-            };
-            Row {
-                socket,
-                owners,
-                owner_status,
-                peer: None,
+            let (place, status) = owners_of(socket, holdings);
+            let number = |place: usize| u32::try_from(place).unwrap_or(NOBODY);
+            Joined {
+                first_owner: number(place.start),
+                owners: number(place.len()),
+                peer: NOBODY,
+                status,
                 side: Side::Unknown,
             }
         })
         .collect();
-    tell_sides(&mut rows);
-    join_peers(&mut rows);
-    rows
+    tell_sides(sockets, &mut joined);
+    join_ends(sockets, &mut joined);
+    join_unix(sockets, &mut joined);
+    joined
+}
+
+fn owners_of(socket: &Socket, holdings: &Holdings) -> (Range<usize>, OwnerStatus) {
+    match socket.inode {
+        // The kernel's own end of netlink: no process ever held it.
+        _ if matches!(socket.address, Address::Netlink { port_id: 0, .. }) => {
+            (0..0, OwnerStatus::Kernel)
+        }
+        Some(inode) => {
+            let place = holdings.place(inode);
+            (place.clone(), holdings.status(place))
+        }
+        None => (0..0, status_without_inode(socket.state)),
+    }
 }
 
 /// What a missing inode means (net/ipv4/tcp_ipv4.c `get_tcp4_sock`: `sock_i_ino` is 0 while no
@@ -48,13 +86,18 @@ pub fn status_without_inode(state: State) -> OwnerStatus {
 
 type Ends = (Option<NetworkNamespace>, Protocol, Endpoint, Endpoint);
 
+/// The ends of a connection, as the wire shows them.
 fn ends(socket: &Socket) -> Option<Ends> {
     let (local, remote) = socket.endpoints()?;
     // A listener and an unconnected socket have no other end.
     if remote.is_unspecified() || local.port == 0 {
         return None;
     }
-    matches!(socket.protocol, Protocol::Tcp | Protocol::Udp).then(|| {
+    matches!(
+        socket.protocol,
+        Protocol::Tcp | Protocol::Udp | Protocol::UdpLite | Protocol::Mptcp
+    )
+    .then(|| {
         (
             socket.netns,
             socket.protocol,
@@ -64,19 +107,25 @@ fn ends(socket: &Socket) -> Option<Ends> {
     })
 }
 
-fn tell_sides(rows: &mut [Row]) {
+fn tell_sides(sockets: &[Socket], joined: &mut [Joined]) {
     // The address is left out: it may be the unspecified one, or v6 where the connection is v4.
-    let listeners: HashSet<(Option<NetworkNamespace>, u16)> = rows
+    let listeners: HashSet<(Option<NetworkNamespace>, Protocol, u16)> = sockets
         .iter()
-        .filter(|row| row.socket.protocol == Protocol::Tcp && row.socket.state == State::Listen)
-        .filter_map(|row| Some((row.socket.netns, row.socket.endpoints()?.0.port)))
+        .filter(|socket| socket.state == State::Listen)
+        .filter_map(|socket| Some((socket.netns, socket.protocol, socket.endpoints()?.0.port)))
         .collect();
-    for row in rows {
-        let Some((netns, Protocol::Tcp, local, remote)) = ends(&row.socket) else {
+    for (socket, joined) in sockets.iter().zip(joined) {
+        if !matches!(socket.protocol, Protocol::Tcp | Protocol::Mptcp) {
+            continue;
+        }
+        let Some((local, remote)) = socket.endpoints() else {
             continue;
         };
-        let listens = |port| listeners.contains(&(netns, port));
-        row.side = match (listens(local.port), listens(remote.port)) {
+        if remote.is_unspecified() || local.port == 0 {
+            continue;
+        }
+        let listens = |port| listeners.contains(&(socket.netns, socket.protocol, port));
+        joined.side = match (listens(local.port), listens(remote.port)) {
             (true, false) => Side::Server,
             (false, true) => Side::Client,
             _ => Side::Unknown,
@@ -84,56 +133,83 @@ fn tell_sides(rows: &mut [Row]) {
     }
 }
 
-fn join_peers(rows: &mut [Row]) {
-    let by_ends: HashMap<Ends, usize> = rows
-        .iter()
-        .enumerate()
-        .filter_map(|(index, row)| Some((ends(&row.socket)?, index)))
+fn join_ends(sockets: &[Socket], joined: &mut [Joined]) {
+    // Only places are kept, and the ends are taken from the sockets: 5 bytes a socket, where a
+    // map by ends needs a hundred.
+    let hasher = RandomState::new();
+    let ends_at = |index: u32| ends(sockets.get(usize::try_from(index).ok()?)?);
+    let mut places: HashTable<u32> = HashTable::with_capacity(sockets.len());
+    for (index, socket) in (0u32..).zip(sockets) {
+        let Some(ends) = ends(socket) else { continue };
+        let hash = hasher.hash_one(ends);
+        // Datagram sockets may share both ends (SO_REUSEADDR): the first stands for them.
+        if places
+            .find(hash, |other| ends_at(*other) == Some(ends))
+            .is_none()
+        {
+            places.insert_unique(hash, index, |other| hasher.hash_one(ends_at(*other)));
+        }
+    }
+    for (socket, joined) in sockets.iter().zip(joined) {
+        let Some((netns, protocol, local, remote)) = ends(socket) else {
+            continue;
+        };
+        let mirrored = (netns, protocol, remote, local);
+        let hash = hasher.hash_one(mirrored);
+        if let Some(other) = places.find(hash, |other| ends_at(*other) == Some(mirrored)) {
+            joined.peer = *other;
+        }
+    }
+}
+
+/// A unix socket names its peer by inode.
+fn join_unix(sockets: &[Socket], joined: &mut [Joined]) {
+    let by_inode: HashMap<Inode, u32> = (0u32..)
+        .zip(sockets)
+        .filter(|(_, socket)| matches!(socket.address, Address::Unix { .. }))
+        .filter_map(|(index, socket)| Some((socket.inode?, index)))
         .collect();
-    for index in 0..rows.len() {
-        let Some((netns, protocol, local, remote)) = ends(&rows[index].socket) else {
-            continue;
-        };
-        let Some(other) = by_ends.get(&(netns, protocol, remote, local)) else {
-            continue;
-        };
-        let other = &rows[*other];
-        let peer = Peer {
-            inode: other.socket.inode,
-            owners: other.owners.clone(),
-            owner_status: other.owner_status,
-        };
-        rows[index].peer = Some(peer);
+    for (socket, joined) in sockets.iter().zip(joined) {
+        if let Address::Unix {
+            peer: Some(inode), ..
+        } = &socket.address
+            && let Some(other) = by_inode.get(inode)
+        {
+            joined.peer = *other;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests_support::*;
+    use super::super::{Listing, Row};
     use super::*;
+
+    fn row(listing: &Listing, index: usize) -> Row<'_> {
+        listing.rows().get(index).unwrap()
+    }
 
     #[test]
     fn the_two_ends_of_a_connection_name_each_other() {
-        let holdings = holdings(&[(11, 100, 4, "server"), (12, 200, 3, "client")]);
-        let rows = join(
+        let listing = Listing::new(
             vec![
                 tcp(State::Listen, "127.0.0.1:2345", "0.0.0.0:0", 10),
                 tcp(State::Established, "127.0.0.1:2345", "127.0.0.1:5000", 11),
                 tcp(State::Established, "127.0.0.1:5000", "127.0.0.1:2345", 12),
             ],
-            &holdings,
+            holdings(&[(11, 100, 4, "server"), (12, 200, 3, "client")]),
         );
-        assert_eq!(rows[0].peer, None);
-        let sides: Vec<Side> = rows.iter().map(|row| row.side).collect();
+        assert!(row(&listing, 0).peer().is_none());
+        let sides: Vec<Side> = listing.rows().iter().map(|row| row.side).collect();
         assert_eq!(sides, [Side::Unknown, Side::Server, Side::Client]);
-        assert_eq!(peer_name(&rows[1]), Some("client"));
-        assert_eq!(peer_name(&rows[2]), Some("server"));
+        assert_eq!(peer_name(row(&listing, 1)).as_deref(), Some("client"));
+        assert_eq!(peer_name(row(&listing, 2)).as_deref(), Some("server"));
     }
 
     #[test]
     fn a_v4_client_finds_its_v4_mapped_server() {
-        let holdings = holdings(&[(11, 100, 4, "server"), (12, 200, 3, "client")]);
-        let rows = join(
+        let listing = Listing::new(
             vec![
                 tcp(
                     State::Established,
@@ -143,10 +219,42 @@ mod tests {
                 ),
                 tcp(State::Established, "127.0.0.1:5000", "127.0.0.1:80", 12),
             ],
-            &holdings,
+            holdings(&[(11, 100, 4, "server"), (12, 200, 3, "client")]),
         );
-        assert_eq!(peer_name(&rows[0]), Some("client"));
-        assert_eq!(peer_name(&rows[1]), Some("server"));
+        assert_eq!(peer_name(row(&listing, 0)).as_deref(), Some("client"));
+        assert_eq!(peer_name(row(&listing, 1)).as_deref(), Some("server"));
+    }
+
+    #[test]
+    fn the_same_ends_in_another_namespace_are_another_connection() {
+        let mut sockets = vec![
+            tcp(State::Established, "10.0.0.1:80", "10.0.0.1:5000", 11),
+            tcp(State::Established, "10.0.0.1:5000", "10.0.0.1:80", 12),
+        ];
+        sockets[0].netns = Some(NetworkNamespace(1));
+        sockets[1].netns = Some(NetworkNamespace(2));
+        let listing = Listing::new(sockets, holdings(&[(12, 200, 3, "client")]));
+        assert!(row(&listing, 0).peer().is_none());
+    }
+
+    #[test]
+    fn a_unix_socket_finds_its_peer_by_inode() {
+        let unix = |inode, peer| Socket {
+            family: crate::model::Family::Unix,
+            protocol: Protocol::UnixStream,
+            address: Address::Unix {
+                name: crate::model::UnixAddress::Unnamed,
+                peer: Some(Inode(peer)),
+            },
+            ..tcp(State::Established, "127.0.0.1:1", "127.0.0.1:2", inode)
+        };
+        let listing = Listing::new(
+            vec![unix(11, 12), unix(12, 11), unix(13, 99)],
+            holdings(&[(11, 100, 4, "server"), (12, 200, 3, "client")]),
+        );
+        assert_eq!(peer_name(row(&listing, 0)).as_deref(), Some("client"));
+        assert_eq!(peer_name(row(&listing, 1)).as_deref(), Some("server"));
+        assert!(row(&listing, 2).peer().is_none());
     }
 
     #[test]

@@ -1,31 +1,136 @@
 //! Sockets joined with owners and peers; selecting, sorting, folding, counting. Pure.
+//!
+//! A machine may have hundreds of thousands of sockets, so nothing is copied: a [`Listing`] keeps
+//! sockets and holdings once, and a [`Row`] is a view of one socket in it.
 
 mod join;
 mod order;
 mod select;
 mod summary;
 
-use crate::model::{Inode, Owner, OwnerStatus};
+use crate::model::OwnerStatus;
+use crate::owners::{Holdings, Owners};
 use crate::sockets::Socket;
 
-pub use join::{join, status_without_inode};
-pub use order::{SortKey, sort};
-pub use select::{fold_time_wait, matches, select};
+pub use join::status_without_inode;
+pub use order::SortKey;
+pub use select::matches;
 pub use summary::{FamilySummary, summarise};
 
+/// Sockets, who holds them, and which of them are two ends of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    sockets: Vec<Socket>,
+    holdings: Holdings,
+    /// One for each socket.
+    joined: Vec<join::Joined>,
+}
+
+impl Listing {
+    /// Joins each socket with its owners, and the two ends of each local connection with each
+    /// other.
+    pub fn new(sockets: Vec<Socket>, holdings: Holdings) -> Self {
+        let joined = join::join(&sockets, &holdings);
+        Self {
+            sockets,
+            holdings,
+            joined,
+        }
+    }
+
+    /// Every socket, in the order of the source.
+    pub fn sockets(&self) -> &[Socket] {
+        &self.sockets
+    }
+
+    /// Who holds them.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// Every row.
+    pub fn rows(&self) -> Rows<'_> {
+        let count = u32::try_from(self.sockets.len()).unwrap_or(u32::MAX);
+        Rows {
+            listing: self,
+            chosen: (0..count).collect(),
+        }
+    }
+
+    /// One row; `None` where there is none.
+    fn row(&self, index: u32) -> Option<Row<'_>> {
+        let place = usize::try_from(index).ok()?;
+        let socket = self.sockets.get(place)?;
+        let joined = self.joined.get(place)?;
+        Some(Row {
+            listing: self,
+            index,
+            socket,
+            owners: self.holdings.at(joined.owners()),
+            owner_status: joined.status,
+            side: joined.side,
+        })
+    }
+}
+
 /// A socket, who holds it, and the other end where that is on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    listing: &'a Listing,
+    index: u32,
     /// The socket.
-    pub socket: Socket,
+    pub socket: &'a Socket,
     /// Every owner that was found.
-    pub owners: Vec<Owner>,
+    pub owners: Owners<'a>,
     /// How well they are known.
     pub owner_status: OwnerStatus,
-    /// The other end of a local connection; `None` when it is elsewhere or unknown.
-    pub peer: Option<Peer>,
     /// Which side of its connection it is.
     pub side: Side,
+}
+
+impl<'a> Row<'a> {
+    /// The other end of its connection; `None` when it is elsewhere or unknown.
+    pub fn peer(&self) -> Option<Row<'a>> {
+        let joined = self.listing.joined.get(usize::try_from(self.index).ok()?)?;
+        self.listing.row(joined.peer()?)
+    }
+}
+
+/// Some rows of a listing, in an order.
+#[derive(Debug, Clone)]
+pub struct Rows<'a> {
+    listing: &'a Listing,
+    chosen: Vec<u32>,
+}
+
+impl<'a> Rows<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.chosen.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> Option<Row<'a>> {
+        self.listing.row(*self.chosen.get(index)?)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Row<'a>> {
+        let listing = self.listing;
+        self.chosen.iter().filter_map(|index| listing.row(*index))
+    }
+
+    /// Keeps those for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(Row<'a>) -> bool) {
+        let listing = self.listing;
+        self.chosen
+            .retain(|index| listing.row(*index).is_some_and(&mut keep));
+    }
 }
 
 /// Which side of a connection a socket is.
@@ -39,26 +144,13 @@ pub enum Side {
     Unknown,
 }
 
-/// The other end of a local connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    /// Its inode, where it has one.
-    pub inode: Option<Inode>,
-    /// Its owners.
-    pub owners: Vec<Owner>,
-    /// How well they are known.
-    pub owner_status: OwnerStatus,
-}
-
 #[cfg(test)]
 pub(crate) mod tests_support {
     use std::net::SocketAddr;
 
     use super::Row;
-    use crate::model::{
-        Endpoint, Family, Fd, ForeignText, Inode, Owner, Pid, Protocol, State, Uid,
-    };
-    use crate::owners::{Holder, Holdings};
+    use crate::model::{Endpoint, Family, Inode, Protocol, State, Uid};
+    use crate::owners::{Holdings, tests_support::seen};
     use crate::sockets::{Address, Socket};
 
     fn endpoint(text: &str) -> Endpoint {
@@ -86,32 +178,22 @@ pub(crate) mod tests_support {
             cookie: None,
             uid: (inode != 0).then_some(Uid(0)),
             netns: None,
+            interface: None,
+            detail: None,
         }
     }
 
+    /// Inode, pid, descriptor, name.
     pub(crate) fn holdings(owners: &[(u64, u32, u32, &str)]) -> Holdings {
-        let mut holdings = Holdings::default();
-        for (inode, pid, fd, command) in owners {
-            let owner = Owner {
-                pid: Pid(*pid),
-                tid: Pid(*pid),
-                fd: Fd(*fd),
-                command: ForeignText::from(*command),
-                started: None,
-            };
-            holdings
-                .by_inode
-                .entry(Inode(*inode))
-                .or_default()
-                .push(Holder {
-                    owner,
-                    parent: None,
-                });
-        }
-        holdings
+        let lines: Vec<_> = owners
+            .iter()
+            .map(|(inode, pid, fd, name)| (*inode, *pid, *fd, *name, None))
+            .collect();
+        seen(&lines).into()
     }
 
-    pub(crate) fn peer_name(row: &Row) -> Option<&str> {
-        row.peer.as_ref()?.owners.first()?.command.as_utf8()
+    pub(crate) fn peer_name(row: Row<'_>) -> Option<String> {
+        let owner = row.peer()?.owners.next()?;
+        Some(owner.command.as_utf8()?.to_owned())
     }
 }

@@ -1,9 +1,9 @@
 //! The order of rows.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use super::{Row, Side};
+use super::{Row, Rows, Side};
 use crate::model::{Endpoint, Family, ForeignText, Protocol, State};
 use crate::sockets::Address;
 
@@ -26,34 +26,97 @@ pub enum SortKey {
     Queue,
 }
 
-/// Sorts; equal rows keep the order of [`SortKey::Conversation`], so that the same sockets
-/// always look the same.
-pub fn sort(rows: &mut [Row], key: SortKey) {
-    rows.sort_by_cached_key(conversation);
-    match key {
-        SortKey::Conversation => {}
-        SortKey::Local => rows.sort_by_key(|row| row.socket.endpoints().map(|ends| ends.0)),
-        SortKey::Remote => rows.sort_by_key(|row| row.socket.endpoints().map(|ends| ends.1)),
-        SortKey::Port => rows.sort_by_key(|row| row.socket.endpoints().map(|ends| ends.0.port)),
-        SortKey::State => rows.sort_by_key(|row| row.socket.state),
-        SortKey::Owner => rows.sort_by(by_owner),
-        SortKey::Queue => rows.sort_by_key(|row| {
-            let waiting = |queue: Option<u64>| queue.unwrap_or(0);
-            std::cmp::Reverse(
-                waiting(row.socket.recv_queue).saturating_add(waiting(row.socket.send_queue)),
-            )
-        }),
+impl Rows<'_> {
+    /// Sorts; equal rows keep the order of [`SortKey::Conversation`], so that the same sockets
+    /// always look the same.
+    pub fn sort(&mut self, key: SortKey) {
+        self.sort_by_key(|row| prefix(&conversation(row)), conversation);
+        match key {
+            SortKey::Conversation => {}
+            SortKey::Local => self.sort_stable(|row| row.socket.endpoints().map(|ends| ends.0)),
+            SortKey::Remote => self.sort_stable(|row| row.socket.endpoints().map(|ends| ends.1)),
+            SortKey::Port => self.sort_stable(|row| row.socket.endpoints().map(|it| it.0.port)),
+            SortKey::State => self.sort_stable(|row| row.socket.state),
+            // Rows without a known owner come last.
+            SortKey::Owner => self.sort_stable(|row| {
+                let owner = row.owners.into_iter().next();
+                let key = owner.map(|owner| (owner.command, owner.pid, owner.fd));
+                (key.is_none(), key)
+            }),
+            SortKey::Queue => self.sort_stable(|row| {
+                let waiting = |queue: Option<u32>| u64::from(queue.unwrap_or(0));
+                let socket = row.socket;
+                Reverse(waiting(socket.recv_queue) + waiting(socket.send_queue))
+            }),
+        }
+    }
+
+    fn sort_stable<K: Ord>(&mut self, key: impl Fn(&Row<'_>) -> K) {
+        let listing = self.listing;
+        self.chosen
+            .sort_by_cached_key(|index| listing.row(*index).map(|row| key(&row)));
+    }
+
+    /// Sorts by a small key, and by the exact one only where the small ones are equal: a
+    /// hundred thousand exact keys would be most of the program's memory.
+    fn sort_by_key<K: Ord>(
+        &mut self,
+        small: impl Fn(&Row<'_>) -> u128,
+        exact: impl Fn(&Row<'_>) -> K,
+    ) {
+        let listing = self.listing;
+        let mut keyed: Vec<(u128, u32)> = self
+            .chosen
+            .iter()
+            .map(|index| {
+                (
+                    listing.row(*index).map_or(u128::MAX, |row| small(&row)),
+                    *index,
+                )
+            })
+            .collect();
+        keyed.sort_unstable_by(|(one, first), (other, second)| {
+            one.cmp(other).then_with(|| {
+                let [one, other] = [first, second].map(|index| listing.row(*index));
+                let keys = (one.map(|row| exact(&row)), other.map(|row| exact(&row)));
+                keys.0.cmp(&keys.1).then_with(|| first.cmp(second))
+            })
+        });
+        self.chosen.clear();
+        self.chosen
+            .extend(keyed.into_iter().map(|(_, index)| index));
     }
 }
 
-/// Rows without a known owner come last.
-fn by_owner(a: &Row, b: &Row) -> Ordering {
-    match (a.owners.first(), b.owners.first()) {
-        (Some(a), Some(b)) => (&a.command, a.pid, a.fd).cmp(&(&b.command, b.pid, b.fd)),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
+/// The beginning of the key, such that a smaller key never has a greater beginning: family,
+/// whether it talks, protocol, the first end's port and the beginning of its address, the
+/// second end's port.
+fn prefix(key: &ConversationKey) -> u128 {
+    let mut bits = u128::from(key.family as u8);
+    // What follows the name decides among unix sockets only after the name.
+    if key.unix.is_some() {
+        return bits << 120;
     }
+    bits = bits << 8 | u128::from(key.talking);
+    bits = bits << 8 | u128::from(key.protocol as u8);
+    let Some(((first, address), second)) = key.ends else {
+        return bits << 104;
+    };
+    bits = bits << 16 | u128::from(first);
+    bits <<= 1;
+    let v4;
+    match address {
+        IpAddr::V4(address) => {
+            v4 = true;
+            bits = bits << 32 | u128::from(address.to_bits());
+        }
+        IpAddr::V6(address) => {
+            v4 = false;
+            bits = (bits | 1) << 32 | (address.to_bits() >> 96);
+        }
+    }
+    // A v6 address is not whole in here: nothing after it may decide.
+    bits << 55 | if v4 { u128::from(second.0) << 39 } else { 0 }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -78,8 +141,8 @@ fn port_first(end: Endpoint) -> PortFirst {
     (end.port, end.address)
 }
 
-fn conversation(row: &Row) -> ConversationKey {
-    let socket = &row.socket;
+fn conversation(row: &Row<'_>) -> ConversationKey {
+    let socket = row.socket;
     let mut key = ConversationKey {
         family: match socket.family {
             // Both versions of IP mix: a v6 socket may be the other end of a v4 one.
@@ -117,15 +180,18 @@ fn conversation(row: &Row) -> ConversationKey {
             };
             key.ends = Some((port_first(first), port_first(second)));
         }
-        Address::Unix(address) => {
+        Address::Unix { name, .. } => {
             key.talking = socket.state == State::Established;
-            key.unix = Some(match address {
+            key.unix = Some(match name {
                 crate::model::UnixAddress::Path(name)
                 | crate::model::UnixAddress::Abstract(name) => name.clone(),
                 crate::model::UnixAddress::Unnamed => ForeignText::new([0xff]),
             });
         }
-        Address::Netlink { .. } | Address::Packet { .. } => {}
+        Address::Netlink { .. }
+        | Address::Packet { .. }
+        | Address::Vsock { .. }
+        | Address::Tipc { .. } => {}
     }
     key
 }
@@ -134,10 +200,10 @@ fn conversation(row: &Row) -> ConversationKey {
 mod tests {
     use super::super::tests_support::*;
     use super::*;
-    use crate::listing::join;
+    use crate::listing::Listing;
 
     fn sorted(key: SortKey) -> Vec<u64> {
-        let mut rows = join(
+        let listing = Listing::new(
             vec![
                 tcp(State::Established, "127.0.0.1:6000", "127.0.0.1:2345", 1),
                 tcp(State::Established, "127.0.0.1:5000", "127.0.0.1:2345", 2),
@@ -145,9 +211,10 @@ mod tests {
                 tcp(State::Established, "127.0.0.1:2345", "127.0.0.1:5000", 4),
                 tcp(State::Established, "127.0.0.1:2345", "127.0.0.1:6000", 5),
             ],
-            &holdings(&[(1, 10, 3, "z"), (4, 11, 3, "a")]),
+            holdings(&[(1, 10, 3, "z"), (4, 11, 3, "a")]),
         );
-        sort(&mut rows, key);
+        let mut rows = listing.rows();
+        rows.sort(key);
         rows.iter().map(|row| row.socket.inode.unwrap().0).collect()
     }
 
@@ -158,15 +225,16 @@ mod tests {
 
     #[test]
     fn the_side_with_the_listener_comes_first_whatever_its_port() {
-        let mut rows = join(
+        let listing = Listing::new(
             vec![
                 tcp(State::Established, "127.0.0.1:3000", "127.0.0.1:45993", 1),
                 tcp(State::Established, "127.0.0.1:45993", "127.0.0.1:3000", 2),
                 tcp(State::Listen, "[::]:45993", "[::]:0", 3),
             ],
-            &holdings(&[]),
+            holdings(&[]),
         );
-        sort(&mut rows, SortKey::Conversation);
+        let mut rows = listing.rows();
+        rows.sort(SortKey::Conversation);
         let inodes: Vec<u64> = rows.iter().map(|row| row.socket.inode.unwrap().0).collect();
         assert_eq!(inodes, [3, 2, 1]);
     }
@@ -176,5 +244,34 @@ mod tests {
         assert_eq!(sorted(SortKey::Owner), [4, 1, 3, 2, 5]);
         assert_eq!(sorted(SortKey::Port), [3, 4, 5, 2, 1]);
         assert_eq!(sorted(SortKey::State)[0], 3);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_small_key_never_contradicts_the_exact_one(
+            ends in proptest::collection::vec((0u8..4, 0u16..3, 0u8..4, 0u16..3), 2..12)
+        ) {
+            let host = |number: u8| match number {
+                0 => "10.0.0.1",
+                1 => "10.0.0.2",
+                2 => "[2001:db8::1]",
+                _ => "[2001:db8::2]",
+            };
+            let sockets = (1u64..).zip(&ends).map(|(inode, (host1, port1, host2, port2))| {
+                let [local, remote] = [(host1, port1), (host2, port2)]
+                    .map(|(at, port)| format!("{}:{port}", host(*at)));
+                tcp(State::Established, &local, &remote, inode)
+            });
+            let listing = Listing::new(sockets.collect(), holdings(&[]));
+            let rows: Vec<Row<'_>> = listing.rows().iter().collect();
+            for one in &rows {
+                for other in &rows {
+                    let [one, other] = [one, other].map(conversation);
+                    if one < other {
+                        proptest::prop_assert!(prefix(&one) <= prefix(&other));
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Text that another program chose.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Bytes that came from another program: a process name, a unix path, a payload. They may hold
 /// anything, escape codes included, so there is no `Display`: `render` escapes them for a screen
-/// or writes them exactly into JSON.
+/// or writes them exactly into JSON. A clone shares the bytes: a name may stand in many rows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ForeignText(Box<[u8]>);
+pub struct ForeignText(Arc<[u8]>);
 
 impl ForeignText {
     /// Takes the bytes as they are.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into().into_boxed_slice())
+        Self(bytes.into().into())
     }
 
     /// The exact bytes.

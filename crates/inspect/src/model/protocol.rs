@@ -70,6 +70,16 @@ pub enum Protocol {
     PacketRaw,
     /// A packet socket that gets frames without their link header.
     PacketDatagram,
+    /// Multipath TCP (RFC 8684).
+    Mptcp,
+    /// A vsock stream socket.
+    VsockStream,
+    /// A vsock datagram socket.
+    VsockDatagram,
+    /// A vsock sequenced-packet socket.
+    VsockSeqpacket,
+    /// A TIPC socket of any type.
+    Tipc,
 }
 
 impl Protocol {
@@ -87,6 +97,11 @@ impl Protocol {
             Self::Netlink => "netlink",
             Self::PacketRaw => "packet-raw",
             Self::PacketDatagram => "packet-dgram",
+            Self::Mptcp => "mptcp",
+            Self::VsockStream => "vsock-stream",
+            Self::VsockDatagram => "vsock-dgram",
+            Self::VsockSeqpacket => "vsock-seqpacket",
+            Self::Tipc => "tipc",
         }
     }
 

@@ -1,33 +1,40 @@
 //! Who holds which socket now: inode -> every owner. Knows no address.
+//!
+//! Kept flat, because a machine may hold hundreds of thousands of descriptors: one small entry a
+//! descriptor, sorted by inode, and what belongs to a process once a process.
 
 mod source;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::ops::Range;
 
-use crate::model::{ForeignText, Gap, Inode, Owner, OwnerStatus, Pid, Uid};
+use crate::model::{Fd, ForeignText, Gap, Inode, Owner, OwnerStatus, Pid, Timestamp, Uid};
 pub use source::ProcWalk;
 
-/// Everything one walk over the processes found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// The owners of each socket, by pid, then descriptor.
-    pub by_inode: HashMap<Inode, Vec<Holder>>,
-    /// Processes whose descriptors could not be read.
-    pub unreadable: Vec<Unreadable>,
-    /// Set when there may be processes that the walk could not even list: /proc is mounted
-    /// with hidepid, or shows one pid namespace of several.
-    pub unlisted: Option<String>,
-    /// What else went wrong.
-    pub gaps: Vec<Gap>,
+/// A process that holds sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The process.
+    pub pid: Pid,
+    /// Its name.
+    pub command: ForeignText,
+    /// When it started, where that could be read.
+    pub started: Option<Timestamp>,
+    /// Its parent, from which it may have its descriptors, where that could be read.
+    pub parent: Option<Pid>,
 }
 
-/// An owner, and the parent of its process, from which it may have its descriptors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// The owner.
-    pub owner: Owner,
-    /// The parent, where it could be read.
-    pub parent: Option<Pid>,
+/// One descriptor on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// The socket.
+    pub inode: Inode,
+    /// The place of its process in [`Seen::processes`].
+    pub process: u32,
+    /// The thread whose table it is in.
+    pub tid: Pid,
+    /// The descriptor.
+    pub fd: Fd,
 }
 
 /// A process that exists and whose descriptors are hidden from us.
@@ -41,35 +48,176 @@ pub struct Unreadable {
     pub command: Option<ForeignText>,
 }
 
+/// What one look at the processes saw, in the order in which it was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Processes that hold sockets, by ascending pid.
+    pub processes: Vec<Process>,
+    /// Their descriptors on sockets.
+    pub held: Vec<Held>,
+    /// Processes whose descriptors could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Set when there may be processes that could not even be listed: /proc is mounted with
+    /// hidepid, or shows one pid namespace of several.
+    pub unlisted: Option<String>,
+    /// What else went wrong.
+    pub gaps: Vec<Gap>,
+}
+
+/// Everything one look at the processes found, ready for questions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Sorted by inode, then process, thread and descriptor.
+    seen: Seen,
+    /// Of each process, whether its parent could not be read.
+    parent_hidden: Vec<bool>,
+}
+
+impl From<Seen> for Holdings {
+    fn from(mut seen: Seen) -> Self {
+        seen.held.sort_unstable();
+        seen.held.dedup();
+        // Process 1 does not count as a parent here, though it may hold what it activates: it is
+        // everybody's, and often unreadable.
+        let hidden: HashSet<Pid> = seen
+            .unreadable
+            .iter()
+            .map(|process| process.pid)
+            .filter(|pid| *pid != Pid(1))
+            .collect();
+        let parent_hidden = seen
+            .processes
+            .iter()
+            .map(|process| process.parent.is_some_and(|pid| hidden.contains(&pid)))
+            .collect();
+        Self {
+            seen,
+            parent_hidden,
+        }
+    }
+}
+
 impl Holdings {
     /// The owners of a socket, and how well they are known.
+    pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
+        let place = self.place(inode);
+        (self.at(place.clone()).collect(), self.status(place))
+    }
+
+    /// Where the descriptors on a socket are; empty when there is none.
+    pub fn place(&self, inode: Inode) -> Range<usize> {
+        let held = &self.seen.held;
+        let start = held.partition_point(|entry| entry.inode < inode);
+        let length = held[start..]
+            .iter()
+            .take_while(|entry| entry.inode == inode)
+            .count();
+        start..start + length
+    }
+
+    /// The owners at a place.
+    pub fn at(&self, place: Range<usize>) -> Owners<'_> {
+        Owners {
+            held: self.seen.held.get(place).unwrap_or_default(),
+            processes: &self.seen.processes,
+        }
+    }
+
+    /// How well the owners at a place are known.
     ///
     /// Sockets are shared by inheritance: owners are `Partial` when the parent of one could not
-    /// be read. Process 1 does not count as a parent here, though it may hold what it activates:
-    /// it is everybody's, and often unreadable. `None` is said only when every process could be
-    /// read.
-    pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
-        let Some(holders) = self.by_inode.get(&inode) else {
-            let all_read = self.unreadable.is_empty() && self.unlisted.is_none();
-            let status = if all_read {
+    /// be read. `None` is said only when every process could be read.
+    pub fn status(&self, place: Range<usize>) -> OwnerStatus {
+        if place.is_empty() {
+            return if self.seen.unreadable.is_empty() && self.seen.unlisted.is_none() {
                 OwnerStatus::None
             } else {
                 OwnerStatus::Hidden
             };
-            return (Vec::new(), status);
-        };
-        let partial = holders.iter().any(|holder| {
-            self.unreadable
-                .iter()
-                .any(|process| holder.parent == Some(process.pid) && process.pid != Pid(1))
+        }
+        let held = self.seen.held.get(place).unwrap_or_default();
+        let partial = held.iter().any(|entry| {
+            usize::try_from(entry.process)
+                .ok()
+                .and_then(|index| self.parent_hidden.get(index))
+                .is_some_and(|hidden| *hidden)
         });
-        let owners = holders.iter().map(|holder| holder.owner.clone()).collect();
-        let status = if partial {
+        if partial {
             OwnerStatus::Partial
         } else {
             OwnerStatus::Known
-        };
-        (owners, status)
+        }
+    }
+
+    /// Processes that hold sockets, by ascending pid.
+    pub fn processes(&self) -> &[Process] {
+        &self.seen.processes
+    }
+
+    /// Every descriptor on a socket.
+    pub fn held(&self) -> &[Held] {
+        &self.seen.held
+    }
+
+    /// Processes whose descriptors could not be read.
+    pub fn unreadable(&self) -> &[Unreadable] {
+        &self.seen.unreadable
+    }
+
+    /// Why processes may exist that could not even be listed.
+    pub fn unlisted(&self) -> Option<&str> {
+        self.seen.unlisted.as_deref()
+    }
+
+    /// What else went wrong.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.seen.gaps
+    }
+}
+
+/// The owners of one socket, by pid, thread and descriptor.
+#[derive(Debug, Clone, Copy)]
+pub struct Owners<'a> {
+    held: &'a [Held],
+    processes: &'a [Process],
+}
+
+impl Owners<'_> {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+impl Owners<'static> {
+    /// No owner.
+    pub fn none() -> Self {
+        Self {
+            held: &[],
+            processes: &[],
+        }
+    }
+}
+
+impl Iterator for Owners<'_> {
+    type Item = Owner;
+
+    fn next(&mut self) -> Option<Owner> {
+        loop {
+            let (entry, rest) = self.held.split_first()?;
+            self.held = rest;
+            let index = usize::try_from(entry.process).ok();
+            let Some(process) = index.and_then(|index| self.processes.get(index)) else {
+                continue;
+            };
+            return Some(Owner {
+                pid: process.pid,
+                tid: entry.tid,
+                fd: entry.fd,
+                command: process.command.clone(),
+                started: process.started,
+            });
+        }
     }
 }
 
@@ -82,44 +230,67 @@ pub trait Source {
     fn look(&mut self) -> Holdings;
 }
 
+/// Made-up holdings, for tests of the rooms above.
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests_support {
     use super::*;
-    use crate::model::Fd;
 
-    fn holdings(parent: u32, unreadable: Option<u32>) -> Holdings {
-        let owner = Owner {
-            pid: Pid(10),
-            tid: Pid(10),
-            fd: Fd(3),
-            command: ForeignText::from("nginx"),
-            started: None,
-        };
-        let holder = Holder {
-            owner,
-            parent: Some(Pid(parent)),
-        };
-        let unreadable = unreadable.map(|pid| Unreadable {
+    /// Inode, pid, descriptor, name, parent.
+    pub(crate) type Line<'a> = (u64, u32, u32, &'a str, Option<u32>);
+
+    pub(crate) fn seen(lines: &[Line<'_>]) -> Seen {
+        let mut seen = Seen::default();
+        for (inode, pid, fd, name, parent) in lines {
+            let process = Process {
+                pid: Pid(*pid),
+                command: ForeignText::from(*name),
+                started: None,
+                parent: parent.map(Pid),
+            };
+            let place = seen.processes.iter().position(|known| *known == process);
+            let index = place.unwrap_or(seen.processes.len());
+            if place.is_none() {
+                seen.processes.push(process);
+            }
+            seen.held.push(Held {
+                inode: Inode(*inode),
+                process: u32::try_from(index).unwrap(),
+                tid: Pid(*pid),
+                fd: Fd(*fd),
+            });
+        }
+        seen
+    }
+
+    pub(crate) fn unreadable(pid: u32) -> Unreadable {
+        Unreadable {
             pid: Pid(pid),
             uid: Some(Uid(0)),
             command: None,
-        });
-        Holdings {
-            by_inode: HashMap::from([(Inode(7), vec![holder])]),
-            unreadable: unreadable.into_iter().collect(),
-            ..Holdings::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tests_support::{seen, unreadable};
+    use super::*;
+
+    fn holdings(parent: u32, hidden: Option<u32>) -> Holdings {
+        let mut seen = seen(&[(7, 10, 3, "nginx", Some(parent))]);
+        seen.unreadable.extend(hidden.map(unreadable));
+        seen.into()
     }
 
     #[test]
     fn an_unreadable_parent_makes_owners_partial_unless_it_is_process_1() {
-        for (parent, unreadable, status) in [
+        for (parent, hidden, status) in [
             (9, Some(9), OwnerStatus::Partial),
             (9, Some(8), OwnerStatus::Known),
             (1, Some(1), OwnerStatus::Known),
             (9, None, OwnerStatus::Known),
         ] {
-            assert_eq!(holdings(parent, unreadable).of(Inode(7)).1, status);
+            assert_eq!(holdings(parent, hidden).of(Inode(7)).1, status);
         }
     }
 
@@ -127,8 +298,24 @@ mod tests {
     fn no_owner_is_said_only_when_every_process_was_read() {
         assert_eq!(holdings(5, None).of(Inode(8)).1, OwnerStatus::None);
         assert_eq!(holdings(5, Some(1)).of(Inode(8)).1, OwnerStatus::Hidden);
-        let mut hidepid = holdings(5, None);
+        let mut hidepid = seen(&[]);
         hidepid.unlisted = Some("hidepid".to_owned());
-        assert_eq!(hidepid.of(Inode(8)).1, OwnerStatus::Hidden);
+        assert_eq!(Holdings::from(hidepid).of(Inode(8)).1, OwnerStatus::Hidden);
+    }
+
+    #[test]
+    fn every_holder_of_a_shared_socket_is_found_in_order_and_once() {
+        let holdings = Holdings::from(seen(&[
+            (9, 20, 4, "b", None),
+            (7, 20, 3, "b", None),
+            (9, 10, 5, "a", None),
+            (9, 10, 3, "a", None),
+            (9, 10, 3, "a", None),
+        ]));
+        let owners = holdings.of(Inode(9)).0;
+        let found: Vec<(u32, u32)> = owners.iter().map(|o| (o.pid.0, o.fd.0)).collect();
+        assert_eq!(found.len(), 3);
+        assert!(found.contains(&(20, 4)) && found.contains(&(10, 3)) && found.contains(&(10, 5)));
+        assert_eq!(holdings.of(Inode(8)).0, []);
     }
 }

@@ -16,8 +16,8 @@ use procfs::{FromReadSI, KernelStats};
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::{Holder, Holdings, Source, Unreadable};
-use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Owner, Pid, Timestamp, Uid};
+use super::{Held, Holdings, Process as Holder, Seen, Source, Unreadable};
+use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Pid, Timestamp, Uid};
 use crate::stop::Stop;
 
 /// Walks the processes below a proc root.
@@ -68,7 +68,7 @@ impl ProcWalk {
 
     /// Reads the descriptor tables of one process: its first thread's, and those of threads that
     /// have one of their own.
-    fn read(&self, pid: u32, boot_time: Option<u64>, holdings: &mut Holdings) -> io::Result<()> {
+    fn read(&self, pid: u32, boot_time: Option<u64>, seen: &mut Seen) -> io::Result<()> {
         let directory = self.root.join(pid.to_string());
         let mut tables = Vec::new();
         let mut denied = false;
@@ -88,7 +88,7 @@ impl ProcWalk {
             }
         }
         if denied || tables.is_empty() {
-            self.note_unreadable(pid, holdings);
+            self.note_unreadable(pid, seen);
         }
         tables.retain(|(_, sockets)| !sockets.is_empty());
         if tables.is_empty() {
@@ -99,19 +99,22 @@ impl ProcWalk {
             // It exited while we looked, and holds nothing any more.
             return Ok(());
         };
+        let process = u32::try_from(seen.processes.len()).unwrap_or(u32::MAX);
+        seen.processes.push(Holder {
+            pid: Pid(pid),
+            command,
+            started: about.started,
+            parent: about.parent,
+        });
         for (tid, sockets) in tables {
-            for (fd, inode) in sockets {
-                holdings.by_inode.entry(inode).or_default().push(Holder {
-                    owner: Owner {
-                        pid: Pid(pid),
-                        tid: Pid(tid),
-                        fd,
-                        command: command.clone(),
-                        started: about.started,
-                    },
-                    parent: about.parent,
-                });
-            }
+            let tid = Pid(tid);
+            seen.held
+                .extend(sockets.into_iter().map(|(fd, inode)| Held {
+                    inode,
+                    process,
+                    tid,
+                    fd,
+                }));
         }
         Ok(())
     }
@@ -166,7 +169,7 @@ impl ProcWalk {
         }
     }
 
-    fn note_unreadable(&self, pid: u32, holdings: &mut Holdings) {
+    fn note_unreadable(&self, pid: u32, seen: &mut Seen) {
         let Some(process) = self.process(pid) else {
             return;
         };
@@ -179,7 +182,7 @@ impl ProcWalk {
                 return;
             }
         }
-        holdings.unreadable.push(Unreadable {
+        seen.unreadable.push(Unreadable {
             pid: Pid(pid),
             uid: process.status().ok().map(|status| Uid(status.ruid)),
             command: command_of(&process),
@@ -193,37 +196,34 @@ impl Source for ProcWalk {
     }
 
     fn look(&mut self) -> Holdings {
-        let mut holdings = Holdings::default();
+        let mut seen = Seen::default();
         let pids = match pids(&self.root) {
             Ok(pids) => pids,
             Err(error) => {
                 let reason = format!("{} cannot be listed: {error}", self.root.display());
-                holdings.unlisted = Some(reason.clone());
-                holdings.gaps.push(Gap::uncounted(Origin::Owners, reason));
-                return holdings;
+                seen.unlisted = Some(reason.clone());
+                seen.gaps.push(Gap::uncounted(Origin::Owners, reason));
+                return seen.into();
             }
         };
-        holdings.unlisted = self.unlisted(&pids);
+        seen.unlisted = self.unlisted(&pids);
         let boot_time = self.boot_time();
         for pid in pids {
             if self.stop.is_raised() {
                 let reason = format!("processes from {pid} on were not read: stopped");
-                holdings.unlisted = Some(reason.clone());
-                holdings.gaps.push(Gap::uncounted(Origin::Owners, reason));
+                seen.unlisted = Some(reason.clone());
+                seen.gaps.push(Gap::uncounted(Origin::Owners, reason));
                 break;
             }
-            if let Err(error) = self.read(pid, boot_time, &mut holdings) {
-                holdings.gaps.push(Gap::uncounted(
+            if let Err(error) = self.read(pid, boot_time, &mut seen) {
+                seen.gaps.push(Gap::uncounted(
                     Origin::Owners,
                     format!("descriptors of process {pid} cannot be read: {error}"),
                 ));
-                self.note_unreadable(pid, &mut holdings);
+                self.note_unreadable(pid, &mut seen);
             }
         }
-        for holders in holdings.by_inode.values_mut() {
-            holders.sort_by(|a, b| a.owner.cmp(&b.owner));
-        }
-        holdings
+        seen.into()
     }
 }
 
@@ -368,7 +368,7 @@ mod tests {
         let stop = Stop::new().unwrap();
         stop.raise();
         let holdings = ProcWalk::new("/proc", stop).look();
-        assert_eq!(holdings.gaps.len(), 1);
+        assert_eq!(holdings.gaps().len(), 1);
         assert_eq!(holdings.of(Inode(1)).1, OwnerStatus::Hidden);
     }
 

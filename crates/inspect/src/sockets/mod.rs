@@ -1,12 +1,17 @@
 //! The kernel's socket tables as values. Knows no process.
 
+mod detail;
 mod proc_row;
 mod source;
+mod table;
 
 use crate::model::{
     Cookie, Endpoint, Family, Gap, Inode, NetworkNamespace, Protocol, State, Uid, UnixAddress,
 };
+use crate::selection::Selection;
+pub use detail::{Detail, Memory, Shutdown, TcpInfo, Timer, TimerKind};
 pub use source::ProcTables;
+pub use table::Table;
 
 /// One socket as the kernel described it at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +27,11 @@ pub struct Socket {
     /// For TCP, bytes received and not read yet; for a listener, connections waiting for
     /// accept(); for datagrams, bytes of receive buffer in use, which is more than they carry.
     /// `None` where the source does not tell.
-    pub recv_queue: Option<u64>,
-    /// For TCP, bytes sent and not acknowledged yet; for datagrams, bytes of send buffer in
-    /// use. `None` where the source does not tell.
-    pub send_queue: Option<u64>,
+    pub recv_queue: Option<u32>,
+    /// For TCP, bytes sent and not acknowledged yet; for a listener, the limit of its accept
+    /// queue (the backlog of listen(2) as the kernel keeps it); for datagrams, bytes of send
+    /// buffer in use. `None` where the source does not tell.
+    pub send_queue: Option<u32>,
     /// `None` for sockets without one: TIME_WAIT, orphans, those waiting for accept().
     pub inode: Option<Inode>,
     /// `None` where the source does not tell.
@@ -34,6 +40,11 @@ pub struct Socket {
     pub uid: Option<Uid>,
     /// The network namespace it lives in; `None` where that is unknown.
     pub netns: Option<NetworkNamespace>,
+    /// The index of the interface it is bound to (SO_BINDTODEVICE), 0 for none; `None` where
+    /// the source does not tell.
+    pub interface: Option<u32>,
+    /// What was asked for beyond that, as far as the source tells it.
+    pub detail: Option<Box<Detail>>,
 }
 
 /// The ends of a socket.
@@ -47,7 +58,13 @@ pub enum Address {
         remote: Endpoint,
     },
     /// A unix socket has a name or none; its peer is another socket, not an address.
-    Unix(UnixAddress),
+    Unix {
+        /// Its name.
+        name: UnixAddress,
+        /// The socket it is connected to; `None` when there is none, or the source does not
+        /// tell.
+        peer: Option<Inode>,
+    },
     /// A netlink socket (netlink(7)).
     Netlink {
         /// The netlink protocol, such as 0 for NETLINK_ROUTE.
@@ -62,6 +79,18 @@ pub enum Address {
         /// The interface it is bound to; 0 is every interface.
         interface: u32,
     },
+    /// A vsock socket (vsock(7)): a context (a machine) and a port on each side.
+    Vsock {
+        /// Context and port of this side; `u32::MAX` is any.
+        local: (u32, u32),
+        /// Context and port of the other side.
+        remote: (u32, u32),
+    },
+    /// A TIPC socket (tipc(7)): an instance reference on a node.
+    Tipc {
+        /// The socket's reference number.
+        reference: u32,
+    },
 }
 
 impl Socket {
@@ -74,97 +103,52 @@ impl Socket {
     }
 }
 
-/// Which tables to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// TCP over IPv4.
-    Tcp,
-    /// TCP over IPv6.
-    Tcp6,
-    /// UDP over IPv4.
-    Udp,
-    /// UDP over IPv6.
-    Udp6,
-    /// UDP-Lite over IPv4 (RFC 3828).
-    UdpLite,
-    /// UDP-Lite over IPv6.
-    UdpLite6,
-    /// Raw IPv4 sockets.
-    Raw,
-    /// Raw IPv6 sockets.
-    Raw6,
-    /// Ping sockets of IPv4 (icmp(7)).
-    Icmp,
-    /// Ping sockets of IPv6.
-    Icmp6,
-    /// Unix sockets.
-    Unix,
-    /// Netlink sockets.
-    Netlink,
-    /// Packet sockets.
-    Packet,
+/// What a look is asked for.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The tables to read.
+    pub tables: Vec<Table>,
+    /// What is wanted of them. A source leaves out what it can tell is not selected; it may
+    /// list more than is selected, never less. Listeners are always listed, with or without it:
+    /// they tell which side of a connection is the server.
+    pub selection: Selection,
+    /// What else is wanted of each socket.
+    pub details: Details,
 }
 
-impl Table {
-    /// All tables, in the order they are read.
-    pub const ALL: [Self; 13] = [
-        Self::Tcp,
-        Self::Tcp6,
-        Self::Udp,
-        Self::Udp6,
-        Self::UdpLite,
-        Self::UdpLite6,
-        Self::Raw,
-        Self::Raw6,
-        Self::Icmp,
-        Self::Icmp6,
-        Self::Unix,
-        Self::Netlink,
-        Self::Packet,
-    ];
-
-    /// The family of its sockets.
-    pub fn family(self) -> Family {
-        match self {
-            Self::Tcp | Self::Udp | Self::UdpLite | Self::Raw | Self::Icmp => Family::Inet,
-            Self::Tcp6 | Self::Udp6 | Self::UdpLite6 | Self::Raw6 | Self::Icmp6 => Family::Inet6,
-            Self::Unix => Family::Unix,
-            Self::Netlink => Family::Netlink,
-            Self::Packet => Family::Packet,
+impl Query {
+    /// Every socket of the given tables, without details.
+    pub fn all_of(tables: impl Into<Vec<Table>>) -> Self {
+        Self {
+            tables: tables.into(),
+            selection: Selection::everything(),
+            details: Details::default(),
         }
     }
+}
 
-    /// The protocol of its sockets; `None` where each socket says its own.
-    pub fn protocol(self) -> Option<Protocol> {
-        match self {
-            Self::Tcp | Self::Tcp6 => Some(Protocol::Tcp),
-            Self::Udp | Self::Udp6 => Some(Protocol::Udp),
-            Self::UdpLite | Self::UdpLite6 => Some(Protocol::UdpLite),
-            Self::Raw | Self::Raw6 => Some(Protocol::Raw),
-            Self::Icmp | Self::Icmp6 => Some(Protocol::Icmp),
-            Self::Netlink => Some(Protocol::Netlink),
-            Self::Unix | Self::Packet => None,
-        }
-    }
+/// Which details of each socket are wanted: each costs time and memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Details {
+    /// [`Detail::timer`]: `-o`.
+    pub timers: bool,
+    /// [`Detail::memory`]: `-m`.
+    pub memory: bool,
+    /// [`Detail::tcp`] and [`Detail::congestion`]: `-i`.
+    pub tcp: bool,
+    /// The rest of [`Detail`]: `-e`.
+    pub extended: bool,
+}
 
-    /// Its file below /proc/net (proc_net(5)).
-    pub fn file_name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Tcp6 => "tcp6",
-            Self::Udp => "udp",
-            Self::Udp6 => "udp6",
-            Self::UdpLite => "udplite",
-            Self::UdpLite6 => "udplite6",
-            Self::Raw => "raw",
-            Self::Raw6 => "raw6",
-            Self::Icmp => "icmp",
-            Self::Icmp6 => "icmp6",
-            Self::Unix => "unix",
-            Self::Netlink => "netlink",
-            Self::Packet => "packet",
-        }
-    }
+/// How a table was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The table.
+    pub table: Table,
+    /// The name of the source that listed it; `None` when none could.
+    pub source: Option<&'static str>,
+    /// Why it was not a better one.
+    pub instead: Option<String>,
 }
 
 /// The sockets that one look found.
@@ -176,6 +160,8 @@ pub struct Snapshot {
     pub gaps: Vec<Gap>,
     /// The tables of which an unknown part is missing.
     pub cut: Vec<Table>,
+    /// How each table was read. A table that the kernel does not have is not in here.
+    pub readings: Vec<Reading>,
 }
 
 /// Something that can list sockets: the running kernel, or a recorded tree.
@@ -183,7 +169,7 @@ pub trait Source {
     /// The name that `begin` records and `--source` understand.
     fn name(&self) -> &'static str;
 
-    /// Looks once at the given tables. A table or row that cannot be read becomes a gap; what
-    /// could be read is returned.
-    fn look(&mut self, tables: &[Table]) -> Snapshot;
+    /// Looks once. A table or row that cannot be read becomes a gap; what could be read is
+    /// returned.
+    fn look(&mut self, query: &Query) -> Snapshot;
 }

@@ -33,6 +33,9 @@ pub(super) fn parse(
         Table::Unix => unix(row, netns),
         Table::Netlink => netlink(row, netns),
         Table::Packet => packet(row, netns),
+        Table::Mptcp | Table::Mptcp6 | Table::Vsock | Table::Tipc => {
+            Err(BadRow("not a table of /proc/net".to_owned()))
+        }
         Table::Tcp | Table::Tcp6 => {
             let entry = one(TcpNetEntries::from_buf_read(
                 headed(row),
@@ -127,13 +130,15 @@ fn inet(
             local: Endpoint::new(local.ip(), local.port()),
             remote: Endpoint::new(remote.ip(), remote.port()),
         },
-        recv_queue: Some(recv_queue.into()),
+        recv_queue: Some(recv_queue),
         // A listener's row always has 0 there; its backlog is told by sock_diag only.
-        send_queue: (state != State::Listen).then_some(send_queue.into()),
+        send_queue: (state != State::Listen).then_some(send_queue),
         inode: self::inode(inode),
         cookie: None,
         uid: known_uid(state, uid, inode),
         netns,
+        interface: None,
+        detail: None,
     }
 }
 
@@ -178,13 +183,18 @@ fn unix(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow> {
         family: Family::Unix,
         protocol,
         state,
-        address: Address::Unix(unix_address(path)),
+        address: Address::Unix {
+            name: unix_address(path),
+            peer: None,
+        },
         recv_queue: None,
         send_queue: None,
         inode: inode(entry.inode),
         cookie: None,
         uid: None,
         netns,
+        interface: None,
+        detail: None,
     })
 }
 
@@ -233,6 +243,8 @@ fn netlink(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow
         cookie: None,
         uid: None,
         netns,
+        interface: None,
+        detail: None,
     })
 }
 
@@ -258,6 +270,8 @@ fn packet(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow>
         cookie: None,
         uid: Some(Uid(columns.number(7, 10)?)),
         netns,
+        interface: None,
+        detail: None,
     })
 }
 
@@ -353,9 +367,10 @@ mod tests {
         assert_eq!(socket.state, State::Listen);
         assert_eq!(
             socket.address,
-            Address::Unix(UnixAddress::Path(ForeignText::new(
-                &b"/run/my \xff socket "[..]
-            )))
+            Address::Unix {
+                name: UnixAddress::Path(ForeignText::new(&b"/run/my \xff socket "[..])),
+                peer: None,
+            }
         );
     }
 
@@ -365,7 +380,10 @@ mod tests {
         let socket = parse(Table::Unix, row, None).unwrap();
         assert_eq!(
             socket.address,
-            Address::Unix(UnixAddress::Abstract(ForeignText::from("a@b")))
+            Address::Unix {
+                name: UnixAddress::Abstract(ForeignText::from("a@b")),
+                peer: None,
+            }
         );
         assert_eq!(socket.state, State::Unconnected);
     }

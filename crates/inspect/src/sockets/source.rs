@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::proc_row::{self, BadRow};
-use super::{Address, Snapshot, Socket, Source, Table};
+use super::{Address, Query, Reading, Snapshot, Socket, Source, Table};
 use crate::model::{Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol, UnixAddress};
 use crate::stop::Stop;
 
@@ -52,8 +52,38 @@ impl ProcTables {
         )
     }
 
-    fn path(&self, table: Table) -> PathBuf {
-        self.root.join("net").join(table.file_name())
+    fn look_at(&self, table: Table, snapshot: &mut Snapshot) {
+        let Some(name) = table.file_name() else {
+            return;
+        };
+        let path = self.root.join("net").join(name);
+        let reading = Reading {
+            table,
+            source: Some(self.name()),
+            instead: None,
+        };
+        match File::open(&path) {
+            Ok(file) => {
+                read(
+                    table,
+                    BufReader::with_capacity(1 << 18, file),
+                    &path,
+                    self.netns,
+                    &self.stop,
+                    snapshot,
+                );
+                snapshot.readings.push(reading);
+            }
+            // A kernel without the family has no file: nothing is missing then.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                snapshot.cut(table, format!("{} cannot be read: {error}", path.display()));
+                snapshot.readings.push(Reading {
+                    source: None,
+                    ..reading
+                });
+            }
+        }
     }
 }
 
@@ -62,26 +92,10 @@ impl Source for ProcTables {
         "proc"
     }
 
-    fn look(&mut self, tables: &[Table]) -> Snapshot {
+    fn look(&mut self, query: &Query) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for table in tables {
-            let path = self.path(*table);
-            match File::open(&path) {
-                Ok(file) => read(
-                    *table,
-                    BufReader::with_capacity(1 << 18, file),
-                    &path,
-                    self.netns,
-                    &self.stop,
-                    &mut snapshot,
-                ),
-                // A kernel without the family has no file: nothing is missing then.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => snapshot.cut(
-                    *table,
-                    format!("{} cannot be read: {error}", path.display()),
-                ),
-            }
+        for table in &query.tables {
+            self.look_at(*table, &mut snapshot);
         }
         snapshot
     }
@@ -186,7 +200,7 @@ struct Seen {
 impl Seen {
     fn is_new(&mut self, socket: &Socket) -> bool {
         match (socket.inode, &socket.address) {
-            (Some(inode), Address::Unix(name)) => {
+            (Some(inode), Address::Unix { name, .. }) => {
                 match self.inodes.insert(inode, Some(Box::new(name.clone()))) {
                     None => true,
                     Some(before) => {

@@ -12,7 +12,7 @@ use crate::cli::capture::Request;
 use crate::clock;
 use crate::model::Timestamp;
 use crate::owners::{self, ProcWalk, Source as _};
-use crate::sockets::{self, ProcTables, Source as _};
+use crate::sockets::{self, ProcTables, Query, Source as _};
 use crate::stop::Stop;
 
 /// A thread that looks when it is asked.
@@ -228,7 +228,8 @@ impl Looker {
 fn look(stop: &Stop) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
-    let sockets = ProcTables::new("/proc", None, stop.clone()).look(&[Tcp, Tcp6, Udp, Udp6]);
+    let sockets =
+        ProcTables::new("/proc", None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
     let holdings: owners::Holdings = ProcWalk::new("/proc", stop.clone()).look();
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)

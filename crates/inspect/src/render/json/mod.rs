@@ -132,6 +132,19 @@ pub struct OwnerRecord<'a> {
     started: Option<String>,
 }
 
+impl From<Owner> for OwnerRecord<'static> {
+    fn from(owner: Owner) -> Self {
+        Self {
+            pid: owner.pid.0,
+            tid: owner.tid.0,
+            fd: owner.fd.0,
+            command_base64: exact(&owner.command),
+            command: Cow::Owned(owner.command.to_lossy().into_owned()),
+            started: owner.started.map(time),
+        }
+    }
+}
+
 impl<'a> From<&'a Owner> for OwnerRecord<'a> {
     fn from(owner: &'a Owner) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{EndpointRecord, OwnerRecord, exact, time};
-use crate::listing::{Peer, Row};
+use crate::listing::Row;
 use crate::model::{Timestamp, UnixAddress};
 use crate::sockets::Address;
 
@@ -18,16 +18,16 @@ pub struct SocketRecord<'a> {
     #[serde(flatten)]
     address: AddressRecord<'a>,
     interface: Option<&'a str>,
-    recv_queue: Option<u64>,
-    send_queue: Option<u64>,
+    recv_queue: Option<u32>,
+    send_queue: Option<u32>,
     inode: Option<u64>,
     cookie: Option<String>,
     uid: Option<u32>,
     user: Option<&'a str>,
     netns: Option<u64>,
-    owners: Vec<OwnerRecord<'a>>,
+    owners: Vec<OwnerRecord<'static>>,
     owner_status: &'static str,
-    peer: Option<PeerRecord<'a>>,
+    peer: Option<PeerRecord>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -51,20 +51,29 @@ enum AddressRecord<'a> {
         ethertype: u16,
         interface_index: Option<u32>,
     },
+    Vsock {
+        local_context: u32,
+        local_port: u32,
+        remote_context: u32,
+        remote_port: u32,
+    },
+    Tipc {
+        reference: u32,
+    },
 }
 
 /// The other end of a connection within this machine.
 #[derive(Debug, Clone, Serialize)]
-pub struct PeerRecord<'a> {
+pub struct PeerRecord {
     inode: Option<u64>,
-    owners: Vec<OwnerRecord<'a>>,
+    owners: Vec<OwnerRecord<'static>>,
     owner_status: &'static str,
 }
 
 impl<'a> SocketRecord<'a> {
     /// A row seen at `at`, with the name of its user.
-    pub fn new(row: &'a Row, at: Timestamp, user: Option<&'a str>) -> Self {
-        let socket = &row.socket;
+    pub fn new(row: &Row<'a>, at: Timestamp, user: Option<&'a str>) -> Self {
+        let socket = row.socket;
         Self {
             time: time(at),
             family: socket.family.word(),
@@ -79,9 +88,9 @@ impl<'a> SocketRecord<'a> {
             uid: socket.uid.map(|uid| uid.0),
             user,
             netns: socket.netns.map(|netns| netns.0),
-            owners: row.owners.iter().map(Into::into).collect(),
+            owners: row.owners.map(Into::into).collect(),
             owner_status: row.owner_status.word(),
-            peer: row.peer.as_ref().map(Into::into),
+            peer: row.peer().map(Into::into),
         }
     }
 }
@@ -110,9 +119,24 @@ impl<'a> From<&'a Address> for AddressRecord<'a> {
                     interface_index: (*interface != 0).then_some(*interface),
                 };
             }
-            Address::Unix(UnixAddress::Path(path)) => ("path", Some(path)),
-            Address::Unix(UnixAddress::Abstract(name)) => ("abstract", Some(name)),
-            Address::Unix(UnixAddress::Unnamed) => ("unnamed", None),
+            Address::Vsock { local, remote } => {
+                return Self::Vsock {
+                    local_context: local.0,
+                    local_port: local.1,
+                    remote_context: remote.0,
+                    remote_port: remote.1,
+                };
+            }
+            Address::Tipc { reference } => {
+                return Self::Tipc {
+                    reference: *reference,
+                };
+            }
+            Address::Unix { name, .. } => match name {
+                UnixAddress::Path(path) => ("path", Some(path)),
+                UnixAddress::Abstract(name) => ("abstract", Some(name)),
+                UnixAddress::Unnamed => ("unnamed", None),
+            },
         };
         Self::Unix {
             kind,
@@ -122,11 +146,11 @@ impl<'a> From<&'a Address> for AddressRecord<'a> {
     }
 }
 
-impl<'a> From<&'a Peer> for PeerRecord<'a> {
-    fn from(peer: &'a Peer) -> Self {
+impl From<Row<'_>> for PeerRecord {
+    fn from(peer: Row<'_>) -> Self {
         Self {
-            inode: peer.inode.map(|inode| inode.0),
-            owners: peer.owners.iter().map(Into::into).collect(),
+            inode: peer.socket.inode.map(|inode| inode.0),
+            owners: peer.owners.map(Into::into).collect(),
             owner_status: peer.owner_status.word(),
         }
     }

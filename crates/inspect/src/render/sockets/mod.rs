@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::Screen;
 use super::table::{self, Column, Narrow};
-use crate::listing::Row;
+use crate::listing::Rows;
 
 pub use queues::grouped;
 pub use summary::{Count, write_summary};
@@ -24,7 +24,7 @@ const WIDE: usize = 100;
 /// What the writer answers.
 pub fn write_rows(
     out: &mut dyn Write,
-    rows: &[Row],
+    rows: &Rows<'_>,
     names: &dyn Names,
     header: bool,
     screen: Screen,
@@ -46,7 +46,7 @@ pub fn write_rows(
         owner(),
         beside("PEER"),
     ];
-    let wide_row = |index: usize| text.wide_row(&rows[index]);
+    let wide_row = |index: usize| text.wide_row(rows.get(index));
     // More columns are worth it only while the owner still stands beside them.
     let owner_column = 7;
     let wide = wide
@@ -61,7 +61,7 @@ pub fn write_rows(
             address("REMOTE"),
             owner(),
         ];
-        let row = |index: usize| text.narrow_row(&rows[index]);
+        let row = |index: usize| text.narrow_row(rows.get(index));
         table::write(out, &columns, rows.len(), &row, header, screen)
     }
 }

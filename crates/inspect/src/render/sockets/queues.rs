@@ -18,9 +18,7 @@ pub(super) fn queue_notes(socket: &Socket) -> Vec<Note> {
             State::CloseWait | State::LastAck | State::Closing
         );
         lines.push(match waiting {
-            _ if socket.state == State::Listen => {
-                format!("accept queue {}: waiting for accept()", grouped(waiting))
-            }
+            _ if socket.state == State::Listen => accept_queue(waiting, socket.send_queue),
             1 if tcp && ended => "end of stream unread (Recv-Q)".to_owned(),
             _ if tcp && ended => format!("{}, end of stream unread (Recv-Q)", bytes(waiting - 1)),
             // Datagrams are charged with the memory they take, not with what they carry
@@ -55,10 +53,27 @@ pub(super) fn queue_notes(socket: &Socket) -> Vec<Note> {
         .collect()
 }
 
-fn bytes(count: u64) -> String {
+/// The kernel refuses a connection when the queue is longer than its limit
+/// (include/net/sock.h `sk_acceptq_is_full`), so a full one holds one more.
+fn accept_queue(waiting: u32, limit: Option<u32>) -> String {
+    let waiting_words = grouped(waiting.into());
+    match limit {
+        Some(limit) if waiting > limit => format!(
+            "accept queue {waiting_words} of {}: full, the server is not accepting",
+            grouped(limit.into())
+        ),
+        Some(limit) => format!(
+            "accept queue {waiting_words} of {}: waiting for accept()",
+            grouped(limit.into())
+        ),
+        None => format!("accept queue {waiting_words}: waiting for accept()"),
+    }
+}
+
+fn bytes(count: u32) -> String {
     match count {
         1 => "1 byte".to_owned(),
-        more => format!("{} bytes", grouped(more)),
+        more => format!("{} bytes", grouped(more.into())),
     }
 }
 
@@ -81,7 +96,7 @@ mod tests {
     use crate::model::{Endpoint, Family};
     use crate::sockets::Address;
 
-    fn notes(state: State, recv_queue: u64, send_queue: u64) -> Vec<String> {
+    fn notes(state: State, recv_queue: u32, send_queue: u32) -> Vec<String> {
         let end = Endpoint::new("127.0.0.1".parse().unwrap(), 1);
         let socket = Socket {
             family: Family::Inet,
@@ -97,6 +112,8 @@ mod tests {
             cookie: None,
             uid: None,
             netns: None,
+            interface: None,
+            detail: None,
         };
         let notes = queue_notes(&socket);
         notes.into_iter().map(|note| note.text).collect()
@@ -120,7 +137,11 @@ mod tests {
         );
         assert_eq!(
             notes(State::Listen, 3, 128),
-            ["accept queue 3: waiting for accept()"]
+            ["accept queue 3 of 128: waiting for accept()"]
+        );
+        assert_eq!(
+            notes(State::Listen, 129, 128),
+            ["accept queue 129 of 128: full, the server is not accepting"]
         );
     }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::queues::queue_notes;
 use crate::listing::Row;
 use crate::model::{Endpoint, ForeignText, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress};
+use crate::owners::Owners;
 use crate::render::table::{Cell, TextRow};
 use crate::render::{Charset, Escaped, Style};
 use crate::sockets::{Address, Socket};
@@ -27,8 +28,11 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    pub(super) fn narrow_row(&self, row: &Row) -> TextRow {
-        let socket = &row.socket;
+    pub(super) fn narrow_row(&self, row: Option<Row<'_>>) -> TextRow {
+        let Some(row) = row else {
+            return TextRow::default();
+        };
+        let socket = row.socket;
         let (local, remote) = self.ends(socket);
         TextRow {
             cells: vec![
@@ -36,21 +40,24 @@ impl Text<'_> {
                 state_cell(socket.state),
                 Cell::new(local),
                 Cell::new(remote),
-                self.owner_cell(&row.owners, row.owner_status, socket.uid, socket.state),
+                self.owner_cell(row.owners, row.owner_status, socket.uid, socket.state),
             ],
             notes: queue_notes(socket),
         }
     }
 
-    pub(super) fn wide_row(&self, row: &Row) -> TextRow {
-        let socket = &row.socket;
+    pub(super) fn wide_row(&self, row: Option<Row<'_>>) -> TextRow {
+        let Some(row) = row else {
+            return TextRow::default();
+        };
+        let socket = row.socket;
         let (local, remote) = self.ends(socket);
         let user = match socket.uid {
             Some(uid) => self.user(uid),
             None => "?".to_owned(),
         };
-        let peer = match &row.peer {
-            Some(peer) => self.owner_cell(&peer.owners, peer.owner_status, None, socket.state),
+        let peer = match row.peer() {
+            Some(peer) => self.owner_cell(peer.owners, peer.owner_status, None, socket.state),
             None => Cell::new(""),
         };
         TextRow {
@@ -62,7 +69,7 @@ impl Text<'_> {
                 Cell::new(local),
                 Cell::new(remote),
                 Cell::new(user),
-                self.owner_cell(&row.owners, row.owner_status, socket.uid, socket.state),
+                self.owner_cell(row.owners, row.owner_status, socket.uid, socket.state),
                 peer,
             ],
             notes: Vec::new(),
@@ -79,14 +86,13 @@ impl Text<'_> {
     /// On a terminal several owners stand one under the other; in a pipe they share the row.
     fn owner_cell(
         &self,
-        owners: &[Owner],
+        owners: Owners<'_>,
         status: OwnerStatus,
         uid: Option<Uid>,
         state: State,
     ) -> Cell {
         let mut lines: Vec<String> = owners
-            .iter()
-            .map(|owner| owner_words(owner, self.charset))
+            .map(|owner| owner_words(&owner, self.charset))
             .collect();
         if lines.is_empty() {
             lines.push(match (status, uid) {
@@ -122,14 +128,14 @@ impl Text<'_> {
                 };
                 (local, remote)
             }
-            Address::Unix(address) => {
+            Address::Unix { name, .. } => {
                 let remote = match socket.state {
                     State::Listen | State::Unconnected => "any",
                     State::Closed => "none",
                     // /proc/net/unix does not tell which socket is the other end.
                     _ => "unknown",
                 };
-                (unix_words(address, self.charset), remote.to_owned())
+                (unix_words(name, self.charset), remote.to_owned())
             }
             Address::Netlink { protocol, port_id } => (
                 match netlink_name(*protocol) {
@@ -153,6 +159,8 @@ impl Text<'_> {
                 };
                 (interface, remote)
             }
+            Address::Vsock { local, remote } => (vsock_words(*local), vsock_words(*remote)),
+            Address::Tipc { reference } => (format!("reference {reference}"), "any".to_owned()),
         }
     }
 
@@ -247,6 +255,17 @@ fn netlink_name(protocol: u8) -> Option<&'static str> {
     })
 }
 
+/// Context and port; `VMADDR_CID_ANY` and `VMADDR_PORT_ANY` are all ones
+/// (include/uapi/linux/vm_sockets.h).
+fn vsock_words((context, port): (u32, u32)) -> String {
+    match (context, port) {
+        (u32::MAX, u32::MAX) => "any".to_owned(),
+        (u32::MAX, port) => format!("any:{port}"),
+        (context, u32::MAX) => format!("{context}:any"),
+        (context, port) => format!("{context}:{port}"),
+    }
+}
+
 fn unix_words(address: &UnixAddress, charset: Charset) -> String {
     match address {
         UnixAddress::Path(path) => Escaped::name(path, charset).to_string(),
@@ -263,6 +282,6 @@ fn state_cell(state: State) -> Cell {
     Cell::new(state.word()).painted(Some(style))
 }
 
-fn queue(length: Option<u64>) -> String {
+fn queue(length: Option<u32>) -> String {
     length.map_or_else(|| "?".to_owned(), |length| length.to_string())
 }

@@ -8,8 +8,8 @@ use super::*;
 use crate::capture::crafted::*;
 use crate::capture::{Conversations, Frame, Link, decode};
 use crate::clock;
-use crate::model::{Family, Fd, ForeignText, Inode, Owner, Pid, State};
-use crate::owners::{Holder, Holdings};
+use crate::model::{Family, Inode, State};
+use crate::owners::tests_support::seen;
 use crate::sockets::{Address, Socket};
 
 const ANY: &str = "0.0.0.0:0";
@@ -25,7 +25,7 @@ fn end(text: &str) -> Endpoint {
 }
 
 fn table(placed: &[Placed]) -> Table {
-    let mut holdings = Holdings::default();
+    let mut lines = Vec::new();
     let mut sockets = Vec::new();
     for &(protocol, state, local, remote, inode, pid) in placed {
         sockets.push(Socket {
@@ -42,21 +42,12 @@ fn table(placed: &[Placed]) -> Table {
             cookie: None,
             uid: None,
             netns: None,
+            interface: None,
+            detail: None,
         });
-        let owner = Owner {
-            pid: Pid(pid),
-            tid: Pid(pid),
-            fd: Fd(3),
-            command: ForeignText::from("name"),
-            started: None,
-        };
-        let holder = Holder {
-            owner,
-            parent: None,
-        };
-        holdings.by_inode.insert(Inode(inode), vec![holder]);
+        lines.push((inode, pid, 3, "name", None));
     }
-    Table::new(&sockets, holdings, [])
+    Table::new(&sockets, seen(&lines).into(), [])
 }
 
 struct Scene {
