@@ -1,6 +1,7 @@
 //! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
 
 mod capture;
+mod look;
 mod machine;
 mod signals;
 mod sockets;

@@ -4,66 +4,51 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::Serialize;
 
+use super::look::{Eyes, Look};
 use super::{Context, Exit, Usage, machine};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
-use crate::clock;
-use crate::listing::{self, Listing, Rows};
+use crate::listing::{self, Rows};
 use crate::model::{Family, Gap, Origin, OwnerStatus, Protocol, Uid};
 use crate::names::{Hosts, Services, Users};
-use crate::namespaces;
-use crate::owners::{self, Holdings, ProcWalk};
+use crate::owners::Holdings;
 use crate::privilege::{self, Right};
-use crate::render::Escaped;
 use crate::render::json::{self, End, GapRecord, SocketRecord};
 use crate::render::sockets::{Count, Names, write_rows, write_summary};
 use crate::selection::{Selection, Test};
-use crate::sockets::{self, ProcTables, Query, Snapshot, Table};
+use crate::sockets::{Details, Query};
 use crate::stop::Stop;
 
 /// How long names may take: a name server that does not answer costs no more.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let root = request
-        .proc_root
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("/proc"));
-    if !root.join("net").is_dir() {
-        bail!("cannot read {}: it has no net folder", root.display());
-    }
-    let recorded = request.proc_root.is_some();
+    // Ctrl-C ends the program as it ends any: half a table is no answer.
+    let stop = Stop::new().context("cannot make a stop signal")?;
+    let mut eyes = Eyes::new(&request.sources, stop)?;
+    let recorded = eyes.recorded();
     let names = Resolved::new(recorded);
     let selection = Selection::All(vec![
         request.selection.clone(),
         Selection::one_of(users(&request.users)?),
     ]);
 
-    // Ctrl-C ends the program as it ends any: half a table is no answer.
-    let stop = Stop::new().context("cannot make a stop signal")?;
-    let netns = namespaces::of_proc_root(&root);
-    let mut tables = ProcTables::new(&root, netns, stop.clone());
-    let mut walk = ProcWalk::new(&root, stop);
-    let at = clock::now();
-    let Snapshot {
-        sockets,
-        mut gaps,
-        cut,
-        ..
-    } = sockets::Source::look(&mut tables, &Query::all_of(request.tables.clone()));
-    let holdings = owners::Source::look(&mut walk);
-    gaps.extend(holdings.gaps().iter().cloned());
+    let query = Query {
+        tables: request.tables.clone(),
+        selection: selection.clone(),
+        details: Details::default(),
+    };
+    let look = eyes.look(&query)?;
     if context.verbose {
-        tell_sources(&root, &holdings, context);
+        look.tell_sources(eyes.root(), context);
     }
-
-    let listing = Listing::new(sockets, holdings);
+    let mut gaps = look.gaps.clone();
+    let listing = &look.listing;
     let mut rows = listing.rows();
     let undecided = rows.select(&selection);
     // Told to people with its cure, and so apart from the others.
@@ -72,7 +57,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     let mut out = BufWriter::new(io::stdout().lock());
     if request.summary {
         let gaps = &gaps[..told_gaps];
-        write_families(&mut out, request, &rows, (&tables, &cut), gaps, context)?;
+        write_families(&mut out, request, &rows, &look, (&eyes, gaps), context)?;
         out.flush()?;
         return Ok(Exit::Done);
     }
@@ -90,11 +75,11 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 
     match request.format {
         Format::Json => {
-            let begin = machine::begin_at(&root, "sockets", vec!["proc".to_owned()]);
+            let begin = machine::begin_at(eyes.root(), "sockets", look.sources());
             json::write(&mut out, &begin)?;
             for row in rows.iter() {
                 let user = row.socket.uid.and_then(|uid| names.user(uid));
-                json::write(&mut out, &SocketRecord::new(&row, at, user.as_deref()))?;
+                json::write(&mut out, &SocketRecord::new(&row, look.at, user.as_deref()))?;
             }
             write_gaps(&mut out, &gaps)?;
             let count = u64::try_from(rows.len())?;
@@ -255,37 +240,6 @@ impl NotShown {
     }
 }
 
-/// So many unreadable processes are named; a machine may have thousands.
-const NAMED: usize = 5;
-
-fn tell_sources(root: &Path, holdings: &Holdings, context: &Context) {
-    context.say(&format!("sockets: {}", root.join("net").display()));
-    let walk = format!("owners: a walk over {}", root.join("PID/fd").display());
-    let unreadable = holdings.unreadable();
-    match (holdings.unlisted(), unreadable.len()) {
-        (Some(reason), _) => context.say(&format!("{walk}; {reason}")),
-        (None, 0) => context.say(&format!("{walk}; every process could be read")),
-        _ => context.say(&walk),
-    }
-    if !unreadable.is_empty() {
-        let mut named: Vec<String> = unreadable
-            .iter()
-            .take(NAMED)
-            .map(|process| match &process.command {
-                Some(command) => {
-                    let name = Escaped::name(command, context.messages.charset);
-                    format!("{name}[{}]", process.pid)
-                }
-                None => process.pid.to_string(),
-            })
-            .collect();
-        if unreadable.len() > NAMED {
-            named.push(format!("{} more", unreadable.len() - NAMED));
-        }
-        context.say(&format!("owners: could not read {}", named.join(", ")));
-    }
-}
-
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "family")]
 struct FamilyRecord {
@@ -300,8 +254,8 @@ fn write_families(
     out: &mut dyn Write,
     request: &Request,
     rows: &Rows<'_>,
-    (tables, cut): (&ProcTables, &[Table]),
-    gaps: &[Gap],
+    look: &Look,
+    (eyes, gaps): (&Eyes, &[Gap]),
     context: &Context,
 ) -> anyhow::Result<()> {
     let sockets = rows.iter().map(|row| row.socket);
@@ -309,22 +263,19 @@ fn write_families(
         .into_iter()
         .map(|summary| {
             let count = match summary.family {
-                Family::Vsock | Family::Tipc => match tables.has_family(summary.family) {
+                Family::Vsock | Family::Tipc => match eyes.has_family(summary.family) {
                     Some(false) => Count::NoFamily,
                     _ => Count::Untold,
                 },
-                family if cut.iter().any(|table| table.family() == family) => Count::Untold,
+                family if look.cut.iter().any(|table| table.family() == family) => Count::Untold,
                 _ => Count::Known(summary.total()),
             };
             (summary, count)
         })
         .collect();
     if request.format == Format::Json {
-        let root = request.proc_root.as_deref().unwrap_or(Path::new("/proc"));
-        json::write(
-            out,
-            &machine::begin_at(root, "sockets", vec!["proc".to_owned()]),
-        )?;
+        let begin = machine::begin_at(eyes.root(), "sockets", look.sources());
+        json::write(out, &begin)?;
         for (summary, count) in &summaries {
             let mut states: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
             for ((protocol, state), number) in &summary.counts {

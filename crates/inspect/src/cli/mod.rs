@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod sockets;
+pub mod sources;
 
 use clap::{Parser, Subcommand, ValueEnum};
 

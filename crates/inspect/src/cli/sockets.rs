@@ -1,9 +1,8 @@
 //! `inspect sockets`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
+use super::sources::Sources;
 use super::{Format, port, short_port};
 use crate::listing::SortKey;
 use crate::model::{Family, ForeignText, Pid, Protocol, State};
@@ -119,13 +118,12 @@ pub struct Flags {
     #[arg(short = 'H', long, help_heading = "How to show them")]
     no_header: bool,
 
-    /// Read a recorded tree instead of /proc.
-    #[arg(long, value_name = "DIR", help_heading = "How to show them")]
-    proc_root: Option<PathBuf>,
-
     /// No hints: short for --quiet.
     #[arg(short = 'q', help_heading = "How to show them")]
     hush: bool,
+
+    #[command(flatten)]
+    sources: super::sources::SourceFlags,
 
     #[arg(short = 'n', long, hide = true, action = clap::ArgAction::Count)]
     numeric: u8,
@@ -177,8 +175,8 @@ pub struct Request {
     pub header: bool,
     /// No hints: `-q`, short for --quiet.
     pub quiet: bool,
-    /// The tree to read; `None` is /proc.
-    pub proc_root: Option<PathBuf>,
+    /// Where the look comes from.
+    pub sources: Sources,
     /// What was asked for, in words that can follow "Nothing": ` uses port 2345`.
     pub nothing: String,
 }
@@ -241,7 +239,7 @@ impl Flags {
             quiet: self.hush,
             nothing: self.nothing(&ports),
             users: self.user,
-            proc_root: self.proc_root,
+            sources: self.sources.into(),
         })
     }
 

@@ -33,6 +33,8 @@ pub enum OwnerStatus {
     Pending,
     /// The kernel alone holds it: TIME_WAIT, or an orphan whose descriptors are all closed.
     Kernel,
+    /// Nobody asked for owners.
+    NotAsked,
 }
 
 impl OwnerStatus {
@@ -45,6 +47,7 @@ impl OwnerStatus {
             Self::Hidden => "hidden",
             Self::Pending => "pending",
             Self::Kernel => "kernel",
+            Self::NotAsked => "not_asked",
         }
     }
 }

@@ -1,10 +1,39 @@
-//! Network namespaces: which one this is, and a private one for a demonstration.
+//! Network namespaces: which one this is, which others there are, looking into one, and a private
+//! one for a demonstration.
 
 mod source;
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
-pub use source::{PrivateNetworkError, current, of_proc_root, unshare_private_loopback};
+use crate::model::{ForeignText, NetworkNamespace, Pid};
+
+pub use source::{
+    EnterError, PrivateNetworkError, all, current, find, of_proc_root, on_thread_in,
+    unshare_private_loopback,
+};
+
+/// A network namespace of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its inode.
+    pub inode: NetworkNamespace,
+    /// The name it is pinned under: that of `ip netns`, or a container engine's.
+    pub name: Option<ForeignText>,
+    /// A process in it; `None` where none was seen.
+    pub pid: Option<Pid>,
+    /// The file by which it can be entered.
+    pub path: PathBuf,
+}
+
+/// The namespaces that could be found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Each once, by inode.
+    pub found: Vec<Namespace>,
+    /// So many processes would not say which namespace they are in.
+    pub unreadable: u64,
+}
 
 /// `net:[4026531840]` -> 4026531840 (fs/nsfs.c).
 pub fn inode_of_link(link: &OsStr) -> Option<u64> {

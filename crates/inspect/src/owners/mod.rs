@@ -71,6 +71,7 @@ pub struct Holdings {
     seen: Seen,
     /// Of each process, whether its parent could not be read.
     parent_hidden: Vec<bool>,
+    not_asked: bool,
 }
 
 impl From<Seen> for Holdings {
@@ -93,11 +94,20 @@ impl From<Seen> for Holdings {
         Self {
             seen,
             parent_hidden,
+            not_asked: false,
         }
     }
 }
 
 impl Holdings {
+    /// Nobody looked: no owner is known, and none is said to be missing.
+    pub fn not_asked() -> Self {
+        Self {
+            not_asked: true,
+            ..Self::default()
+        }
+    }
+
     /// The owners of a socket, and how well they are known.
     pub fn of(&self, inode: Inode) -> (Vec<Owner>, OwnerStatus) {
         let place = self.place(inode);
@@ -129,7 +139,9 @@ impl Holdings {
     /// be read. `None` is said only when every process could be read.
     pub fn status(&self, place: Range<usize>) -> OwnerStatus {
         if place.is_empty() {
-            return if self.seen.unreadable.is_empty() && self.seen.unlisted.is_none() {
+            return if self.not_asked {
+                OwnerStatus::NotAsked
+            } else if self.seen.unreadable.is_empty() && self.seen.unlisted.is_none() {
                 OwnerStatus::None
             } else {
                 OwnerStatus::Hidden
@@ -219,6 +231,20 @@ impl Iterator for Owners<'_> {
             });
         }
     }
+}
+
+/// Which way owners are to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The way that suits the rights of this process and the number of descriptors.
+    #[default]
+    Auto,
+    /// By a kernel program; elsewhere as [`Self::Proc`], with a word why.
+    Bpf,
+    /// By a walk over /proc.
+    Proc,
+    /// Not at all.
+    None,
 }
 
 /// Something that can list who holds sockets: the running system, or a recorded tree.

@@ -140,6 +140,18 @@ pub struct Details {
     pub extended: bool,
 }
 
+/// Where sockets are to be read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// sock_diag, and /proc/net for tables that it does not list.
+    #[default]
+    Auto,
+    /// sock_diag only.
+    Diag,
+    /// /proc/net only.
+    Proc,
+}
+
 /// How a table was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {

@@ -114,4 +114,15 @@ impl Table {
             Self::Mptcp | Self::Mptcp6 | Self::Vsock | Self::Tipc => return None,
         })
     }
+
+    /// Its name in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mptcp => "mptcp",
+            Self::Mptcp6 => "mptcp6",
+            Self::Vsock => "vsock",
+            Self::Tipc => "tipc",
+            other => other.file_name().unwrap_or("?"),
+        }
+    }
 }

@@ -1,31 +1,13 @@
-//! Asks the kernel which namespace this is, and makes a private one.
+//! Makes a private network namespace.
 
 #![allow(unsafe_code)]
 
 use std::io;
-use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::thread::UnshareFlags;
-
-use crate::model::NetworkNamespace;
-
-/// The network namespace of the calling thread.
-pub fn current() -> Option<NetworkNamespace> {
-    namespace_at(Path::new("/proc/thread-self/ns/net"))
-}
-
-/// The network namespace whose tables a proc root shows: its `self/ns/net`.
-pub fn of_proc_root(root: &Path) -> Option<NetworkNamespace> {
-    namespace_at(&root.join("self/ns/net"))
-}
-
-fn namespace_at(path: &Path) -> Option<NetworkNamespace> {
-    let link = std::fs::read_link(path).ok()?;
-    super::inode_of_link(link.as_os_str()).map(NetworkNamespace)
-}
 
 /// A private network namespace could not be made.
 #[derive(Debug, thiserror::Error)]

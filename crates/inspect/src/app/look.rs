@@ -1,0 +1,299 @@
+//! One look at sockets and their owners, as every view of sockets takes it.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context as _, bail};
+
+use super::{Context, Usage};
+use crate::cli::sources::{Netns, Sources};
+use crate::clock;
+use crate::listing::Listing;
+use crate::model::{Family, Gap, NetworkNamespace, Origin, Timestamp};
+use crate::namespaces::{self, Namespace};
+use crate::owners::{self, Holdings, ProcWalk, Source as _};
+use crate::render::Escaped;
+use crate::sockets::{ProcTables, Query, Reading, Snapshot, Source as _, Table};
+use crate::stop::Stop;
+
+/// What takes the looks: made once, and asked as often as a view wants.
+pub(super) struct Eyes {
+    root: PathBuf,
+    /// Whether the tree is a recorded one.
+    recorded: bool,
+    sources: Sources,
+    places: Vec<Place>,
+    /// What is known of other namespaces; empty unless they were asked for.
+    pub(super) namespaces: Vec<Namespace>,
+    /// What the search for namespaces could not see.
+    gaps: Vec<Gap>,
+    stop: Stop,
+}
+
+/// One network namespace to look into.
+enum Place {
+    /// The one we are in, or that of the recorded tree.
+    Here(Option<NetworkNamespace>),
+    /// Another.
+    There(Namespace),
+}
+
+/// What one look found.
+pub(super) struct Look {
+    /// Sockets and owners.
+    pub(super) listing: Listing,
+    /// When the look began.
+    pub(super) at: Timestamp,
+    /// What could not be seen.
+    pub(super) gaps: Vec<Gap>,
+    /// Tables of which an unknown part is missing.
+    pub(super) cut: Vec<Table>,
+    /// How each table was read, in the first place looked into.
+    pub(super) readings: Vec<Reading>,
+    /// How owners were found.
+    pub(super) owners_from: &'static str,
+}
+
+impl Eyes {
+    pub(super) fn new(sources: &Sources, stop: Stop) -> anyhow::Result<Self> {
+        let recorded = sources.proc_root.is_some();
+        let root = sources
+            .proc_root
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc"));
+        if !root.join("net").is_dir() {
+            bail!("cannot read {}: it has no net folder", root.display());
+        }
+        let own = namespaces::of_proc_root(&root);
+        let mut eyes = Self {
+            root,
+            recorded,
+            sources: sources.clone(),
+            places: vec![Place::Here(own)],
+            namespaces: Vec::new(),
+            gaps: Vec::new(),
+            stop,
+        };
+        match &sources.netns {
+            Netns::Own => {}
+            Netns::Named(word) => {
+                let Some(namespace) = namespaces::find(word) else {
+                    return Err(Usage(format!(
+                        "no network namespace {word:?}: it is neither a name of ip netns, nor a \
+                         process, nor an inode, nor a path of one"
+                    ))
+                    .into());
+                };
+                if Some(namespace.inode) != own {
+                    eyes.places = vec![Place::There(namespace.clone())];
+                }
+                eyes.namespaces = vec![namespace];
+            }
+            Netns::All => {
+                let all = namespaces::all();
+                if all.unreadable > 0 {
+                    eyes.gaps.push(Gap::counted(
+                        Origin::Sockets,
+                        "processes do not tell their network namespace: others may exist",
+                        all.unreadable,
+                    ));
+                }
+                eyes.namespaces = all.found;
+                let others = eyes.namespaces.iter().filter(|it| Some(it.inode) != own);
+                eyes.places.extend(others.cloned().map(Place::There));
+            }
+        }
+        Ok(eyes)
+    }
+
+    /// Whether a recorded tree is looked at.
+    pub(super) fn recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// The proc tree.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether the kernel has sockets of a family at all; `None` where that cannot be told.
+    pub(super) fn has_family(&self, family: Family) -> Option<bool> {
+        ProcTables::new(&self.root, None, self.stop.clone()).has_family(family)
+    }
+
+    /// Whether several namespaces are looked into.
+    pub(super) fn several(&self) -> bool {
+        self.places.len() > 1
+    }
+
+    /// Looks once. Sockets and owners are read at the same time, on two threads.
+    pub(super) fn look(&mut self, query: &Query) -> anyhow::Result<Look> {
+        let at = clock::now();
+        let places = &self.places;
+        let tables = || {
+            let mut all = Snapshot::default();
+            for (index, place) in places.iter().enumerate() {
+                let found = self.look_into(place, query);
+                all.sockets.extend(found.sockets);
+                all.gaps.extend(found.gaps);
+                all.cut.extend(found.cut);
+                if index == 0 {
+                    all.readings = found.readings;
+                }
+            }
+            all
+        };
+        let (snapshot, holdings, owners_from) = thread::scope(|scope| {
+            let tables = thread::Builder::new()
+                .name("inspect-tables".to_owned())
+                .spawn_scoped(scope, tables)
+                .context("cannot start a thread for the socket tables")?;
+            let (holdings, owners_from) = self.holdings();
+            let snapshot = tables
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            anyhow::Ok((snapshot, holdings, owners_from))
+        })?;
+        let mut gaps = self.gaps.clone();
+        gaps.extend(snapshot.gaps);
+        gaps.extend(holdings.gaps().iter().cloned());
+        Ok(Look {
+            listing: Listing::new(snapshot.sockets, holdings),
+            at,
+            gaps,
+            cut: snapshot.cut,
+            readings: snapshot.readings,
+            owners_from,
+        })
+    }
+
+    fn look_into(&self, place: &Place, query: &Query) -> Snapshot {
+        match place {
+            Place::Here(inode) => {
+                ProcTables::new(&self.root, *inode, self.stop.clone()).look(query)
+            }
+            Place::There(namespace) => {
+                let inode = Some(namespace.inode);
+                // /proc/net is that of the first thread; this one is elsewhere.
+                let root = Path::new("/proc/thread-self");
+                namespaces::on_thread_in(&namespace.path, || {
+                    ProcTables::new(root, inode, self.stop.clone()).look(query)
+                })
+                .unwrap_or_else(|error| Snapshot {
+                    gaps: vec![Gap::uncounted(Origin::Sockets, error.to_string())],
+                    cut: query.tables.clone(),
+                    ..Snapshot::default()
+                })
+            }
+        }
+    }
+
+    fn holdings(&self) -> (Holdings, &'static str) {
+        if self.sources.owners == owners::Choice::None {
+            return (Holdings::not_asked(), "none");
+        }
+        let mut walk = ProcWalk::new(&self.root, self.stop.clone());
+        (walk.look(), walk.name())
+    }
+
+    /// The namespaces other than those looked into, for a hint; empty where that is no question.
+    pub(super) fn others(&self) -> Vec<Namespace> {
+        if self.recorded || self.sources.netns != Netns::Own {
+            return Vec::new();
+        }
+        let own = namespaces::of_proc_root(&self.root);
+        let mut found = namespaces::all().found;
+        found.retain(|namespace| Some(namespace.inode) != own);
+        found
+    }
+
+    /// The sockets of another namespace, where it may be entered.
+    pub(super) fn look_there(&self, namespace: &Namespace, query: &Query) -> Snapshot {
+        self.look_into(&Place::There(namespace.clone()), query)
+    }
+}
+
+impl Look {
+    /// The names of what was read, for `begin`.
+    pub(super) fn sources(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.readings.iter().filter_map(|reading| reading.source) {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        if !names.iter().any(|known| known == self.owners_from) && self.owners_from != "none" {
+            names.push(self.owners_from.to_owned());
+        }
+        names
+    }
+
+    /// Says how tables and owners were read: `-v`.
+    pub(super) fn tell_sources(&self, root: &Path, context: &Context) {
+        self.tell_tables(root, context);
+        let holdings = self.listing.holdings();
+        let walk = match self.owners_from {
+            "none" => "owners: not asked for".to_owned(),
+            "proc" => format!("owners: a walk over {}", root.join("PID/fd").display()),
+            other => format!("owners: {other}"),
+        };
+        let unreadable = holdings.unreadable();
+        match (holdings.unlisted(), unreadable.len()) {
+            (Some(reason), _) => context.say(&format!("{walk}; {reason}")),
+            (None, 0) if self.owners_from != "none" => {
+                context.say(&format!("{walk}; every process could be read"));
+            }
+            _ => context.say(&walk),
+        }
+        if !unreadable.is_empty() {
+            let mut named: Vec<String> = unreadable
+                .iter()
+                .take(NAMED)
+                .map(|process| match &process.command {
+                    Some(command) => {
+                        let name = Escaped::name(command, context.messages.charset);
+                        format!("{name}[{}]", process.pid)
+                    }
+                    None => process.pid.to_string(),
+                })
+                .collect();
+            if unreadable.len() > NAMED {
+                named.push(format!("{} more", unreadable.len() - NAMED));
+            }
+            context.say(&format!("owners: could not read {}", named.join(", ")));
+        }
+    }
+
+    fn tell_tables(&self, root: &Path, context: &Context) {
+        let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+        for reading in &self.readings {
+            let Some(source) = reading.source else {
+                continue;
+            };
+            let name = reading.table.word();
+            match told.iter_mut().find(|(known, _)| *known == source) {
+                Some((_, tables)) => tables.push(name),
+                None => told.push((source, vec![name])),
+            }
+        }
+        for (source, tables) in told {
+            let from = match source {
+                "proc" => root.join("net").display().to_string(),
+                other => other.to_owned(),
+            };
+            context.say(&format!("sockets: {from} ({})", tables.join(" ")));
+        }
+        let mut reasons: Vec<String> = Vec::new();
+        for reading in &self.readings {
+            if let Some(reason) = &reading.instead
+                && !reasons.contains(reason)
+            {
+                context.say(&format!("sockets: {}: {reason}", reading.table.word()));
+                reasons.push(reason.clone());
+            }
+        }
+    }
+}
+
+/// So many unreadable processes are named; a machine may have thousands.
+const NAMED: usize = 5;
