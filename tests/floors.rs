@@ -16,14 +16,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 18] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
     ("listing", 4),
+    ("diagnosis", 4),
     ("attribution", 3),
     ("sockets", 2),
     ("owners", 2),
+    ("processes", 2),
     ("capture", 2),
     ("selection", 1),
     ("names", 1),

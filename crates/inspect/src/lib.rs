@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
 //! | 1 | [`selection`], [`names`], [`namespaces`], [`clock`], [`privilege`], [`stop`] |
-//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`capture`]: frames and what they say |
+//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
 //! | 3 | [`attribution`]: packets joined with sockets and owners |
 //! | 4 | [`listing`]: sockets joined with owners and peers |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
@@ -23,6 +23,7 @@ pub mod names;
 pub mod namespaces;
 pub mod owners;
 pub mod privilege;
+pub mod processes;
 pub mod render;
 pub mod selection;
 pub mod sockets;

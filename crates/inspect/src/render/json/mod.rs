@@ -3,6 +3,7 @@
 //! The records are types of their own, apart from the model: what scripts rely on changes only
 //! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
 
+mod finding;
 mod packet;
 mod socket;
 
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
+pub use finding::FindingRecord;
 pub use packet::PacketRecord;
 pub use socket::{PeerRecord, SocketRecord};
 

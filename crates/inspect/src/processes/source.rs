@@ -1,0 +1,181 @@
+//! Reads /proc/PID, of the running system or of a recorded tree.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use procfs::process::{Process, Stat};
+use procfs::{FromReadSI, KernelStats};
+
+use super::{About, Descriptors, Kind, Placement};
+use crate::model::{ForeignText, Pid, Timestamp, Uid};
+
+/// A command line may be megabytes long (ARG_MAX); so much of it is kept.
+const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
+/// Other files of /proc/PID that are read here are smaller.
+const LONGEST_FILE: u64 = 64 * 1024;
+
+/// What is known of a process below `root`; `None` when there is no such process.
+pub fn about(root: &Path, pid: Pid) -> Option<About> {
+    let folder = root.join(pid.to_string());
+    let command = name(&folder)?;
+    let process = Process::new_with_root(folder.clone()).ok();
+    let stat: Option<Stat> = process.as_ref().and_then(|process| process.stat().ok());
+    let number = |number: i32| u32::try_from(number).ok();
+    let number_of_threads = |stat: &Stat| u64::try_from(stat.num_threads).ok();
+    Some(About {
+        pid,
+        command,
+        state: stat.as_ref().map(|stat| stat.state),
+        parent: stat.as_ref().and_then(|stat| number(stat.ppid)).map(Pid),
+        threads: stat.as_ref().and_then(number_of_threads),
+        started: stat.as_ref().and_then(|stat| started(root, stat)),
+        uid: uid(&folder),
+        command_line: command_line(&folder),
+        directory: link(&folder.join("cwd")),
+        executable: link(&folder.join("exe")),
+        placement: read(&folder.join("cgroup"), LONGEST_FILE)
+            .ok()
+            .and_then(|text| Placement::parse(&text)),
+        descriptors: descriptors(&folder.join("fd")),
+        descriptor_limit: process
+            .and_then(|process| process.limits().ok())
+            .and_then(|limits| match limits.max_open_files.soft_limit {
+                procfs::process::LimitValue::Value(limit) => Some(limit),
+                procfs::process::LimitValue::Unlimited => None,
+            }),
+    })
+}
+
+/// The processes of a name, compared as the kernel keeps it: its first 15 bytes.
+///
+/// # Errors
+/// When the tree cannot be listed.
+pub fn named(root: &Path, wanted: &OsStr) -> io::Result<Vec<Pid>> {
+    const LONGEST_NAME: usize = 15;
+    let wanted = wanted.as_bytes();
+    let wanted = ForeignText::new(&wanted[..wanted.len().min(LONGEST_NAME)]);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|it| it.parse().ok()) else {
+            continue;
+        };
+        if name(&entry.path()).as_ref() == Some(&wanted) {
+            found.push(Pid(pid));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn name(folder: &Path) -> Option<ForeignText> {
+    let mut name = read(&folder.join("comm"), 128).ok()?;
+    if name.last() == Some(&b'\n') {
+        name.pop();
+    }
+    Some(ForeignText::new(name))
+}
+
+fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn link(path: &Path) -> Option<ForeignText> {
+    let target = std::fs::read_link(path).ok()?;
+    Some(ForeignText::new(
+        target.into_os_string().into_encoded_bytes(),
+    ))
+}
+
+/// The real user from `status`: `Uid:` and four ids (proc_pid_status(5)). The name in there may
+/// be any bytes, so the file is not text.
+fn uid(folder: &Path) -> Option<Uid> {
+    let status = read(&folder.join("status"), LONGEST_FILE).ok()?;
+    let line = status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"Uid:"))?;
+    let first = line
+        .split(u8::is_ascii_whitespace)
+        .find(|word| !word.is_empty())?;
+    std::str::from_utf8(first).ok()?.parse().ok().map(Uid)
+}
+
+fn command_line(folder: &Path) -> Option<Vec<ForeignText>> {
+    let text = read(&folder.join("cmdline"), LONGEST_COMMAND_LINE).ok()?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    let words = text.split(|byte| *byte == 0);
+    Some(words.map(ForeignText::new).collect())
+}
+
+fn started(root: &Path, stat: &Stat) -> Option<Timestamp> {
+    let boot = KernelStats::from_file(root.join("stat"), procfs::current_system_info())
+        .ok()?
+        .btime;
+    let ticks = procfs::ticks_per_second().max(1);
+    let seconds = boot.saturating_add(stat.starttime / ticks);
+    let nanos = stat.starttime % ticks * (1_000_000_000 / ticks);
+    Some(Timestamp::from_parts(
+        i64::try_from(seconds).ok()?,
+        i64::try_from(nanos).ok()?,
+    ))
+}
+
+fn descriptors(folder: &Path) -> Option<Descriptors> {
+    let mut found = Descriptors::default();
+    for entry in std::fs::read_dir(folder).ok()? {
+        let entry = entry.ok()?;
+        match std::fs::read_link(entry.path()) {
+            Ok(target) => {
+                let kind = Kind::of_link(target.as_os_str().as_bytes());
+                *found.by_kind.entry(kind).or_default() += 1;
+                found.total += 1;
+            }
+            // Closed while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_what_it_is() {
+        let pid = std::process::id();
+        let us = about(Path::new("/proc"), Pid(pid)).unwrap();
+        assert_eq!(us.uid.unwrap().0, rustix::process::getuid().as_raw());
+        let directory = std::env::current_dir().unwrap();
+        assert_eq!(
+            us.directory.unwrap().as_bytes(),
+            directory.as_os_str().as_bytes()
+        );
+        let first = std::env::args().next().unwrap();
+        assert_eq!(us.command_line.unwrap()[0], ForeignText::from(&*first));
+        let descriptors = us.descriptors.unwrap();
+        assert!(descriptors.total >= 3, "{descriptors:?}");
+        assert_eq!(descriptors.by_kind.values().sum::<u64>(), descriptors.total);
+        let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        assert_eq!(us.descriptor_limit, soft);
+        assert!(
+            named(Path::new("/proc"), OsStr::from_bytes(us.command.as_bytes()))
+                .unwrap()
+                .contains(&Pid(pid))
+        );
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_none() {
+        assert_eq!(about(Path::new("/proc"), Pid(u32::MAX)), None);
+    }
+}
