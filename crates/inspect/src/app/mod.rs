@@ -3,6 +3,7 @@
 mod capture;
 mod look;
 mod machine;
+mod names;
 mod signals;
 mod sockets;
 mod terminal;

@@ -1,0 +1,105 @@
+//! What an answer lacks, told to people and to programs.
+
+use std::io::{self, Write};
+
+use crate::app::Context;
+use crate::listing::Rows;
+use crate::model::{Gap, Origin, OwnerStatus};
+use crate::owners::Holdings;
+use crate::privilege::{self, Right};
+use crate::render::json::{self, GapRecord};
+
+pub(super) fn hidden_rows(rows: &Rows<'_>) -> usize {
+    rows.iter()
+        .filter(|row| row.owner_status == OwnerStatus::Hidden)
+        .count()
+}
+
+/// What the answer lacks because processes could not be read; nothing when it lacks nothing.
+pub(super) fn hidden(rows: &Rows<'_>, undecided: usize, holdings: &Holdings) -> Option<Gap> {
+    let lacking = |status| matches!(status, OwnerStatus::Hidden | OwnerStatus::Partial);
+    let affected = rows.iter().any(|row| {
+        lacking(row.owner_status) || row.peer().is_some_and(|peer| lacking(peer.owner_status))
+    });
+    if !affected && undecided == 0 {
+        return None;
+    }
+    let mut reason = match holdings.unreadable().len() {
+        0 => "processes were not listed, so that owners are hidden".to_owned(),
+        1 => "process could not be read, so that owners are hidden".to_owned(),
+        _ => "processes could not be read, so that owners are hidden".to_owned(),
+    };
+    if undecided > 0 {
+        reason += &format!(
+            "; {undecided} {} with a hidden owner may match",
+            if undecided == 1 { "socket" } else { "sockets" }
+        );
+    }
+    Some(match u64::try_from(holdings.unreadable().len()) {
+        Ok(count @ 1..) => Gap::counted(Origin::Owners, reason, count),
+        _ => Gap::uncounted(Origin::Owners, reason),
+    })
+}
+
+pub(in crate::app) fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Result<()> {
+    for gap in gaps {
+        json::write(out, &GapRecord::from(gap))?;
+    }
+    Ok(())
+}
+
+pub(in crate::app) fn tell_gaps(gaps: &[Gap], context: &Context) {
+    for gap in gaps {
+        match gap.count {
+            Some(count) => context.say(&format!("inspect: lost {count} {}", gap.reason)),
+            None => context.say(&format!("inspect: {}", gap.reason)),
+        }
+    }
+}
+
+/// What was left out for brevity, and what could not be seen.
+pub(super) struct NotShown {
+    /// TIME_WAIT sockets.
+    pub(super) folded: usize,
+    /// Sockets that may match, if their hidden owners do.
+    pub(super) undecided: usize,
+    /// Rows that are shown with a hidden owner.
+    pub(super) hidden: usize,
+}
+
+impl NotShown {
+    /// Tells it, with the way to see it; why owners are hidden only to a person.
+    pub(super) fn tell(&self, recorded: bool, context: &Context) {
+        let mut words = Vec::new();
+        if self.folded > 0 {
+            words.push(format!("{} TIME_WAIT not shown (-a).", self.folded));
+        }
+        match self.undecided {
+            0 => {}
+            1 => words.push("1 socket with a hidden owner may match.".to_owned()),
+            more => words.push(format!("{more} sockets with hidden owners may match.")),
+        }
+        let hidden = self.hidden + self.undecided;
+        let curable = !recorded && privilege::has(Right::ReadOwners) == Some(false);
+        if hidden == 0 || !context.messages.is_terminal() {
+            if !words.is_empty() {
+                context.say(&words.join(" "));
+            }
+            return;
+        }
+        let count = match hidden {
+            1 => "1 owner hidden".to_owned(),
+            more => format!("{more} owners hidden"),
+        };
+        if curable {
+            let them = if hidden == 1 { "it" } else { "them" };
+            words.push(format!("{count}; to see {them}:"));
+            context.hint(&words.join(" "));
+            let command = privilege::with_sudo(&context.program, &context.arguments);
+            context.hint(&format!("  {command}"));
+        } else {
+            words.push(format!("{count} (-v says why)."));
+            context.hint(&words.join(" "));
+        }
+    }
+}
