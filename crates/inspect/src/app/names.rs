@@ -1,15 +1,19 @@
 //! Names for the numbers that a view of sockets shows.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Usage;
+use super::look::Eyes;
 use crate::listing::Rows;
-use crate::model::{Protocol, Uid};
-use crate::names::{Hosts, Services, Users};
+use crate::model::{NetworkNamespace, Protocol, Uid};
+use crate::names::{Hosts, Interfaces, Services, Users};
+use crate::namespaces;
 use crate::render::sockets::Names;
 use crate::selection::Test;
+use crate::sockets::Socket;
 
 /// How long names may take: a name server that does not answer costs no more.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(2);
@@ -33,20 +37,43 @@ pub(super) struct Resolved {
     users: RefCell<Users>,
     hosts: Option<Hosts>,
     services: Option<Services>,
+    namespaces: HashMap<NetworkNamespace, String>,
+    interfaces: RefCell<Interfaces>,
+    /// The namespace whose interfaces are known by name.
+    own: Option<NetworkNamespace>,
 }
 
 impl Resolved {
-    pub(super) fn new(recorded: bool) -> Self {
-        let users = if recorded {
-            Users::of_another_machine()
+    /// Names of this machine, and of the namespaces that are looked into.
+    pub(super) fn new(eyes: &Eyes) -> Self {
+        let (users, interfaces) = if eyes.recorded() {
+            (
+                Users::of_another_machine(),
+                Interfaces::of_another_machine(),
+            )
         } else {
-            Users::of_this_machine()
+            (Users::of_this_machine(), Interfaces::new())
         };
+        let named = eyes.namespaces.iter().filter_map(|namespace| {
+            let name = namespace.name.as_ref()?;
+            Some((namespace.inode, name.to_lossy().into_owned()))
+        });
         Self {
             users: RefCell::new(users),
             hosts: None,
             services: None,
+            namespaces: named.collect(),
+            interfaces: RefCell::new(interfaces),
+            own: namespaces::current(),
         }
+    }
+
+    /// The name of the interface that a socket is bound to.
+    pub(super) fn bound_to(&self, socket: &Socket) -> Option<String> {
+        let index = socket.interface.filter(|index| *index != 0)?;
+        (socket.netns == self.own)
+            .then(|| self.interface(index))
+            .flatten()
     }
 
     pub(super) fn with_hosts_of(mut self, rows: &Rows<'_>) -> Self {
@@ -75,5 +102,15 @@ impl Names for Resolved {
             .as_ref()?
             .name(port, protocol)
             .map(str::to_owned)
+    }
+
+    fn netns(&self, netns: NetworkNamespace) -> Option<String> {
+        self.namespaces.get(&netns).cloned()
+    }
+
+    fn interface(&self, index: u32) -> Option<String> {
+        let mut interfaces = self.interfaces.borrow_mut();
+        let name = interfaces.name(index)?;
+        Some(name.to_lossy().into_owned())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{port, short_port};
+use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::selection::{Selection, Test};
 
@@ -253,31 +253,6 @@ fn buffer_size(text: &str) -> Result<u32, String> {
         Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
         _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
     }
-}
-
-/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(not_a_duration(text)),
-    };
-    match number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(milliseconds))
-    {
-        Some(0) | None => Err(not_a_duration(text)),
-        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-    }
-}
-
-fn not_a_duration(text: &str) -> String {
-    format!("{text:?} is no duration (10s, 500ms, 2m, 1h)")
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub mod capture;
 pub mod sockets;
 pub mod sources;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Shows sockets and who holds them, packets and who sent them.
@@ -79,6 +81,8 @@ pub enum Format {
     Table,
     /// JSON Lines, for programs.
     Json,
+    /// Comma-separated values, for spreadsheets.
+    Csv,
 }
 
 /// A port number, 1 to 65535.
@@ -100,6 +104,34 @@ pub fn port(text: &str) -> Result<u16, String> {
 /// When it begins with a colon and goes on with something that is no port.
 pub fn short_port(text: &str) -> Option<Result<u16, String>> {
     text.strip_prefix(':').map(port)
+}
+
+/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(not_a_duration(text)),
+    };
+    match number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+    {
+        Some(0) | None => Err(not_a_duration(text)),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+    }
+}
+
+fn not_a_duration(text: &str) -> String {
+    format!("{text:?} is no duration (10s, 500ms, 2m, 1h)")
 }
 
 #[cfg(test)]

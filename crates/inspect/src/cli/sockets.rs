@@ -1,13 +1,16 @@
 //! `inspect sockets`.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 use super::sources::Sources;
-use super::{Format, port, short_port};
+use super::{Format, duration, port, short_port};
+use crate::listing::SocketColumn;
 use crate::listing::SortKey;
 use crate::model::{Family, ForeignText, Pid, Protocol, State};
 use crate::selection::{Selection, Test};
-use crate::sockets::Table;
+use crate::sockets::{Details, Table};
 
 /// The flags as typed.
 ///
@@ -96,7 +99,42 @@ pub struct Flags {
     )]
     sort: Sort,
 
-    /// Write a table, or json: one record a line.
+    /// Timers: which one runs, when it goes off, how often it has.
+    #[arg(short = 'o', long = "options", help_heading = "What to show of them")]
+    options: bool,
+
+    /// Memory: buffers used and allowed, datagrams dropped.
+    #[arg(short = 'm', long, help_heading = "What to show of them")]
+    memory: bool,
+
+    /// What TCP knows: round trip time, windows, rates, retransmissions, what limits the sender.
+    #[arg(short = 'i', long, help_heading = "What to show of them")]
+    info: bool,
+
+    /// These columns, separated by commas: netns, family, proto, state, recv-q, send-q, local,
+    /// remote, user, owner, peer, inode, cookie, interface, timer, details.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "What to show of them"
+    )]
+    columns: Vec<String>,
+
+    /// Look again and again, every second or so often, and show what opened, changed and closed.
+    #[arg(
+        long,
+        value_name = "SECS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1s",
+        value_parser = duration,
+        conflicts_with_all = ["summary", "proc_root"],
+        help_heading = "How to show them"
+    )]
+    watch: Option<Duration>,
+
+    /// Write a table, csv, or json: one record a line.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -165,6 +203,12 @@ pub struct Request {
     pub fold_time_wait: bool,
     /// Whether the summary is wanted instead of the list.
     pub summary: bool,
+    /// What else is wanted of each socket.
+    pub details: Details,
+    /// The columns; empty for those that fit.
+    pub columns: Vec<SocketColumn>,
+    /// Look again so often, and show what changed.
+    pub watch: Option<Duration>,
     /// The order.
     pub sort: SortKey,
     /// How to write.
@@ -223,6 +267,17 @@ impl Flags {
             },
         ]);
         let format = if self.json { Format::Json } else { self.format };
+        let columns = self
+            .columns
+            .iter()
+            .map(|name| column(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        if format == Format::Csv && self.watch.is_some() {
+            return Err("--watch writes lines or --json, not csv".to_owned());
+        }
+        if format == Format::Csv && self.summary {
+            return Err("-s writes a table or --json, not csv".to_owned());
+        }
         let tables = self.tables();
         Ok(Request {
             families: self.families(&tables),
@@ -232,6 +287,14 @@ impl Flags {
                 && format == Format::Table
                 && !states.contains(&State::TimeWait),
             summary: self.summary,
+            details: Details {
+                timers: self.options || columns.contains(&SocketColumn::Timer),
+                memory: self.memory,
+                tcp: self.info,
+                extended: false,
+            },
+            columns,
+            watch: self.watch,
             sort: self.sort.into(),
             format,
             resolve: self.resolve,
@@ -333,6 +396,13 @@ impl Flags {
 /// A process has 15 bytes for its name (TASK_COMM_LEN less its NUL); the kernel cuts longer ones.
 fn process_name(name: &str) -> ForeignText {
     ForeignText::new(&name.as_bytes()[..name.len().min(15)])
+}
+
+fn column(name: &str) -> Result<SocketColumn, String> {
+    SocketColumn::named(name).ok_or_else(|| {
+        let known = SocketColumn::ALL.map(|column| column.title().to_lowercase());
+        format!("there is no column {name:?}; there are {}", known.join(" "))
+    })
 }
 
 fn state(word: &str) -> Result<State, String> {

@@ -3,6 +3,8 @@
 //! A machine may have hundreds of thousands of sockets, so nothing is copied: a [`Listing`] keeps
 //! sockets and holdings once, and a [`Row`] is a view of one socket in it.
 
+mod column;
+mod difference;
 mod join;
 mod order;
 mod select;
@@ -12,6 +14,8 @@ use crate::model::OwnerStatus;
 use crate::owners::{Holdings, Owners};
 use crate::sockets::Socket;
 
+pub use column::SocketColumn;
+pub use difference::{Change, difference, owners_beyond};
 pub use join::status_without_inode;
 pub use order::SortKey;
 pub use select::matches;

@@ -11,7 +11,7 @@ use crate::app::{Context, machine};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::listing::{self, Rows};
-use crate::model::{Family, Gap};
+use crate::model::Family;
 use crate::render::json::{self, End};
 use crate::render::sockets::{Count, write_summary};
 
@@ -30,7 +30,7 @@ pub(super) fn write_families(
     request: &Request,
     rows: &Rows<'_>,
     look: &Look,
-    (eyes, gaps): (&Eyes, &[Gap]),
+    eyes: &Eyes,
     context: &Context,
 ) -> anyhow::Result<()> {
     let sockets = rows.iter().map(|row| row.socket);
@@ -69,9 +69,9 @@ pub(super) fn write_families(
             };
             json::write(out, &record)?;
         }
-        write_gaps(out, gaps)?;
+        write_gaps(out, &look.gaps)?;
         let families = u64::try_from(summaries.len())?;
-        json::write(out, &End::new([("families", families)], gaps))?;
+        json::write(out, &End::new([("families", families)], &look.gaps))?;
     } else {
         let packet_owners: Vec<_> = rows
             .iter()
@@ -80,7 +80,8 @@ pub(super) fn write_families(
             .collect();
         write_summary(out, &summaries, &packet_owners, context.screen)?;
         out.flush()?;
-        tell_gaps(gaps, context);
+        tell_gaps(&look.gaps, context);
     }
+    out.flush()?;
     Ok(())
 }

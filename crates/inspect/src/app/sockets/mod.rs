@@ -1,57 +1,56 @@
 //! `inspect sockets`: tables and owners in, a listing out.
 
+mod elsewhere;
 mod families;
 pub(super) mod told;
+mod watch;
 
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Context as _;
 
-use super::look::Eyes;
+use super::look::{Eyes, Look};
 use super::names::{Resolved, users};
-use super::{Context, Exit, machine};
+use super::{Context, Exit, machine, signals};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
+use crate::listing::{Row, Rows};
+use crate::model::Gap;
+use crate::owners;
 use crate::render::json::{self, End, SocketRecord};
-use crate::render::sockets::{Names, write_rows};
+use crate::render::sockets::{self as screens, Names, write_csv, write_rows};
 use crate::selection::Selection;
-use crate::sockets::{Details, Query};
+use crate::sockets::Query;
 use crate::stop::Stop;
 use families::write_families;
 use told::{NotShown, hidden, hidden_rows, tell_gaps, write_gaps};
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    // Ctrl-C ends the program as it ends any: half a table is no answer.
-    let stop = Stop::new().context("cannot make a stop signal")?;
-    let mut eyes = Eyes::new(&request.sources, stop)?;
-    let recorded = eyes.recorded();
-    let names = Resolved::new(recorded);
     let selection = Selection::All(vec![
         request.selection.clone(),
         Selection::one_of(users(&request.users)?),
     ]);
-
     let query = Query {
         tables: request.tables.clone(),
-        selection: selection.clone(),
-        details: Details::default(),
+        selection,
+        details: request.details,
     };
+    if let Some(interval) = request.watch {
+        let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
+        return watch::run(request, &query, interval, stop, context);
+    }
+    // Ctrl-C ends the program as it ends any: half a table is no answer.
+    let stop = Stop::new().context("cannot make a stop signal")?;
+    let mut eyes = Eyes::new(&request.sources, stop)?;
     let look = eyes.look(&query)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
-    let mut gaps = look.gaps.clone();
-    let listing = &look.listing;
-    let mut rows = listing.rows();
-    let undecided = rows.select(&selection);
-    // Told to people with its cure, and so apart from the others.
-    let told_gaps = gaps.len();
-    gaps.extend(hidden(&rows, undecided, listing.holdings()));
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut rows = look.listing.rows();
+    let undecided = rows.select(&query.selection);
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     if request.summary {
-        let gaps = &gaps[..told_gaps];
-        write_families(&mut out, request, &rows, &look, (&eyes, gaps), context)?;
-        out.flush()?;
+        write_families(&mut out, request, &rows, &look, &eyes, context)?;
         return Ok(Exit::Done);
     }
     let folded = if request.fold_time_wait {
@@ -60,66 +59,108 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         0
     };
     rows.sort(request.sort);
-    let names = if request.resolve {
-        names.with_hosts_of(&rows)
-    } else {
-        names
+    let mut names = Resolved::new(&eyes);
+    if request.resolve {
+        names = names.with_hosts_of(&rows);
+    }
+    let view = View {
+        request,
+        eyes: &eyes,
+        names: &names,
     };
-
-    match request.format {
-        Format::Json => {
-            let begin = machine::begin_at(eyes.root(), "sockets", look.sources());
-            json::write(&mut out, &begin)?;
-            for row in rows.iter() {
-                let user = row.socket.uid.and_then(|uid| names.user(uid));
-                json::write(&mut out, &SocketRecord::new(&row, look.at, user.as_deref()))?;
-            }
-            write_gaps(&mut out, &gaps)?;
-            let count = u64::try_from(rows.len())?;
-            json::write(&mut out, &End::new([("sockets", count)], &gaps))?;
-            out.flush()?;
-        }
-        Format::Table => {
-            if rows.is_empty() {
-                writeln!(
-                    out,
-                    "{}",
-                    nothing(request, folded, recorded, !gaps.is_empty())
-                )?;
-            } else {
-                write_rows(&mut out, &rows, &names, request.header, context.screen)?;
-            }
-            out.flush()?;
-            tell_gaps(&gaps[..told_gaps], context);
-            let not_shown = NotShown {
-                folded: if rows.is_empty() { 0 } else { folded },
-                undecided,
-                hidden: hidden_rows(&rows),
-            };
-            if !context.quiet && !request.quiet {
-                not_shown.tell(recorded, context);
-            }
-        }
+    // Told to people with its cure, and so apart from the others.
+    let owners_gap = hidden(&rows, undecided, look.listing.holdings());
+    if request.format == Format::Json {
+        view.write_json(&mut out, &rows, &look, owners_gap)?;
+        return Ok(Exit::Done);
+    }
+    if request.format == Format::Csv {
+        write_csv(&mut out, &rows, &names, &view.screens())?;
+    } else if rows.is_empty() {
+        let incomplete = owners_gap.is_some() || !look.gaps.is_empty();
+        writeln!(out, "{}", view.nothing(folded, incomplete))?;
+    } else {
+        write_rows(&mut out, &rows, &names, &view.screens(), context.screen)?;
+    }
+    out.flush()?;
+    tell_gaps(&look.gaps, context);
+    if !context.quiet && !request.quiet {
+        let not_shown = NotShown {
+            folded: if rows.is_empty() { 0 } else { folded },
+            undecided,
+            hidden: hidden_rows(&rows),
+        };
+        not_shown.tell(eyes.recorded(), context);
+        elsewhere::tell(&eyes, &query, &rows, context);
     }
     Ok(Exit::Done)
 }
 
-/// "Nothing" is said only of what could be read.
-fn nothing(request: &Request, folded: usize, recorded: bool, incomplete: bool) -> String {
-    let place = if recorded {
-        "in the recorded tree"
-    } else {
-        "in this network namespace"
-    };
-    let place = if incomplete {
-        format!("{place}, as far as it could be read")
-    } else {
-        place.to_owned()
-    };
-    let nothing = &request.nothing;
-    match folded {
-        0 => format!("Nothing {nothing} {place}."),
-        1 => format!("Nothing {nothing} {place} but 1 TIME_WAIT (-a shows it)."),
-        more => format!("Nothing {nothing} {place} but {more} TIME_WAIT (-a shows them)."),
+/// What a listing is written with.
+struct View<'a> {
+    request: &'a Request,
+    eyes: &'a Eyes,
+    names: &'a Resolved,
+}
+
+impl View<'_> {
+    fn screens(&self) -> screens::Look {
+        let details = self.request.details;
+        screens::Look {
+            columns: self.request.columns.clone(),
+            header: self.request.header,
+            several_netns: self.eyes.several(),
+            owners: self.request.sources.owners != owners::Choice::None,
+            details: details.timers || details.memory || details.tcp,
+        }
+    }
+
+    fn write_json(
+        &self,
+        out: &mut dyn Write,
+        rows: &Rows<'_>,
+        look: &Look,
+        owners_gap: Option<Gap>,
+    ) -> anyhow::Result<()> {
+        let begin = machine::begin_at(self.eyes.root(), "sockets", look.sources());
+        json::write(out, &begin)?;
+        for row in rows.iter() {
+            self.write_record(out, &row, look)?;
+        }
+        let mut gaps = look.gaps.clone();
+        gaps.extend(owners_gap);
+        write_gaps(out, &gaps)?;
+        let count = u64::try_from(rows.len())?;
+        json::write(out, &End::new([("sockets", count)], &gaps))?;
+        Ok(out.flush()?)
+    }
+
+    fn write_record(&self, out: &mut dyn Write, row: &Row<'_>, look: &Look) -> io::Result<()> {
+        let user = row.socket.uid.and_then(|uid| self.names.user(uid));
+        let interface = self.names.bound_to(row.socket);
+        let record = SocketRecord::new(row, look.at, user.as_deref(), interface);
+        json::write(out, &record)
+    }
+
+    /// "Nothing" is said only of what could be read.
+    fn nothing(&self, folded: usize, incomplete: bool) -> String {
+        let place = if self.eyes.recorded() {
+            "in the recorded tree"
+        } else if self.eyes.several() {
+            "in these network namespaces"
+        } else {
+            "in this network namespace"
+        };
+        let place = if incomplete {
+            format!("{place}, as far as it could be read")
+        } else {
+            place.to_owned()
+        };
+        let nothing = &self.request.nothing;
+        match folded {
+            0 => format!("Nothing {nothing} {place}."),
+            1 => format!("Nothing {nothing} {place} but 1 TIME_WAIT (-a shows it)."),
+            more => format!("Nothing {nothing} {place} but {more} TIME_WAIT (-a shows them)."),
+        }
     }
 }

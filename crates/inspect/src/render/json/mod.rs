@@ -3,6 +3,7 @@
 //! The records are types of their own, apart from the model: what scripts rely on changes only
 //! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
 
+mod detail;
 mod finding;
 mod packet;
 mod socket;
@@ -19,7 +20,7 @@ use serde::Serialize;
 use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
-pub use socket::{PeerRecord, SocketRecord};
+pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 
 /// The version of the records' meaning.
 pub const SCHEMA: u32 = 1;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::detail::DetailRecord;
 use super::{EndpointRecord, OwnerRecord, exact, time};
 use crate::listing::Row;
 use crate::model::{Timestamp, UnixAddress};
@@ -17,7 +18,7 @@ pub struct SocketRecord<'a> {
     state: &'static str,
     #[serde(flatten)]
     address: AddressRecord<'a>,
-    interface: Option<&'a str>,
+    interface: Option<String>,
     recv_queue: Option<u32>,
     send_queue: Option<u32>,
     inode: Option<u64>,
@@ -28,6 +29,21 @@ pub struct SocketRecord<'a> {
     owners: Vec<OwnerRecord<'static>>,
     owner_status: &'static str,
     peer: Option<PeerRecord>,
+    #[serde(flatten)]
+    detail: DetailRecord,
+}
+
+/// A change between two looks: `opened`, `changed` or `closed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangeRecord<'a> {
+    /// The kind of change.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The socket, as it was last seen.
+    pub socket: SocketRecord<'a>,
+    /// Its state before, where it changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_before: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -71,8 +87,13 @@ pub struct PeerRecord {
 }
 
 impl<'a> SocketRecord<'a> {
-    /// A row seen at `at`, with the name of its user.
-    pub fn new(row: &Row<'a>, at: Timestamp, user: Option<&'a str>) -> Self {
+    /// A row seen at `at`, with the names of its user and of the interface it is bound to.
+    pub fn new(
+        row: &Row<'a>,
+        at: Timestamp,
+        user: Option<&'a str>,
+        interface: Option<String>,
+    ) -> Self {
         let socket = row.socket;
         Self {
             time: time(at),
@@ -80,7 +101,7 @@ impl<'a> SocketRecord<'a> {
             protocol: socket.protocol.word(),
             state: socket.state.word(),
             address: (&socket.address).into(),
-            interface: None,
+            interface,
             recv_queue: socket.recv_queue,
             send_queue: socket.send_queue,
             inode: socket.inode.map(|inode| inode.0),
@@ -91,6 +112,7 @@ impl<'a> SocketRecord<'a> {
             owners: row.owners.map(Into::into).collect(),
             owner_status: row.owner_status.word(),
             peer: row.peer().map(Into::into),
+            detail: socket.detail.as_deref().map(Into::into).unwrap_or_default(),
         }
     }
 }

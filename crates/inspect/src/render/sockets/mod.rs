@@ -1,5 +1,9 @@
 //! The listing of `inspect sockets` and its summary.
 
+mod change;
+mod columns;
+mod csv;
+mod details;
 mod queues;
 mod summary;
 mod words;
@@ -7,16 +11,46 @@ mod words;
 use std::io::{self, Write};
 
 use super::Screen;
-use super::table::{self, Column, Narrow};
-use crate::listing::Rows;
+use super::table::{self, Cell, Column, Narrow, TextRow};
+use crate::listing::{Row, Rows, SocketColumn};
 
+pub use change::write_change;
+pub use csv::write_csv;
 pub use queues::grouped;
 pub use summary::{Count, write_summary};
 use words::Text;
-pub use words::{Names, ends_words, owner_words};
+pub use words::{Names, Numbers, ends_words, owner_words};
 
 /// From this width on, and in a pipe, queues, user and peer have columns of their own.
 const WIDE: usize = 100;
+
+/// How a listing is to look.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// The columns; empty for those that fit.
+    pub columns: Vec<SocketColumn>,
+    /// Whether there is a line of headings.
+    pub header: bool,
+    /// Whether rows of several network namespaces stand together.
+    pub several_netns: bool,
+    /// Whether owners were looked for.
+    pub owners: bool,
+    /// Whether details were asked for.
+    pub details: bool,
+}
+
+impl Look {
+    /// The columns of a kind, with those that the situation adds and takes away.
+    fn adapt(&self, columns: &[SocketColumn]) -> Vec<SocketColumn> {
+        let netns = self.several_netns.then_some(SocketColumn::Netns);
+        netns
+            .into_iter()
+            .chain(columns.iter().copied().filter(|column| {
+                self.owners || !matches!(column, SocketColumn::Owner | SocketColumn::Peer)
+            }))
+            .collect()
+    }
+}
 
 /// Writes the rows as a table.
 ///
@@ -26,43 +60,102 @@ pub fn write_rows(
     out: &mut dyn Write,
     rows: &Rows<'_>,
     names: &dyn Names,
-    header: bool,
+    look: &Look,
     screen: Screen,
 ) -> io::Result<()> {
-    let wide = screen.width.is_none_or(|width| width >= WIDE);
     let text = Text {
         names,
         charset: screen.charset,
-        terminal: screen.is_terminal(),
+        stacked: screen.is_terminal(),
     };
-    let wide_columns = [
-        left("PROTO"),
-        left("STATE"),
-        right("RECV-Q"),
-        right("SEND-Q"),
-        address("LOCAL"),
-        address("REMOTE"),
-        beside("USER"),
-        owner(),
-        beside("PEER"),
-    ];
-    let wide_row = |index: usize| text.wide_row(rows.get(index));
+    let (columns, notes) = chosen(rows, &text, look, screen);
+    let layout: Vec<Column> = columns
+        .iter()
+        .map(|column| columns::layout(*column))
+        .collect();
+    // In a pipe a row is a line, and nothing is folded: cells need not be kept.
+    if screen.width.is_none() && rows.len() > table::LAID_OUT_ROWS {
+        let cell = |index: usize, column: usize, cell: &mut String| {
+            let (Some(row), Some(column)) = (rows.get(index), columns.get(column)) else {
+                return None;
+            };
+            columns::write(*column, cell, &row, &text)
+        };
+        return table::stream(out, &layout, rows.len(), &cell, look.header, screen);
+    }
+    let row = |index: usize| text_row(rows.get(index), &columns, &text, notes);
+    table::write(out, &layout, rows.len(), &row, look.header, screen)
+}
+
+/// What stands below a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Notes {
+    queues: bool,
+    details: bool,
+}
+
+/// The columns that suit the screen, and what has none and stands below the rows.
+fn chosen(
+    rows: &Rows<'_>,
+    text: &Text<'_>,
+    look: &Look,
+    screen: Screen,
+) -> (Vec<SocketColumn>, Notes) {
+    let notes = |queues| Notes {
+        queues,
+        details: look.details && screen.is_terminal(),
+    };
+    if !look.columns.is_empty() {
+        return (look.columns.clone(), notes(false));
+    }
+    let mut wide = look.adapt(&SocketColumn::WIDE);
+    let Some(width) = screen.width else {
+        wide.extend(look.details.then_some(SocketColumn::Details));
+        return (wide, notes(false));
+    };
     // More columns are worth it only while the owner still stands beside them.
-    let owner_column = 7;
-    let wide = wide
-        && table::side_by_side(&wide_columns, rows.len(), &wide_row, header, screen) > owner_column;
-    if wide {
-        table::write(out, &wide_columns, rows.len(), &wide_row, header, screen)
+    let needed = wide
+        .iter()
+        .position(|column| *column == SocketColumn::Owner)
+        .map_or(wide.len(), |place| place + 1);
+    let layout: Vec<Column> = wide.iter().map(|column| columns::layout(*column)).collect();
+    let row = |index: usize| text_row(rows.get(index), &wide, text, notes(false));
+    if width >= WIDE
+        && table::side_by_side(&layout, rows.len(), &row, look.header, screen) >= needed
+    {
+        (wide, notes(false))
     } else {
-        let columns = [
-            left("PROTO"),
-            left("STATE"),
-            address("LOCAL"),
-            address("REMOTE"),
-            owner(),
-        ];
-        let row = |index: usize| text.narrow_row(rows.get(index));
-        table::write(out, &columns, rows.len(), &row, header, screen)
+        (look.adapt(&SocketColumn::NARROW), notes(true))
+    }
+}
+
+fn text_row(
+    row: Option<Row<'_>>,
+    columns: &[SocketColumn],
+    text: &Text<'_>,
+    notes: Notes,
+) -> TextRow {
+    let Some(row) = row else {
+        return TextRow::default();
+    };
+    let cell = |column: &SocketColumn| {
+        let mut cell = String::new();
+        let style = columns::write(*column, &mut cell, &row, text);
+        Cell {
+            lines: cell.split('\n').map(str::to_owned).collect(),
+            style,
+        }
+    };
+    let mut below = Vec::new();
+    if notes.queues {
+        below.extend(queues::queue_notes(row.socket));
+    }
+    if notes.details {
+        below.extend(details::notes(row.socket, text.charset));
+    }
+    TextRow {
+        cells: columns.iter().map(cell).collect(),
+        notes: below,
     }
 }
 
@@ -76,32 +169,7 @@ fn left(title: &'static str) -> Column {
 
 fn right(title: &'static str) -> Column {
     Column {
-        title,
         right: true,
-        narrow: Narrow::Below,
-    }
-}
-
-/// `255.255.255.255:65535` has 21 columns; a longer IPv6 address must not widen every row.
-fn address(title: &'static str) -> Column {
-    Column {
-        narrow: Narrow::Elastic(21),
-        ..left(title)
-    }
-}
-
-/// `chat-server[4845] fd 3` has 22 columns: where so much fits, most owners do.
-fn owner() -> Column {
-    Column {
-        narrow: Narrow::Elastic(22),
-        ..left("OWNER")
-    }
-}
-
-/// Wanted only beside the rest: alone on a line below, nobody could tell what it is.
-fn beside(title: &'static str) -> Column {
-    Column {
-        narrow: Narrow::Dropped,
         ..left(title)
     }
 }

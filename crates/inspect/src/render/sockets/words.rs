@@ -1,232 +1,263 @@
 //! Sockets and owners in words.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::queues::queue_notes;
 use crate::listing::Row;
-use crate::model::{Endpoint, ForeignText, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress};
+use crate::model::{
+    Endpoint, ForeignText, NetworkNamespace, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress,
+};
 use crate::owners::Owners;
-use crate::render::table::{Cell, TextRow};
-use crate::render::{Charset, Escaped, Style};
+use crate::render::{Charset, Escaped};
 use crate::sockets::{Address, Socket};
 
-/// What the listing is told about numbers.
+/// What the listing is told about numbers. What is not told stays a number.
 pub trait Names {
     /// The name of a user.
-    fn user(&self, uid: Uid) -> Option<String>;
+    fn user(&self, _uid: Uid) -> Option<String> {
+        None
+    }
     /// The name of a host.
-    fn host(&self, address: IpAddr) -> Option<String>;
+    fn host(&self, _address: IpAddr) -> Option<String> {
+        None
+    }
     /// The name of a service.
-    fn service(&self, port: u16, protocol: Protocol) -> Option<String>;
+    fn service(&self, _port: u16, _protocol: Protocol) -> Option<String> {
+        None
+    }
+    /// The name of a network namespace.
+    fn netns(&self, _netns: NetworkNamespace) -> Option<String> {
+        None
+    }
+    /// The name of an interface.
+    fn interface(&self, _index: u32) -> Option<String> {
+        None
+    }
 }
 
 /// Turns values into words for one output.
 pub(super) struct Text<'a> {
     pub(super) names: &'a dyn Names,
     pub(super) charset: Charset,
-    pub(super) terminal: bool,
+    /// Whether several owners stand one under the other; else they share the line.
+    pub(super) stacked: bool,
 }
 
 impl Text<'_> {
-    pub(super) fn narrow_row(&self, row: Option<Row<'_>>) -> TextRow {
-        let Some(row) = row else {
-            return TextRow::default();
-        };
-        let socket = row.socket;
-        let (local, remote) = self.ends(socket);
-        TextRow {
-            cells: vec![
-                Cell::new(socket.protocol.word()),
-                state_cell(socket.state),
-                Cell::new(local),
-                Cell::new(remote),
-                self.owner_cell(row.owners, row.owner_status, socket.uid, socket.state),
-            ],
-            notes: queue_notes(socket),
-        }
-    }
-
-    pub(super) fn wide_row(&self, row: Option<Row<'_>>) -> TextRow {
-        let Some(row) = row else {
-            return TextRow::default();
-        };
-        let socket = row.socket;
-        let (local, remote) = self.ends(socket);
-        let user = match socket.uid {
-            Some(uid) => self.user(uid),
-            None => "?".to_owned(),
-        };
-        let peer = match row.peer() {
-            Some(peer) => self.owner_cell(peer.owners, peer.owner_status, None, socket.state),
-            None => Cell::new(""),
-        };
-        TextRow {
-            cells: vec![
-                Cell::new(socket.protocol.word()),
-                state_cell(socket.state),
-                Cell::new(queue(socket.recv_queue)),
-                Cell::new(queue(socket.send_queue)),
-                Cell::new(local),
-                Cell::new(remote),
-                Cell::new(user),
-                self.owner_cell(row.owners, row.owner_status, socket.uid, socket.state),
-                peer,
-            ],
-            notes: Vec::new(),
-        }
-    }
-
-    fn user(&self, uid: Uid) -> String {
+    pub(super) fn user(&self, out: &mut String, uid: Uid) {
         match self.names.user(uid) {
-            Some(name) => Escaped::name(&ForeignText::new(name), self.charset).to_string(),
-            None => uid.to_string(),
+            Some(name) => self.foreign(out, name),
+            None => number(out, uid.0),
         }
     }
 
-    /// On a terminal several owners stand one under the other; in a pipe they share the row.
-    fn owner_cell(
+    pub(super) fn netns(&self, out: &mut String, netns: NetworkNamespace) {
+        match self.names.netns(netns) {
+            Some(name) => self.foreign(out, name),
+            None => {
+                let _ = write!(out, "{netns}");
+            }
+        }
+    }
+
+    pub(super) fn interface(&self, out: &mut String, index: u32) {
+        match self.names.interface(index) {
+            Some(name) => self.foreign(out, name),
+            None => {
+                let _ = write!(out, "interface {index}");
+            }
+        }
+    }
+
+    fn foreign(&self, out: &mut String, name: String) {
+        let name = ForeignText::new(name);
+        let _ = write!(out, "{}", Escaped::name(&name, self.charset));
+    }
+
+    /// Several owners are separated by newlines where they are stacked, else by commas.
+    pub(super) fn owners(
         &self,
+        out: &mut String,
         owners: Owners<'_>,
         status: OwnerStatus,
         uid: Option<Uid>,
         state: State,
-    ) -> Cell {
-        let mut lines: Vec<String> = owners
-            .map(|owner| owner_words(&owner, self.charset))
-            .collect();
-        if lines.is_empty() {
-            lines.push(match (status, uid) {
-                (OwnerStatus::Hidden, Some(uid)) => format!("hidden (user {})", self.user(uid)),
-                (OwnerStatus::Hidden, None) => "hidden".to_owned(),
-                (OwnerStatus::Pending, _) if state == State::SynRecv => {
-                    "none before the handshake ends".to_owned()
+    ) {
+        if owners.is_empty() {
+            match status {
+                OwnerStatus::Hidden => {
+                    out.push_str("hidden");
+                    if let Some(uid) = uid {
+                        out.push_str(" (user ");
+                        self.user(out, uid);
+                        out.push(')');
+                    }
                 }
-                (OwnerStatus::Pending, _) => "waiting for accept()".to_owned(),
-                (OwnerStatus::Kernel, _) => "kernel".to_owned(),
-                _ => "none".to_owned(),
-            });
-        } else if status == OwnerStatus::Partial {
-            lines.push("perhaps others, hidden".to_owned());
+                OwnerStatus::Pending if state == State::SynRecv => {
+                    out.push_str("none before the handshake ends");
+                }
+                OwnerStatus::Pending => out.push_str("waiting for accept()"),
+                OwnerStatus::Kernel => out.push_str("kernel"),
+                OwnerStatus::NotAsked => out.push_str("not asked for"),
+                OwnerStatus::Known | OwnerStatus::Partial | OwnerStatus::None => {
+                    out.push_str("none");
+                }
+            }
+            return;
         }
-        if !self.terminal {
-            lines = vec![lines.join(", ")];
+        let separator = if self.stacked { "\n" } else { ", " };
+        for (index, owner) in owners.enumerate() {
+            if index > 0 {
+                out.push_str(separator);
+            }
+            write_owner(out, &owner, self.charset);
         }
-        Cell { lines, style: None }
+        if status == OwnerStatus::Partial {
+            out.push_str(separator);
+            out.push_str("perhaps others, hidden");
+        }
     }
 
-    fn ends(&self, socket: &Socket) -> (String, String) {
+    pub(super) fn local(&self, out: &mut String, socket: &Socket) {
         match &socket.address {
-            Address::Inet { local, remote } => {
+            Address::Inet { local, .. } => self.endpoint(out, *local, socket.protocol),
+            Address::Unix { name, .. } => unix_words(out, name, self.charset),
+            Address::Netlink { protocol, port_id } => {
+                let _ = match netlink_name(*protocol) {
+                    Some(name) => write!(out, "{name}:{port_id}"),
+                    None => write!(out, "protocol {protocol}:{port_id}"),
+                };
+            }
+            Address::Packet { interface, .. } => match interface {
+                0 => out.push_str("every interface"),
+                index => self.interface(out, *index),
+            },
+            Address::Vsock { local, .. } => vsock_words(out, *local),
+            Address::Tipc { reference } => {
+                let _ = write!(out, "reference {reference}");
+            }
+        }
+    }
+
+    pub(super) fn remote(&self, out: &mut String, row: &Row<'_>) {
+        match row.peer() {
+            // A unix socket's peer has the name that this side connected to.
+            Some(peer) if matches!(row.socket.address, Address::Unix { .. }) => {
+                self.local(out, peer.socket);
+            }
+            _ => self.remote_of(out, row.socket),
+        }
+    }
+
+    fn remote_of(&self, out: &mut String, socket: &Socket) {
+        match &socket.address {
+            Address::Inet { remote, .. } => {
                 let protocol = socket.protocol;
-                let local = self.endpoint(*local, protocol);
-                let remote = if remote.is_unspecified()
+                if remote.is_unspecified()
                     || (protocol == Protocol::Raw && remote.address.is_unspecified())
                 {
-                    "any".to_owned()
+                    out.push_str("any");
                 } else {
-                    self.endpoint(*remote, protocol)
-                };
-                (local, remote)
+                    self.endpoint(out, *remote, protocol);
+                }
             }
-            Address::Unix { name, .. } => {
-                let remote = match socket.state {
-                    State::Listen | State::Unconnected => "any",
-                    State::Closed => "none",
-                    // /proc/net/unix does not tell which socket is the other end.
-                    _ => "unknown",
-                };
-                (unix_words(name, self.charset), remote.to_owned())
-            }
-            Address::Netlink { protocol, port_id } => (
-                match netlink_name(*protocol) {
-                    Some(name) => format!("{name}:{port_id}"),
-                    None => format!("protocol {protocol}:{port_id}"),
-                },
-                "kernel".to_owned(),
-            ),
-            Address::Packet {
-                ethertype,
-                interface,
-            } => {
-                let interface = if *interface == 0 {
-                    "every interface".to_owned()
-                } else {
-                    format!("interface {interface}")
-                };
-                let remote = match ethertype {
-                    3 => "any".to_owned(), // ETH_P_ALL
-                    other => format!("ethertype 0x{other:04x}"),
-                };
-                (interface, remote)
-            }
-            Address::Vsock { local, remote } => (vsock_words(*local), vsock_words(*remote)),
-            Address::Tipc { reference } => (format!("reference {reference}"), "any".to_owned()),
+            Address::Unix { peer, .. } => match (socket.state, peer) {
+                (_, Some(inode)) => {
+                    let _ = write!(out, "socket {inode}");
+                }
+                (State::Listen | State::Unconnected, None) => out.push_str("any"),
+                (State::Closed, None) => out.push_str("none"),
+                // /proc/net/unix does not tell which socket is the other end.
+                (_, None) => out.push_str("unknown"),
+            },
+            Address::Netlink { .. } => out.push_str("kernel"),
+            Address::Packet { ethertype, .. } => match ethertype {
+                3 => out.push_str("any"), // ETH_P_ALL
+                other => {
+                    let _ = write!(out, "ethertype 0x{other:04x}");
+                }
+            },
+            Address::Vsock { remote, .. } => vsock_words(out, *remote),
+            Address::Tipc { .. } => out.push_str("any"),
         }
     }
 
-    fn endpoint(&self, end: Endpoint, protocol: Protocol) -> String {
-        let host = if end.address.is_unspecified() {
-            match end.address {
-                IpAddr::V4(_) => "any".to_owned(),
-                IpAddr::V6(_) => "[any]".to_owned(),
-            }
-        } else if let Some(name) = self.names.host(end.address) {
-            Escaped::name(&ForeignText::new(name), self.charset).to_string()
-        } else {
-            match end.address {
-                IpAddr::V4(address) => address.to_string(),
-                IpAddr::V6(address) => match end.scope {
-                    Some(scope) => format!("[{address}%{scope}]"),
-                    None => format!("[{address}]"),
-                },
-            }
-        };
-        if protocol == Protocol::Icmp {
-            return format!("{host} id {}", end.port);
+    fn endpoint(&self, out: &mut String, end: Endpoint, protocol: Protocol) {
+        match end.address {
+            IpAddr::V4(address) if address.is_unspecified() => out.push_str("any"),
+            IpAddr::V6(address) if address.is_unspecified() => out.push_str("[any]"),
+            address => match (self.names.host(address), address) {
+                (Some(name), _) => self.foreign(out, name),
+                (None, IpAddr::V4(address)) => {
+                    // Written out: the most common cell of all, and `Display` is slower.
+                    for (index, octet) in address.octets().into_iter().enumerate() {
+                        if index > 0 {
+                            out.push('.');
+                        }
+                        number(out, octet.into());
+                    }
+                }
+                (None, IpAddr::V6(address)) => {
+                    let _ = match end.scope {
+                        Some(scope) => write!(out, "[{address}%{scope}]"),
+                        None => write!(out, "[{address}]"),
+                    };
+                }
+            },
         }
-        if protocol == Protocol::Raw {
-            return format!("{host} protocol {}", end.port);
-        }
+        out.push_str(match protocol {
+            Protocol::Icmp => " id ",
+            Protocol::Raw => " protocol ",
+            _ => ":",
+        });
         match self.names.service(end.port, protocol) {
-            Some(name) => {
-                let name = ForeignText::new(name);
-                format!("{host}:{}", Escaped::name(&name, self.charset))
-            }
-            None => format!("{host}:{}", end.port),
+            Some(name) => self.foreign(out, name),
+            None => number(out, end.port.into()),
         }
     }
+}
+
+fn number(out: &mut String, number: u32) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Local and remote end of a socket, in numbers.
 pub fn ends_words(socket: &Socket, charset: Charset) -> (String, String) {
-    struct Numbers;
-    impl Names for Numbers {
-        fn user(&self, _: Uid) -> Option<String> {
-            None
-        }
-        fn host(&self, _: IpAddr) -> Option<String> {
-            None
-        }
-        fn service(&self, _: u16, _: Protocol) -> Option<String> {
-            None
-        }
-    }
     let text = Text {
         names: &Numbers,
         charset,
-        terminal: false,
+        stacked: false,
     };
-    text.ends(socket)
+    let (mut local, mut remote) = (String::new(), String::new());
+    text.local(&mut local, socket);
+    text.remote_of(&mut remote, socket);
+    (local, remote)
 }
+
+/// No names at all.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers;
+
+impl Names for Numbers {}
 
 /// `name[pid] fd N`, everywhere the same; a thread with its own descriptor table adds its id.
 pub fn owner_words(owner: &Owner, charset: Charset) -> String {
-    let name = Escaped::name(&owner.command, charset);
-    if owner.tid == owner.pid {
-        format!("{name}[{}] fd {}", owner.pid, owner.fd)
-    } else {
-        format!("{name}[{}] thread {} fd {}", owner.pid, owner.tid, owner.fd)
+    let mut text = String::new();
+    write_owner(&mut text, owner, charset);
+    text
+}
+
+fn write_owner(out: &mut String, owner: &Owner, charset: Charset) {
+    let _ = write!(out, "{}", Escaped::name(&owner.command, charset));
+    out.push('[');
+    number(out, owner.pid.0);
+    out.push(']');
+    if owner.tid != owner.pid {
+        out.push_str(" thread ");
+        number(out, owner.tid.0);
     }
+    out.push_str(" fd ");
+    number(out, owner.fd.0);
 }
 
 /// The name of a netlink protocol (include/uapi/linux/netlink.h, without its NETLINK_).
@@ -257,31 +288,22 @@ fn netlink_name(protocol: u8) -> Option<&'static str> {
 
 /// Context and port; `VMADDR_CID_ANY` and `VMADDR_PORT_ANY` are all ones
 /// (include/uapi/linux/vm_sockets.h).
-fn vsock_words((context, port): (u32, u32)) -> String {
-    match (context, port) {
-        (u32::MAX, u32::MAX) => "any".to_owned(),
-        (u32::MAX, port) => format!("any:{port}"),
-        (context, u32::MAX) => format!("{context}:any"),
-        (context, port) => format!("{context}:{port}"),
-    }
-}
-
-fn unix_words(address: &UnixAddress, charset: Charset) -> String {
-    match address {
-        UnixAddress::Path(path) => Escaped::name(path, charset).to_string(),
-        UnixAddress::Abstract(name) => format!("@{}", Escaped::name(name, charset)),
-        UnixAddress::Unnamed => "unnamed".to_owned(),
-    }
-}
-
-fn state_cell(state: State) -> Cell {
-    let style = match state {
-        State::Listen | State::Established | State::Bound | State::Unconnected => Style::Calm,
-        _ => Style::Notable,
+fn vsock_words(out: &mut String, (context, port): (u32, u32)) {
+    let part = |out: &mut String, value: u32| match value {
+        u32::MAX => out.push_str("any"),
+        value => number(out, value),
     };
-    Cell::new(state.word()).painted(Some(style))
+    part(out, context);
+    if (context, port) != (u32::MAX, u32::MAX) {
+        out.push(':');
+        part(out, port);
+    }
 }
 
-fn queue(length: Option<u32>) -> String {
-    length.map_or_else(|| "?".to_owned(), |length| length.to_string())
+fn unix_words(out: &mut String, address: &UnixAddress, charset: Charset) {
+    let _ = match address {
+        UnixAddress::Path(path) => write!(out, "{}", Escaped::name(path, charset)),
+        UnixAddress::Abstract(name) => write!(out, "@{}", Escaped::name(name, charset)),
+        UnixAddress::Unnamed => write!(out, "unnamed"),
+    };
 }

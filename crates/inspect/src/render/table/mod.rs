@@ -110,6 +110,73 @@ pub fn write(
     write_with(out, columns, count, row, header, screen, LAID_OUT_ROWS)
 }
 
+/// Writes `count` rows whose cells are one line each, where nothing has to fit: in two passes,
+/// without keeping a cell. `cell` writes the cell of a row and column, and says how to paint it.
+///
+/// # Errors
+/// What the writer answers.
+pub fn stream(
+    out: &mut dyn Write,
+    columns: &[Column],
+    count: usize,
+    cell: &dyn Fn(usize, usize, &mut String) -> Option<Style>,
+    header: bool,
+    screen: Screen,
+) -> io::Result<()> {
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .map(|column| if header { column.title.width() } else { 0 })
+        .collect();
+    let mut text = String::new();
+    for row in 0..count {
+        for (column, widest) in widths.iter_mut().enumerate() {
+            text.clear();
+            cell(row, column, &mut text);
+            *widest = (*widest).max(width_of(&text));
+        }
+    }
+    if header {
+        let heading = Geometry::new(columns, &widths).heading();
+        writeln!(out, "{}", screen.paint(Style::Heading, &heading))?;
+    }
+    let mut line = String::new();
+    for row in 0..count {
+        line.clear();
+        // Spaces are owed until a cell follows: no line ends in them.
+        let mut owed = 0;
+        for (column, widest) in widths.iter().enumerate() {
+            text.clear();
+            let style = cell(row, column, &mut text);
+            let width = width_of(&text);
+            let missing = widest.saturating_sub(width);
+            let right = columns[column].right;
+            if width > 0 {
+                let before = if right { missing } else { 0 };
+                line.extend(std::iter::repeat_n(' ', owed + before));
+                match style {
+                    Some(style) if screen.colour => line.push_str(&screen.paint(style, &text)),
+                    _ => line.push_str(&text),
+                }
+                owed = 0;
+            }
+            owed += GUTTER + if right && width > 0 { 0 } else { missing };
+        }
+        line.push('\n');
+        out.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The columns a text takes. Nearly all text is ASCII, whose bytes are its columns: what is
+/// escaped has no controls.
+fn width_of(text: &str) -> usize {
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.width()
+    }
+}
+
 /// How many columns, from the left, would stand side by side.
 pub fn side_by_side(
     columns: &[Column],

@@ -1,0 +1,60 @@
+//! Whether other network namespaces have what was asked for: a hint for people.
+
+use super::{Eyes, Query, Rows};
+use crate::app::Context;
+use crate::listing::Listing;
+use crate::owners::Holdings;
+use crate::render::Escaped;
+use crate::selection::Selection;
+
+/// So many other namespaces are looked into; a machine of containers may have hundreds.
+const MOST: usize = 64;
+
+/// Hints at other namespaces that hold matching sockets: only to a person, who asked for
+/// something in particular.
+pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Context) {
+    if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(query) {
+        return;
+    }
+    let others = eyes.others();
+    let mut matching = Vec::new();
+    for namespace in others.iter().take(MOST) {
+        let found = eyes.look_there(namespace, query);
+        let listing = Listing::new(found.sockets, Holdings::not_asked());
+        let mut rows = listing.rows();
+        rows.select(&query.selection);
+        rows.fold_time_wait();
+        if !rows.is_empty() {
+            matching.push((namespace, rows.len()));
+        }
+    }
+    let Some((first, count)) = matching.first() else {
+        return;
+    };
+    let name = match (&first.name, first.pid) {
+        (Some(name), _) => Escaped::name(name, context.messages.charset).to_string(),
+        (None, Some(pid)) => format!("that of process {pid}"),
+        (None, None) => first.inode.to_string(),
+    };
+    let sockets = if *count == 1 { "socket" } else { "sockets" };
+    let more = match matching.len() - 1 {
+        0 => String::new(),
+        1 => ", 1 other too".to_owned(),
+        more => format!(", {more} others too"),
+    };
+    context.hint(&format!(
+        "Another network namespace ({name}) has {count} such {sockets}{more}: --netns all"
+    ));
+}
+
+/// A bare listing asks for nothing in particular: that others have sockets too is no news.
+fn asks_for_something(query: &Query) -> bool {
+    fn tests(selection: &Selection) -> bool {
+        match selection {
+            Selection::Test(_) => true,
+            Selection::Not(part) => tests(part),
+            Selection::All(parts) | Selection::Any(parts) => parts.iter().any(tests),
+        }
+    }
+    tests(&query.selection)
+}

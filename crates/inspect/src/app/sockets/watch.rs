@@ -1,0 +1,183 @@
+//! `inspect sockets --watch`: looks again and again, and shows what changed.
+
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::told::{tell_gaps, write_gaps};
+use super::{Context, Exit, Eyes, Look, Query, Request, Resolved, Stop, View};
+use crate::app::machine;
+use crate::cli::Format;
+use crate::listing::{Change, Rows, difference};
+use crate::model::{Gap, Timestamp};
+use crate::render::json::{self, ChangeRecord, End, SocketRecord};
+use crate::render::packet::TimeOfDay;
+use crate::render::sockets::{Names, write_change};
+
+pub(super) fn run(
+    request: &Request,
+    query: &Query,
+    interval: Duration,
+    stop: Stop,
+    context: &Context,
+) -> anyhow::Result<Exit> {
+    let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
+    let mut names = Resolved::new(&eyes);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let json = request.format == Format::Json;
+    let mut before = eyes.look(query)?;
+    if context.verbose {
+        before.tell_sources(eyes.root(), context);
+    }
+    if json {
+        let begin = machine::begin_at(eyes.root(), "sockets", before.sources());
+        json::write(&mut out, &begin)?;
+    } else {
+        tell_gaps(&before.gaps, context);
+    }
+    if !context.quiet && !request.quiet {
+        let every = words(interval);
+        let count = chosen(&before, request, query).len();
+        context.say(&format!(
+            "Watching {count} sockets, a look every {every}. Ctrl-C ends."
+        ));
+    }
+    let mut told = Told {
+        gaps: before.gaps.clone(),
+        ..Told::default()
+    };
+    let mut clock = TimeOfDay::new(TimeZone::system());
+    out.flush()?;
+    while !stop.wait(interval) {
+        let after = eyes.look(query)?;
+        told.hear(&after.gaps, json, context);
+        {
+            let (old, new) = (
+                chosen(&before, request, query),
+                chosen(&after, request, query),
+            );
+            if request.resolve {
+                names = names.with_hosts_of(&new);
+            }
+            let view = View {
+                request,
+                eyes: &eyes,
+                names: &names,
+            };
+            let changes = difference(&old, &new);
+            told.count(&changes);
+            for change in &changes {
+                if json {
+                    view.write_change_record(&mut out, change, after.at)?;
+                } else {
+                    let time = time_words(&mut clock, after.at);
+                    write_change(&mut out, &time, change, &names, context.screen)?;
+                }
+            }
+            out.flush()?;
+        }
+        before = after;
+    }
+    if json {
+        write_gaps(&mut out, &told.gaps)?;
+        json::write(&mut out, &End::new(told.counts(), &told.gaps))?;
+        out.flush()?;
+    } else if !context.quiet && !request.quiet {
+        let [opened, changed, closed] = told.changes;
+        context.say(&format!(
+            "{opened} opened, {changed} changed, {closed} closed. What lived between two looks \
+             was not seen."
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+impl View<'_> {
+    fn write_change_record(
+        &self,
+        out: &mut dyn Write,
+        change: &Change<'_>,
+        at: Timestamp,
+    ) -> io::Result<()> {
+        let row = change.row();
+        let user = row.socket.uid.and_then(|uid| self.names.user(uid));
+        let interface = self.names.bound_to(row.socket);
+        let state_before = match change {
+            Change::Changed { before, after } if before.socket.state != after.socket.state => {
+                Some(before.socket.state.word())
+            }
+            _ => None,
+        };
+        json::write(
+            out,
+            &ChangeRecord {
+                kind: change.word(),
+                socket: SocketRecord::new(&row, at, user.as_deref(), interface),
+                state_before,
+            },
+        )
+    }
+}
+
+fn chosen<'a>(look: &'a Look, request: &Request, query: &Query) -> Rows<'a> {
+    let mut rows = look.listing.rows();
+    rows.select(&query.selection);
+    if request.fold_time_wait {
+        rows.fold_time_wait();
+    }
+    rows.sort(request.sort);
+    rows
+}
+
+/// What was told so far.
+#[derive(Default)]
+struct Told {
+    /// Opened, changed, closed.
+    changes: [u64; 3],
+    /// Each reason once: looks that all lack the same would fill the screen with it.
+    gaps: Vec<Gap>,
+}
+
+impl Told {
+    fn count(&mut self, changes: &[Change<'_>]) {
+        for change in changes {
+            let kind = match change {
+                Change::Opened(_) => 0,
+                Change::Changed { .. } => 1,
+                Change::Closed(_) => 2,
+            };
+            self.changes[kind] += 1;
+        }
+    }
+
+    fn counts(&self) -> [(&'static str, u64); 3] {
+        let [opened, changed, closed] = self.changes;
+        [("opened", opened), ("changed", changed), ("closed", closed)]
+    }
+
+    fn hear(&mut self, gaps: &[Gap], json: bool, context: &Context) {
+        for gap in gaps {
+            if self.gaps.iter().all(|known| known.reason != gap.reason) {
+                if !json {
+                    tell_gaps(std::slice::from_ref(gap), context);
+                }
+                self.gaps.push(gap.clone());
+            }
+        }
+    }
+}
+
+fn time_words(clock: &mut TimeOfDay, at: Timestamp) -> String {
+    let mut text = Vec::new();
+    clock.write(&mut text, at, false);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn words(interval: Duration) -> String {
+    match (interval.as_secs(), interval.subsec_millis()) {
+        (1, 0) => "second".to_owned(),
+        (seconds, 0) => format!("{seconds} seconds"),
+        _ => format!("{} ms", interval.as_millis()),
+    }
+}
