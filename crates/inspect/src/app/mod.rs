@@ -135,6 +135,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(request) => capture::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
+        View::Generate(flags) => match flags.validate() {
+            Ok(request) => generate(&request),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
     };
     match done {
         Ok(exit) => exit.into(),
@@ -145,6 +149,13 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn generate(request: &crate::cli::generate::Request) -> anyhow::Result<Exit> {
+    let mut out = io::stdout().lock();
+    crate::cli::generate::write(request, &mut out)?;
+    out.flush()?;
+    Ok(Exit::Done)
 }
 
 fn wrong_usage(usage: &str, context: &Context) -> ExitCode {

@@ -1,6 +1,7 @@
 //! Flags -> validated requests; help and completions. Opens nothing.
 
 pub mod capture;
+pub mod generate;
 pub mod sockets;
 pub mod sources;
 
@@ -61,6 +62,8 @@ pub enum View {
     Sockets(sockets::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
+    /// Completions for a shell, or a man page.
+    Generate(generate::Flags),
 }
 
 /// When to colour.
