@@ -94,7 +94,14 @@ impl Eyes {
                 if all.unreadable > 0 {
                     eyes.gaps.push(Gap::counted(
                         Origin::Sockets,
-                        "processes do not tell their network namespace: others may exist",
+                        format!(
+                            "{} whose network namespace is not told: others may exist",
+                            if all.unreadable == 1 {
+                                "process"
+                            } else {
+                                "processes"
+                            }
+                        ),
                         all.unreadable,
                     ));
                 }

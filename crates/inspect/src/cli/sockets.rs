@@ -9,6 +9,7 @@ use super::{Format, duration, port, short_port};
 use crate::listing::SocketColumn;
 use crate::listing::SortKey;
 use crate::model::{Family, ForeignText, Pid, Protocol, State};
+use crate::owners;
 use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Table};
 
@@ -272,6 +273,11 @@ impl Flags {
             .iter()
             .map(|name| column(name))
             .collect::<Result<Vec<_>, _>>()?;
+        let sources = Sources::from(self.sources.clone());
+        let asks_for_owners = !self.process.is_empty() || !self.pid.is_empty();
+        if asks_for_owners && sources.owners == owners::Choice::None {
+            return Err("--process and --pid need owners; --no-owners does without".to_owned());
+        }
         if format == Format::Csv && self.watch.is_some() {
             return Err("--watch writes lines or --json, not csv".to_owned());
         }
@@ -302,7 +308,7 @@ impl Flags {
             quiet: self.hush,
             nothing: self.nothing(&ports),
             users: self.user,
-            sources: self.sources.into(),
+            sources,
         })
     }
 

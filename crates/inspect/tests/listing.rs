@@ -1,0 +1,322 @@
+//! `inspect sockets`: columns, CSV, details, other network namespaces, and watching.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::{fixture, have_program, have_root, inspect, run, run_on_terminal, wait_for};
+
+fn recorded(arguments: &[&str]) -> support::Printed {
+    let mut command = inspect();
+    command
+        .current_dir(fixture(""))
+        .args(["sockets", "--proc-root", "proc-hello"])
+        .args(arguments);
+    run(&mut command)
+}
+
+#[test]
+fn the_columns_asked_for_are_the_columns_shown() {
+    let printed = recorded(&["-t", "--columns", "local,state,inode"]);
+    let lines: Vec<Vec<&str>> = printed
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["LOCAL", "STATE", "INODE"]);
+    assert!(lines.len() > 3);
+    for line in &lines[1..] {
+        assert_eq!(line.len(), 3, "{line:?}");
+    }
+    let refused = recorded(&["--columns", "local,colour"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("there is no column \"colour\""));
+}
+
+#[test]
+fn csv_has_a_line_a_row_and_quotes_what_needs_it() {
+    let printed = recorded(&["-a", "--format", "csv", "--columns", "proto,local,owner"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    let mut lines = printed.stdout.lines();
+    assert_eq!(lines.next(), Some("proto,local,owner"));
+    let rows = recorded(&["-a", "--json"]);
+    let sockets = rows
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("{\"type\":\"socket\""))
+        .count();
+    assert_eq!(lines.count(), sockets);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let copy = listener.try_clone().unwrap();
+    let port = format!(":{}", copy.local_addr().unwrap().port());
+    let printed = run(inspect().args(["sockets", &port, "--format", "csv", "--columns", "owner"]));
+    let row = printed.stdout.lines().nth(1).unwrap().to_owned();
+    // Two descriptors of one process: a comma stands between them, so the field is quoted.
+    assert!(row.starts_with('"') && row.ends_with('"'), "{row}");
+    assert_eq!(row.matches(" fd ").count(), 2, "{row}");
+    let refused = run(inspect().args(["sockets", "-s", "--format", "csv"]));
+    assert_eq!(refused.code, Some(2));
+}
+
+#[test]
+fn without_owners_nobody_is_said_to_be_missing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{}", listener.local_addr().unwrap().port());
+    for flags in [&["--no-owners"][..], &["--owners", "none"]] {
+        let printed = run(inspect().args(["sockets", &port, "--json"]).args(flags));
+        let row: Value = serde_json::from_str(printed.stdout.lines().nth(1).unwrap()).unwrap();
+        assert_eq!(row["owner_status"], "not_asked");
+        assert_eq!(row["owners"], Value::Array(Vec::new()));
+        let end: Value = serde_json::from_str(printed.stdout.lines().last().unwrap()).unwrap();
+        assert_eq!(end["complete"], true, "{}", printed.stdout);
+        let printed = run(inspect().args(["sockets", &port]).args(flags));
+        assert!(!printed.stdout.contains("OWNER"), "{}", printed.stdout);
+    }
+    // Who asks for a process asks for owners.
+    let printed = run(inspect().args(["sockets", "--no-owners", "--pid", "1"]));
+    assert_eq!(printed.code, Some(2), "{}", printed.stdout);
+}
+
+/// A child that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A network namespace of this test, deleted with it.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: &str) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let made = Command::new("ip")
+            .args(["netns", "add", &name])
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let up = Command::new("ip")
+            .args(["-n", &name, "link", "set", "lo", "up"])
+            .status()
+            .unwrap();
+        assert!(up.success());
+        Self(name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+/// Listens in a namespace until it is ended, and says on which port.
+fn listener_in(namespace: &Namespace) -> (Running, u16) {
+    let code = "import socket,sys,time\ns=socket.socket();s.bind(('127.0.0.1',0));s.listen(5)\n\
+                print(s.getsockname()[1],flush=True)\ntime.sleep(600)";
+    let mut child = Command::new("ip")
+        .args(["netns", "exec", &namespace.0, "python3", "-c", code])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    (Running(child), line.trim().parse().unwrap())
+}
+
+fn sockets(arguments: &[&str]) -> Vec<Value> {
+    let printed = run(inspect().args(["sockets", "--json"]).args(arguments));
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    printed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["type"] == "socket")
+        .collect()
+}
+
+#[test]
+fn another_namespace_is_looked_into_by_name_process_inode_and_path() {
+    let test = "another_namespace_is_looked_into_by_name_process_inode_and_path";
+    if !have_root(test) || !have_program("ip", test) || !have_program("python3", test) {
+        return;
+    }
+    let namespace = Namespace::new("inspect-look");
+    let (child, port) = listener_in(&namespace);
+    let port_word = format!(":{port}");
+    let pid = child.0.id().to_string();
+    let path = format!("/run/netns/{}", namespace.0);
+    let by_name = sockets(&[&port_word, "--netns", &namespace.0]);
+    assert_eq!(by_name.len(), 1);
+    let inode = by_name[0]["netns"].to_string();
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert!(!own.to_string_lossy().contains(&inode), "{inode}");
+    assert_eq!(by_name[0]["owners"][0]["pid"], child.0.id());
+    for word in [&pid, &inode, &path] {
+        let rows = sockets(&[&port_word, "--netns", word]);
+        assert_eq!(rows.len(), 1, "{word}");
+        assert_eq!(rows[0]["inode"], by_name[0]["inode"], "{word}");
+    }
+    // The same port here and there: both are shown, each with its namespace.
+    let here = TcpListener::bind(("127.0.0.1", port));
+    let all = sockets(&[&port_word, "--netns", "all"]);
+    let spaces: Vec<String> = all.iter().map(|row| row["netns"].to_string()).collect();
+    assert!(spaces.contains(&inode), "{spaces:?}");
+    assert_eq!(all.len(), 1 + usize::from(here.is_ok()), "{all:?}");
+    let table = run(inspect().args(["sockets", &port_word, "--netns", "all"]));
+    if here.is_ok() {
+        assert!(table.stdout.starts_with("NETNS"), "{}", table.stdout);
+        assert!(table.stdout.contains(&namespace.0), "{}", table.stdout);
+    }
+}
+
+#[test]
+fn a_person_is_told_once_that_another_namespace_has_it() {
+    let test = "a_person_is_told_once_that_another_namespace_has_it";
+    if !have_root(test) || !have_program("ip", test) || !have_program("python3", test) {
+        return;
+    }
+    let namespace = Namespace::new("inspect-hint");
+    let (_child, port) = listener_in(&namespace);
+    let port_word = format!(":{port}");
+    let mut command = inspect();
+    command.args(["sockets", &port_word, "--color=never"]);
+    let shown = run_on_terminal(&mut command, 120);
+    let hint = format!(
+        "Another network namespace ({}) has 1 such socket",
+        namespace.0
+    );
+    assert_eq!(shown.matches(&hint).count(), 1, "{shown}");
+    let piped = run(inspect().args(["sockets", &port_word]));
+    assert!(!piped.stderr.contains("Another"), "{}", piped.stderr);
+    let wrong = run(inspect().args(["sockets", "--netns", "no-such-namespace"]));
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong
+            .stderr
+            .contains("no network namespace \"no-such-namespace\"")
+    );
+}
+
+/// `inspect sockets --watch`, with what it prints.
+struct Watching {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Watching {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = inspect()
+            .args(["sockets", "--watch=50ms"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn record(&mut self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn interrupt(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn watching_tells_what_opened_changed_and_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let port_word = format!(":{}", address.port());
+    let mut watching = Watching::start(&[&port_word, "--json"]);
+    assert_eq!(watching.record()["type"], "begin");
+    let client = TcpStream::connect(address).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    // Between the looks the connection may be seen waiting for accept(), and then taken.
+    let mut opened = Vec::new();
+    wait_for("both ends", || {
+        let record = watching.record();
+        if record["type"] == "opened" {
+            opened.push(record["socket"]["local"]["port"].clone());
+        }
+        (opened.len() == 2).then_some(())
+    });
+    drop(client);
+    wait_for("CLOSE_WAIT", || {
+        let record = watching.record();
+        let changed = record["type"] == "changed" && record["socket"]["state"] == "CLOSE_WAIT";
+        if changed {
+            assert_eq!(record["state_before"], "ESTABLISHED");
+            assert_eq!(record["socket"]["owners"][0]["pid"], std::process::id());
+        }
+        changed.then_some(())
+    });
+    drop(server);
+    drop(listener);
+    wait_for("the listener's end", || {
+        let record = watching.record();
+        (record["type"] == "closed" && record["socket"]["state"] == "LISTEN").then_some(())
+    });
+    watching.interrupt();
+    let end = wait_for("the end", || {
+        let record = watching.record();
+        (record["type"] == "end").then_some(record)
+    });
+    assert!(end["counts"]["opened"].as_u64().unwrap() >= 2, "{end}");
+    assert!(end["counts"]["closed"].as_u64().unwrap() >= 1, "{end}");
+    assert_eq!(watching.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn watching_in_lines_names_the_owner_of_each_change() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut watching = Watching::start(&[&format!(":{}", address.port())]);
+    // The first look has been taken when this is said.
+    let mut said = String::new();
+    let mut stderr = BufReader::new(watching.child.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.starts_with("Watching 1 sockets"), "{said}");
+    let _client = TcpStream::connect(address).unwrap();
+    let mine = format!("[{}] fd ", std::process::id());
+    wait_for("our own end", || {
+        let line = watching.line();
+        let opened = line.contains("  opened   tcp   ESTABLISHED  127.0.0.1:");
+        (opened && line.contains(&mine)).then_some(())
+    });
+    watching.interrupt();
+    assert_eq!(watching.child.wait().unwrap().code(), Some(0));
+}
