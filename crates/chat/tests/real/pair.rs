@@ -290,7 +290,7 @@ fn a_port_in_use_is_refused_clearly() {
     assert!(output.is_empty());
     let expected = [
         format!("chat: cannot listen on 127.0.0.1:{port}: address in use"),
-        format!("      (inspect sockets :{port} tells by whom; --port N takes another)"),
+        format!("      (inspect port {port} tells by whom; --port N takes another)"),
     ];
     assert_eq!(errors, expected);
 }
