@@ -324,6 +324,30 @@ fn every_chat_of_the_tables_talks() {
 }
 
 #[test]
+fn the_trouble_on_purpose() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let section = "Trouble on purpose";
+    let commands = table_commands(section, 0);
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    for line in commands {
+        let pair = Terminal::run(&mut command_line(&line), 80);
+        let fault = line.rsplit(' ').next().unwrap();
+        let broken = format!("broken  {fault}, until Ctrl-C");
+        pair.wait_for(|text| text.contains(&broken), &line);
+        interrupted(pair, &line);
+    }
+    let step = &transcripts(section)[0];
+    let pair = Terminal::run(&mut command_line(&step.command), 80);
+    let shown = pair.wait_for(|text| text.contains("as many as asked for"), &step.command);
+    // The hint names the program beside this one, wherever that is.
+    let installed = shown.replace(program("inspect").to_str().unwrap(), "inspect");
+    expect_lines(&installed, &step.shown);
+    interrupted(pair, &step.command);
+}
+
+#[test]
 fn the_tour_in_the_readme_is_the_tour() {
     let _one = PORT_2345
         .lock()

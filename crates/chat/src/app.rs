@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, OsString};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,8 +13,11 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{ClientArgs, ColourChoice, Command, LookArgs, PairArgs, ServerArgs};
-use crate::endpoint::{Listener, Refused, Stream};
+use crate::cli::{
+    ClientArgs, ColourChoice, Command, FaultArgs, Half, LookArgs, PairArgs, ServerArgs,
+};
+use crate::endpoint::{Listener, Place, Refused, Stream};
+use crate::fault::{self, Fault};
 use crate::terminal::console::{Console, Look};
 use crate::terminal::escape::{Surface, escape};
 use crate::terminal::printer::Closed;
@@ -31,14 +35,13 @@ pub(crate) fn run(command: Command, program: Vec<OsString>) -> ExitCode {
         Command::Server(args) => run_server(&args),
         Command::Client(args) => match args.place() {
             Ok(_) => run_client(&args),
-            Err(usage) => {
-                complain(&format!(
-                    "error: {usage}\n\nFor more information, try '--help'."
-                ));
-                return ExitCode::from(2);
-            }
+            Err(usage) => return misused(&usage),
         },
-        Command::Pair(args) => run_pair(args, program),
+        Command::Pair(args) => match args.check() {
+            Ok(()) => run_pair(args, program),
+            Err(usage) => return misused(&usage),
+        },
+        Command::Fault(args) => run_fault(&args).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -54,6 +57,13 @@ pub(crate) fn run(command: Command, program: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn misused(usage: &str) -> ExitCode {
+    complain(&format!(
+        "error: {usage}\n\nFor more information, try '--help'."
+    ));
+    ExitCode::from(2)
 }
 
 fn run_server(args: &ServerArgs) -> anyhow::Result<bool> {
@@ -126,6 +136,33 @@ fn run_pair(args: PairArgs, program: Vec<OsString>) -> anyhow::Result<bool> {
     name_process(c"chat-pair", None)?;
     let look = look(args.look);
     runtime()?.block_on(async { pair::run(args, program, look, stop()?).await })
+}
+
+fn run_fault(args: &FaultArgs) -> anyhow::Result<()> {
+    let place = Place::Tcp(Ipv4Addr::LOCALHOST.to_string(), args.port);
+    if args.half == Half::Server {
+        name_process(c"chat-server", args.leash)?;
+        let Listener::Tcp(listener) = place.listen()? else {
+            anyhow::bail!("{place} is no port");
+        };
+        return runtime()?.block_on(async { fault::serve(args.fault, listener, stop()?).await });
+    }
+    name_process(c"chat-client", args.leash)?;
+    let stream = match args.fault {
+        Fault::SlowReader => match place.connect()? {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Unix(..) => None,
+        },
+        Fault::NeverClose | Fault::NoAccept | Fault::Reset => None,
+    };
+    let client = fault::Client {
+        fault: args.fault,
+        server: (Ipv4Addr::LOCALHOST, args.port).into(),
+        every: args.every.unwrap_or(args.fault.pace()),
+        count: args.count,
+        stream,
+    };
+    runtime()?.block_on(async { client.run(stop()?).await })
 }
 
 /// What a server says first. Scripts wait for the lower-case line.

@@ -9,6 +9,7 @@ use self::values::{
     Host, bare, colon_port, duration, host, max_message, one_line, pair_words, port, port_or_zero,
 };
 use crate::endpoint::Place;
+use crate::fault::Fault;
 use crate::message::{Framing, MAX_MESSAGE};
 
 pub(crate) use self::values::LONGEST_MESSAGE;
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     Client(ClientArgs),
     /// Server and client as two processes that talk once a second
     Pair(PairArgs),
+    /// One half of a pair that is broken on purpose: started by `chat pair --break`
+    #[command(hide = true)]
+    Fault(FaultArgs),
 }
 
 /// Decoration, the same for every command.
@@ -180,20 +184,36 @@ pub(crate) struct ClientArgs {
 #[command(after_help = "\
 The two send exactly their words, without a newline, on this machine only.
 
+--break makes a trouble that real programs make, until Ctrl-C, so that it
+can be looked at: from another terminal, inspect doctor names it.
+  slow-reader  Recv-Q and Send-Q grow, the window closes: one client sends
+               1,024 bytes every 100ms
+  never-close  CLOSE_WAIT piles up to the limit of descriptors: one client
+               after the other, every 50ms, or --count of them
+  no-accept    the accept queue fills up, then clients stay in SYN_SENT: one
+               after the other, every 20ms
+  reset        ECONNRESET: one client after the other, every 1s, until Ctrl-C
+               or --count of them
+
 Examples:
   chat pair                                  until Ctrl-C
   chat pair --count 3 --every 200ms
-  chat pair --say 你好 --reply '再见'")]
+  chat pair --say 你好 --reply '再见'
+  chat pair --break never-close --count 30")]
 pub(crate) struct PairArgs {
     /// Short for --port N
     #[arg(value_name = ":N", value_parser = colon_port, conflicts_with = "port")]
     pub colon_port: Option<u16>,
+    /// Break the pair on purpose: what the server does wrong, see below
+    #[arg(long = "break", value_enum, value_name = "HOW", hide_possible_values = true,
+          conflicts_with_all = ["say", "reply"])]
+    pub fault: Option<Fault>,
     /// Stop after that many messages each way
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// Time from one message to the next: 1s, 500ms, 2m, 0
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
-    pub every: Duration,
+    /// Time from one message to the next: 1s, 500ms, 2m, 0 [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub every: Option<Duration>,
     /// Port to talk over
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PORT, value_parser = port)]
     pub port: u16,
@@ -206,6 +226,64 @@ pub(crate) struct PairArgs {
     /// Decoration.
     #[command(flatten)]
     pub look: LookArgs,
+}
+
+/// `chat fault`, which `chat pair` starts twice.
+#[derive(Debug, Args)]
+pub(crate) struct FaultArgs {
+    /// Which half.
+    #[arg(value_enum)]
+    pub half: Half,
+    /// What the server does wrong.
+    #[arg(value_enum)]
+    pub fault: Fault,
+    /// Where the server listens, on this machine.
+    #[arg(long, value_parser = port)]
+    pub port: u16,
+    /// From one message or client to the next.
+    #[arg(long, value_parser = duration)]
+    pub every: Option<Duration>,
+    /// Stop after that many clients.
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// The process whose end is ours.
+    #[arg(long, value_name = "PID")]
+    pub leash: Option<i32>,
+}
+
+/// Which half of a pair.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Half {
+    /// Listens.
+    Server,
+    /// Connects.
+    Client,
+}
+
+impl PairArgs {
+    /// The port to talk over.
+    pub(crate) fn port(&self) -> u16 {
+        self.colon_port.unwrap_or(self.port)
+    }
+
+    /// From one message, or client, to the next.
+    pub(crate) fn every(&self) -> Duration {
+        let pace = self.fault.map_or(Duration::from_secs(1), Fault::pace);
+        self.every.unwrap_or(pace)
+    }
+
+    /// Whether it can all be meant together.
+    ///
+    /// # Errors
+    /// What cannot, and why.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (Some(fault), Some(_)) = (self.fault, self.count) else {
+            return Ok(());
+        };
+        fault
+            .countable()
+            .map_err(|why| format!("--count means nothing with --break {}: {why}", fault.name()))
+    }
 }
 
 impl ServerArgs {
@@ -250,7 +328,8 @@ mod tests {
         match Cli::try_parse_from(arguments).unwrap().command {
             Command::Server(args) => args.place().to_string(),
             Command::Client(args) => args.place().unwrap().to_string(),
-            Command::Pair(args) => args.colon_port.unwrap_or(args.port).to_string(),
+            Command::Pair(args) => args.port().to_string(),
+            Command::Fault(args) => args.port.to_string(),
         }
     }
 

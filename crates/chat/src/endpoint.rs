@@ -408,7 +408,7 @@ fn connect_unix_hint(path: &Path, error: &io::Error) -> Option<String> {
 fn listen_hint(port: u16, error: &io::Error) -> Option<String> {
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("inspect sockets :{port} tells by whom; --port 0 takes a free one")
+            format!("inspect port {port} tells by whom; --port 0 takes a free one")
         }
         io::ErrorKind::AddrNotAvailable => {
             "127.0.0.1 is this machine only, 0.0.0.0 every address it has".to_owned()

@@ -8,6 +8,7 @@
 //! | `server` | a bound listener and a stop signal: every conversation in between |
 //! | `client` | a connected stream, input and output: one conversation |
 //! | `pair` | both as two processes |
+//! | `fault` | the halves of a pair broken on purpose |
 //! | `connection` | any byte stream to messages and back, bounded |
 //! | `message` | framing and limits; pure |
 //! | `room` | who is here, who spoke, who gets what; pure |
@@ -23,6 +24,7 @@ mod cli;
 mod client;
 mod connection;
 mod endpoint;
+mod fault;
 mod message;
 mod pair;
 mod room;

@@ -5,7 +5,7 @@
 //! server then reports is what it saw. Should the parent be killed, the kernel ends the halves.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,7 +21,9 @@ use crate::terminal::console::Look;
 use crate::terminal::escape::{Surface, escape};
 use crate::terminal::printer::Closed;
 
+mod broken;
 mod half;
+mod progress;
 mod screen;
 
 /// How long a half may take to start.
@@ -74,6 +76,9 @@ pub(crate) async fn run(
     look: Look,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<bool> {
+    if let Some(fault) = args.fault {
+        return broken::run(fault, &args, &program, look, stop).await;
+    }
     let mut stop = std::pin::pin!(stop);
     let begun = tokio::select! {
         () = &mut stop => return Ok(true),
@@ -100,7 +105,7 @@ impl<'a> Pair<'a> {
         program: &[OsString],
         look: Look,
     ) -> anyhow::Result<Option<(Self, ChildStdin)>> {
-        let port = args.colon_port.unwrap_or(args.port).to_string();
+        let port = args.port().to_string();
         let reply = format!("--reply={}", args.reply);
         let screen = Screen::open(look);
         let (sender, mut reports) = mpsc::channel(64);
@@ -125,7 +130,7 @@ impl<'a> Pair<'a> {
             "server  {server}  listening on {listening}, this machine only"
         ));
         screen.line(&format!("client  {client}  connected from {from}"));
-        screen.hint_to_look(&port);
+        screen.hint_to_look(&[format!("sockets :{port}")]);
         screen.line("");
         let words = client.input().context("the client has no input")?;
         Ok(Some((
@@ -166,7 +171,7 @@ impl<'a> Pair<'a> {
             }
             // On the beat, however long an exchange took; a late one is not made up for.
             let beat = u32::try_from(self.answered).unwrap_or(u32::MAX);
-            let next = started + self.args.every.saturating_mul(beat).min(FAR);
+            let next = started + self.args.every().saturating_mul(beat).min(FAR);
             if let Err(end) = self.listen_until(next).await {
                 return end;
             }
@@ -300,35 +305,17 @@ impl<'a> Pair<'a> {
         self.server.ask_to_end();
         let server_ended = self.server.ended(&self.screen).await;
         if end == End::Unread {
-            // A reader who has left has what it wanted; a full disk has not.
-            return match self.screen.finish().await {
-                Some(Closed::Failed(reason)) => {
-                    anyhow::bail!("cannot write the output: {reason}")
-                }
-                Some(Closed::Reader) | None => Ok(true),
-            };
+            return shown(self.screen).await;
         }
         let client_went = going(client_ended);
-        let unexpected: Vec<_> = [
-            fate(&self.server, server_ended),
-            fate(&self.client, client_ended),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let unexpected = unexpected.join("; ");
+        let unexpected = unexpected([(&self.server, server_ended), (&self.client, client_ended)]);
         if end == End::Broken {
             self.screen.finish().await;
-            let why = if unexpected.is_empty() {
-                "a side left"
-            } else {
-                &unexpected
-            };
+            let why = unexpected.unwrap_or_else(|| "a side left".to_owned());
             anyhow::bail!("the conversation broke off: {why}");
         }
-        if end == End::Stopped && io::stdout().is_terminal() && io::stdin().is_terminal() {
-            // The terminal has just written ^C.
-            self.screen.line("");
+        if end == End::Stopped {
+            self.screen.after_interrupt();
         }
         let seen = self.seen.unwrap_or("has not noticed yet");
         let count = match (self.said, self.answered) {
@@ -338,15 +325,11 @@ impl<'a> Pair<'a> {
         };
         self.screen
             .line(&format!("Client {client_went}; server {seen}. {count}."));
-        let closed = self.screen.finish().await;
-        anyhow::ensure!(
-            unexpected.is_empty(),
-            "the pair did not end well: {unexpected}"
-        );
-        match closed {
-            Some(Closed::Failed(reason)) => anyhow::bail!("cannot write the output: {reason}"),
-            Some(Closed::Reader) | None => Ok(true),
+        let done = shown(self.screen).await;
+        if let Some(unexpected) = unexpected {
+            anyhow::bail!("the pair did not end well: {unexpected}");
         }
+        done
     }
 
     /// What the server says of the client's leaving, once the client has told everything. Words
@@ -371,6 +354,22 @@ impl<'a> Pair<'a> {
                 }
             }
         }
+    }
+}
+
+/// Which halves came to a bad end, and to which.
+fn unexpected(ended: [(&Half, Option<ExitStatus>); 2]) -> Option<String> {
+    let fates = ended.map(|(half, status)| fate(half, status));
+    let fates: Vec<_> = fates.into_iter().flatten().collect();
+    (!fates.is_empty()).then(|| fates.join("; "))
+}
+
+/// Waits until everything is written. A reader who has left has what it wanted; a full disk has
+/// not.
+async fn shown(screen: Screen) -> anyhow::Result<bool> {
+    match screen.finish().await {
+        Some(Closed::Failed(reason)) => anyhow::bail!("cannot write the output: {reason}"),
+        Some(Closed::Reader) | None => Ok(true),
     }
 }
 

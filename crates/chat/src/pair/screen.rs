@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::half::Side;
 use crate::terminal::console::{Look, Tone};
 use crate::terminal::escape::{Surface, escape};
@@ -49,21 +51,52 @@ impl Screen {
 
     /// Something said, with the time.
     pub(super) fn said(&self, side: Side, words: &str) {
-        let time = jiff::Zoned::now().strftime("%H:%M:%S");
         let words = escape(words.as_bytes(), self.surface);
         let name = self.look.paint(side.name(), Tone::Speaker, self.surface);
-        self.line(&format!("{time}  {name}  {words}"));
+        self.happened(&format!("{name}  {words}"));
     }
 
-    /// Once, to a person: how to look at what goes on here.
-    pub(super) fn hint_to_look(&self, port: &str) {
-        if !self.look.quiet && self.surface != Surface::Pipe && io::stderr().is_terminal() {
-            let text = format!("look from another terminal: {} sockets :{port}", inspect());
-            self.printer.error(format!(
-                "{}\n",
-                self.look.paint(&text, Tone::Hint, self.surface)
-            ));
+    /// Our own words about what happened, with the time.
+    pub(super) fn happened(&self, words: &str) {
+        let time = jiff::Zoned::now().strftime("%H:%M:%S");
+        self.line(&format!("{time}  {words}"));
+    }
+
+    /// Once, to a person: with which views to look at what goes on here.
+    pub(super) fn hint_to_look(&self, views: &[String]) {
+        if self.look.quiet || self.surface == Surface::Pipe || !io::stderr().is_terminal() {
+            return;
         }
+        let inspect = inspect();
+        let mut before = "look from another terminal:";
+        for view in views {
+            let text = format!("{before:27} {inspect} {view}");
+            let text = self.look.paint(&text, Tone::Hint, self.surface);
+            self.printer.error(format!("{text}\n"));
+            before = "";
+        }
+    }
+
+    /// Ends the line on which the terminal has just written ^C.
+    pub(super) fn after_interrupt(&self) {
+        if io::stdout().is_terminal() && io::stdin().is_terminal() {
+            self.line("");
+        }
+    }
+
+    /// Whether the reader of a pipe has left, asked without writing.
+    pub(super) fn reader_left(&self) -> bool {
+        let stdout = io::stdout();
+        let mut output = [PollFd::new(&stdout, PollFlags::empty())];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // One that cannot be asked has not left.
+        poll(&mut output, Some(&at_once)).is_ok()
+            && output[0]
+                .revents()
+                .intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Something that belongs to the side of the conversation.

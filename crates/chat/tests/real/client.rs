@@ -313,12 +313,17 @@ fn the_connection_is_descriptor_3_of_a_process_called_chat_client() {
         .unwrap()
         .trim_start_matches("socket:[")
         .trim_end_matches(']');
-    let port = server.peer_addr().unwrap().port();
-    let table = std::fs::read_to_string(format!("{process}/net/tcp")).unwrap();
-    let row = table
-        .lines()
-        .find(|row| row.contains(&format!(": 0100007F:{port:04X} ")));
-    assert_holds(row.expect("it is connected"), inode);
+    let [local, remote] = [server.peer_addr(), server.local_addr()]
+        .map(|address| format!("0100007F:{:04X}", address.unwrap().port()));
+    // The kernel may miss a row while other sockets come and go.
+    let row = until("it is connected", || {
+        let table = std::fs::read_to_string(format!("{process}/net/tcp")).unwrap();
+        let row = table
+            .lines()
+            .find(|row| row.contains(&format!(": {local} {remote} ")));
+        row.map(str::to_owned)
+    });
+    assert_holds(&row, inode);
 }
 
 #[test]

@@ -9,6 +9,7 @@
     reason = "helpers of tests fail as tests do, and tell what they skip"
 )]
 
+mod broken;
 mod client;
 mod crowd;
 mod pair;

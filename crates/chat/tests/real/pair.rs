@@ -17,27 +17,6 @@ fn pair(arguments: &[&str]) -> (Program, String) {
     )
 }
 
-/// The process named in a line such as `server  chat-server[4845]  listening …`.
-fn process(line: &str) -> Pid {
-    let number = line
-        .split_once('[')
-        .and_then(|(_, rest)| rest.split_once(']'))
-        .unwrap()
-        .0;
-    Pid::from_raw(number.parse().unwrap()).unwrap()
-}
-
-fn gone(processes: [Pid; 2]) {
-    for process in processes {
-        until("the process is gone", || {
-            // One that nobody has waited for yet is a zombie, which is gone as well.
-            let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
-            let is_gone = status.map_or(true, |status| status.contains(") Z "));
-            is_gone.then_some(())
-        });
-    }
-}
-
 /// A line such as `12:00:01  client  hello`, without its time.
 fn said(line: &str) -> &str {
     let (time, words) = line.split_once("  ").unwrap();
@@ -290,7 +269,7 @@ fn a_port_in_use_is_refused_clearly() {
     assert!(output.is_empty());
     let expected = [
         format!("chat: cannot listen on 127.0.0.1:{port}: address in use"),
-        format!("      (inspect sockets :{port} tells by whom; --port N takes another)"),
+        format!("      (inspect port {port} tells by whom; --port N takes another)"),
     ];
     assert_eq!(errors, expected);
 }

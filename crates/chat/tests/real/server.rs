@@ -358,7 +358,7 @@ fn a_port_in_use_is_refused_clearly() {
     assert!(output.is_empty());
     let expected = [
         format!("chat: cannot listen on 127.0.0.1:{port}: address in use"),
-        format!("      (inspect sockets :{port} tells by whom; --port 0 takes a free one)"),
+        format!("      (inspect port {port} tells by whom; --port 0 takes a free one)"),
     ];
     assert_eq!(errors, expected);
 }

@@ -196,6 +196,28 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// The process named in a line such as `server  chat-server[4845]  listening …`.
+pub fn process(line: &str) -> Pid {
+    let number = line
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'))
+        .unwrap()
+        .0;
+    Pid::from_raw(number.parse().unwrap()).unwrap()
+}
+
+/// Waits until both halves of a pair have ended.
+pub fn gone(processes: [Pid; 2]) {
+    for process in processes {
+        until("the process is gone", || {
+            // One that nobody has waited for yet is a zombie, which is gone as well.
+            let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
+            let is_gone = status.map_or(true, |status| status.contains(") Z "));
+            is_gone.then_some(())
+        });
+    }
+}
+
 /// Polls for something that gives no event to wait for.
 pub fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;

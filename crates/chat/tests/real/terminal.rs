@@ -416,3 +416,26 @@ fn a_pair_on_a_terminal_hints_once_where_to_look() {
     assert_eq!(contents.matches("look from another terminal").count(), 1);
     assert_eq!(pair.end(), (Some(0), true));
 }
+
+#[test]
+fn a_broken_pair_hints_at_each_view_that_shows_the_trouble() {
+    let port = free_port().to_string();
+    let arguments = ["pair", "--port", &port, "--break", "never-close"];
+    let mut pair = Terminal::chat(&arguments, 200);
+    let contents = pair.shows_part("in CLOSE_WAIT\n");
+    assert_holds(&contents, "look from another terminal: ");
+    assert_holds(&contents, "inspect doctor\n                            ");
+    assert_holds(&contents, &format!("inspect sockets :{port}\n\n"));
+    let pid = rustix::process::Pid::from_child(&pair.child);
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    pair.shows_part("Ended with ");
+    assert_eq!(pair.end(), (Some(0), true));
+
+    // What is reset is gone before anybody could look.
+    let arguments = ["pair", "--port", &port, "--break", "reset", "--count", "1"];
+    let mut pair = Terminal::chat(&arguments, 200);
+    let contents = pair.shows_part("1 connection reset.");
+    assert_holds(&contents, &format!("inspect capture --port {port}\n\n"));
+    assert!(!contents.contains("doctor"), "{contents}");
+    assert_eq!(pair.end(), (Some(0), true));
+}

@@ -70,6 +70,25 @@ fn values_that_make_no_sense() {
 }
 
 #[test]
+fn what_cannot_be_meant_with_a_broken_pair() {
+    refused(
+        &["pair", "--break", "never-closed"],
+        "a similar value exists: 'never-close'",
+    );
+    for fault in ["slow-reader", "no-accept"] {
+        let arguments = ["pair", "--break", fault, "--count", "5"];
+        refused(
+            &arguments,
+            &format!("--count means nothing with --break {fault}: "),
+        );
+    }
+    for words in ["--say", "--reply"] {
+        let arguments = ["pair", "--break", "reset", words, "hey"];
+        refused(&arguments, "cannot be used with");
+    }
+}
+
+#[test]
 fn addresses_that_are_not_ours_are_refused_clearly() {
     let (code, _, errors) = Program::start(&["server", "--bind", "192.0.2.1", "--port", "0"]).end();
     assert_code(code, 1, &errors);
@@ -108,6 +127,7 @@ fn help_and_version_are_for_reading() {
         &["--help"][..],
         &["server", "--help"],
         &["client", "-h"],
+        &["pair", "--help"],
         &["--version"],
     ] {
         let (code, output, errors) = Program::start(arguments).end();
