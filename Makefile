@@ -23,16 +23,18 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-## install: both programs into $(PREFIX)/bin (asks for root itself; after a build, also `sudo make install`)
+## install: both programs, manual and completions into $(PREFIX) (asks for root itself; after a build, also `sudo make install`)
 install:
 	@if ./.ci/need rust 2>/dev/null || [ ! -x target/release/inspect ] || [ ! -x target/release/chat ]; then \
 		$(MAKE) --no-print-directory programs; fi
 	@./.ci/as-root install -D -m 755 target/release/chat "$(DESTDIR)$(PREFIX)/bin/chat"
 	@./.ci/as-root install -D -m 755 target/release/inspect "$(DESTDIR)$(PREFIX)/bin/inspect"
-	@echo "Installed $(DESTDIR)$(PREFIX)/bin/chat and $(DESTDIR)$(PREFIX)/bin/inspect"
+	@./.ci/manual install "$(DESTDIR)$(PREFIX)"
+	@echo "Installed $(DESTDIR)$(PREFIX)/bin/chat and $(DESTDIR)$(PREFIX)/bin/inspect, with manual and completions"
 
 ## uninstall: takes them away again
 uninstall:
+	@./.ci/manual uninstall "$(DESTDIR)$(PREFIX)"
 	@./.ci/as-root rm -f "$(DESTDIR)$(PREFIX)/bin/chat" "$(DESTDIR)$(PREFIX)/bin/inspect"
 
 programs:
