@@ -137,6 +137,7 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
             }),
             None => read_whole.then_some(false),
         },
-        Test::State(_) | Test::Pid(_) | Test::Process(_) | Test::User(_) => None,
+        // About sockets, which a packet does not show.
+        _ => None,
     }
 }

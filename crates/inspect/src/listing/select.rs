@@ -65,7 +65,7 @@ fn about_socket(socket: &Socket, test: &Test) -> Option<bool> {
                 .any(|end| end.address.to_canonical() == address)
         })),
         Test::User(uid) => socket.uid.map(|owner| owner == *uid),
-        Test::Pid(_) | Test::Process(_) => None,
+        _ => None,
     }
 }
 
