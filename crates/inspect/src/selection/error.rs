@@ -184,6 +184,8 @@ pub enum Kind {
     Interface,
     /// A network namespace.
     NetworkNamespace,
+    /// A control group.
+    Cgroup,
 }
 
 impl std::fmt::Display for Kind {
@@ -197,6 +199,7 @@ impl std::fmt::Display for Kind {
             Self::User => "user",
             Self::Interface => "interface",
             Self::NetworkNamespace => "network namespace",
+            Self::Cgroup => "control group",
         })
     }
 }

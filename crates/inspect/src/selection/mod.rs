@@ -36,7 +36,7 @@ use crate::model::{Family, ForeignText, NetworkNamespace, Pid, Protocol, State, 
 
 pub use error::{Expected, Kind, Limit, ParseError, Problem};
 pub use network::{BadPrefix, Network};
-pub use parse::{Names, Numbers, Parsed, parse};
+pub use parse::{Names, Numbers, Parsed, parse, parse_for_unix};
 pub use pattern::Pattern;
 
 /// A condition on a socket or a packet.
@@ -155,8 +155,8 @@ pub enum Test {
         /// The bits that count.
         mask: u32,
     },
-    /// It belongs to the control group of this path, as below /sys/fs/cgroup.
-    Cgroup(ForeignText),
+    /// It was made in the control group (version 2) with this id: the inode of its folder.
+    Cgroup(u64),
     /// The kernel chose its port or unix name; nobody asked for it.
     Autobound,
     /// It lives in this network namespace.

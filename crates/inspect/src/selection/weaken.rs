@@ -65,6 +65,16 @@ impl Selection {
         }
     }
 
+    /// What this selects, and the other ends of that, as far as they can be told: what a source
+    /// is asked for when both ends of each connection are wanted.
+    pub fn with_other_ends(&self) -> Self {
+        let others = self.decidable_by(&Test::is_about_ends).mirrored();
+        if others == *self || others == Self::everything() {
+            return others;
+        }
+        Self::Any(vec![self.clone(), others])
+    }
+
     /// Every test in it, from left to right.
     pub fn tests(&self) -> Vec<&Test> {
         let mut found = Vec::new();

@@ -92,6 +92,36 @@ impl End {
     }
 }
 
+impl Test {
+    /// The word that begins it in the language.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Family(_) => "family",
+            Self::Protocol(_) => "protocol",
+            Self::State(_) => "state",
+            Self::Port(_) => "port",
+            Self::Host(_) => "host",
+            Self::EndPort { end, .. } => end.port_word(),
+            Self::EndAddress { end, .. } | Self::EndUnix { end, .. } => end.address_word(),
+            Self::Interface(_) => "dev",
+            Self::Mark { .. } => "fwmark",
+            Self::Cgroup(_) => "cgroup",
+            Self::Autobound => "autobound",
+            Self::NetworkNamespace(_) => "netns",
+            Self::Pid(_) => "pid",
+            Self::Process(_) | Self::ProcessLike(_) => "process",
+            Self::User(_) => "user",
+            Self::Container(_) => "container",
+            Self::Unit(_) => "unit",
+            Self::PeerPid(_) | Self::PeerProcess(_) => "peer",
+            Self::ReceiveQueue(..) => "recvq",
+            Self::SendQueue(..) => "sendq",
+            Self::RoundTrip(..) => "rtt",
+            Self::Retransmits(..) => "retrans",
+        }
+    }
+}
+
 impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,7 +139,7 @@ impl fmt::Display for Test {
             Self::EndUnix { end, name } => write!(f, "{} unix:{name}", end.address_word()),
             Self::Interface(index) => write!(f, "dev = {index}"),
             Self::Mark { value, mask } => write!(f, "fwmark = {value:#x}/{mask:#x}"),
-            Self::Cgroup(path) => write!(f, "cgroup = {}", Quoted(path.as_bytes())),
+            Self::Cgroup(id) => write!(f, "cgroup = {id}"),
             Self::Autobound => f.write_str("autobound"),
             Self::NetworkNamespace(inode) => write!(f, "netns = {inode}"),
             Self::Pid(pid) => write!(f, "pid = {pid}"),

@@ -257,7 +257,7 @@ impl Parser<'_> {
         if plain.starts_with(b"unix:") {
             return Ok(unix("unix:".len()));
         }
-        if self.names.only_unix() || plain.starts_with(b"/") || plain.starts_with(b"@") {
+        if self.only_unix || plain.starts_with(b"/") || plain.starts_with(b"@") {
             return Ok(unix(0));
         }
         let text = numbers::text(&word)?;

@@ -37,7 +37,7 @@ const TESTS: [&str; 27] = [
     "not",
 ];
 
-const PROTOCOLS: [Protocol; 11] = [
+const PROTOCOLS: [Protocol; 16] = [
     Protocol::Tcp,
     Protocol::Udp,
     Protocol::UdpLite,
@@ -49,6 +49,11 @@ const PROTOCOLS: [Protocol; 11] = [
     Protocol::Netlink,
     Protocol::PacketRaw,
     Protocol::PacketDatagram,
+    Protocol::Mptcp,
+    Protocol::VsockStream,
+    Protocol::VsockDatagram,
+    Protocol::VsockSeqpacket,
+    Protocol::Tipc,
 ];
 
 /// The known word that differs least, where it differs little.
@@ -114,15 +119,9 @@ impl Parser<'_> {
             None => {
                 let kind = Kind::Family;
                 let meant = nearest(&text, Family::ALL.map(Family::word));
-                let word_typed = text;
-                Err((
-                    word.at.clone(),
-                    Problem::Unknown {
-                        kind,
-                        word: word_typed,
-                        meant,
-                    },
-                ))
+                let word_at = word.at.clone();
+                let word = text;
+                Err((word_at, Problem::Unknown { kind, word, meant }))
             }
         }
     }
@@ -135,15 +134,9 @@ impl Parser<'_> {
             None => {
                 let kind = Kind::Protocol;
                 let meant = nearest(&text, PROTOCOLS.map(Protocol::word));
-                let word_typed = text;
-                Err((
-                    word.at.clone(),
-                    Problem::Unknown {
-                        kind,
-                        word: word_typed,
-                        meant,
-                    },
-                ))
+                let word_at = word.at.clone();
+                let word = text;
+                Err((word_at, Problem::Unknown { kind, word, meant }))
             }
         }
     }
@@ -179,6 +172,26 @@ impl Parser<'_> {
         match self.names.network_namespace(&name) {
             Some(netns) => Ok(Test::NetworkNamespace(netns)),
             None => Err(no_such(Kind::NetworkNamespace, name, word)),
+        }
+    }
+
+    /// A path, with or without the place where control groups are mounted, or an id.
+    pub(super) fn cgroup(&self, word: &Word) -> Result<Test, Fault> {
+        if numbers::is_number(word) {
+            return numbers::u64(word, "inode").map(Test::Cgroup);
+        }
+        let path = word.plain();
+        let inside = [&b"/sys/fs/cgroup/unified"[..], b"/sys/fs/cgroup"]
+            .iter()
+            .filter_map(|mount| path.strip_prefix(*mount))
+            .find(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            .unwrap_or(&path);
+        match self.names.cgroup(inside) {
+            Some(id) => Ok(Test::Cgroup(id)),
+            None => {
+                let name = String::from_utf8_lossy(&path).into_owned();
+                Err(no_such(Kind::Cgroup, name, word))
+            }
         }
     }
 

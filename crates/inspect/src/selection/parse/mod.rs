@@ -45,10 +45,8 @@ pub trait Names {
     fn interface(&self, name: &str) -> Option<u32>;
     /// The inode of a named network namespace (ip-netns(8)).
     fn network_namespace(&self, name: &str) -> Option<NetworkNamespace>;
-    /// Whether only unix sockets are asked for: then what follows `src` and `dst` is a name.
-    fn only_unix(&self) -> bool {
-        false
-    }
+    /// The id of the control group (version 2) at a path below where they are mounted.
+    fn cgroup(&self, path: &[u8]) -> Option<u64>;
 }
 
 /// Knows no names: numbers only.
@@ -71,6 +69,9 @@ impl Names for Numbers {
     fn network_namespace(&self, _: &str) -> Option<NetworkNamespace> {
         None
     }
+    fn cgroup(&self, _: &[u8]) -> Option<u64> {
+        None
+    }
 }
 
 /// What an expression says.
@@ -88,10 +89,24 @@ pub struct Parsed {
 /// # Errors
 /// When it is not understood; with the place.
 pub fn parse(text: &str, names: &dyn Names) -> Result<Parsed, ParseError> {
+    read(text, names, false)
+}
+
+/// Reads an expression about unix sockets alone: what follows `src` and `dst` is a name of
+/// theirs, whatever it looks like.
+///
+/// # Errors
+/// When it is not understood; with the place.
+pub fn parse_for_unix(text: &str, names: &dyn Names) -> Result<Parsed, ParseError> {
+    read(text, names, true)
+}
+
+fn read(text: &str, names: &dyn Names, only_unix: bool) -> Result<Parsed, ParseError> {
     let mut parser = Parser {
         text,
         tokens: Tokens::new(text),
         names,
+        only_unix,
         left_to_right: None,
     };
     match parser.everything() {
@@ -111,6 +126,7 @@ struct Parser<'a> {
     text: &'a str,
     tokens: Tokens<'a>,
     names: &'a dyn Names,
+    only_unix: bool,
     left_to_right: Option<Range<usize>>,
 }
 
@@ -249,9 +265,7 @@ impl Parser<'_> {
             "host" => self.address_of_either(),
             "dev" => self.equality("dev", Expected::Interface, Self::interface),
             "fwmark" => self.equality("fwmark", Expected::Mark, Self::mark),
-            "cgroup" => self.equality("cgroup", Expected::Name, |_, word| {
-                Ok(Test::Cgroup(cgroup_path(&word.plain())))
-            }),
+            "cgroup" => self.equality("cgroup", Expected::Name, Self::cgroup),
             "autobound" => Ok(Selection::Test(Test::Autobound)),
             "family" => self.equality("family", Expected::Name, Self::family),
             "protocol" => self.equality("protocol", Expected::Name, Self::protocol),
@@ -412,16 +426,4 @@ fn unit(word: &Word) -> Test {
         }
         _ => Test::Unit(pattern),
     }
-}
-
-/// As /proc/PID/cgroup has it: from the root, without the place where it is mounted.
-fn cgroup_path(path: &[u8]) -> ForeignText {
-    let path = [&b"/sys/fs/cgroup/unified"[..], b"/sys/fs/cgroup"]
-        .iter()
-        .filter_map(|mount| path.strip_prefix(*mount))
-        .find(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        .unwrap_or(path);
-    let inner = path.strip_prefix(b"/").unwrap_or(path);
-    let inner = inner.strip_suffix(b"/").unwrap_or(inner);
-    ForeignText::new([b"/", inner].concat())
 }

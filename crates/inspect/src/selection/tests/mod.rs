@@ -10,9 +10,7 @@ use super::{Names, Parsed, Selection, Test, parse};
 use crate::model::{NetworkNamespace, Pid, Uid};
 
 /// A small machine.
-struct Machine {
-    only_unix: bool,
-}
+struct Machine;
 
 impl Names for Machine {
     fn service(&self, name: &str) -> Vec<u16> {
@@ -48,13 +46,17 @@ impl Names for Machine {
         (name == "blue").then_some(NetworkNamespace(4_026_532_008))
     }
 
-    fn only_unix(&self) -> bool {
-        self.only_unix
+    fn cgroup(&self, path: &[u8]) -> Option<u64> {
+        match path {
+            b"/user.slice" => Some(77),
+            b"" | b"/" => Some(1),
+            _ => None,
+        }
     }
 }
 
 fn parsed(text: &str) -> Parsed {
-    match parse(text, &Machine { only_unix: false }) {
+    match parse(text, &Machine) {
         Ok(parsed) => parsed,
         Err(error) => panic!("{text}: {error} at {:?}", error.at),
     }

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::super::parse;
+use super::super::{parse, parse_for_unix};
 use super::{Machine, selection};
 
 /// The message, and the piece of the text that it is about.
 fn refused(text: &str) -> (String, String) {
-    let error = parse(text, &Machine { only_unix: false }).unwrap_err();
+    let error = parse(text, &Machine).unwrap_err();
     assert_eq!(error.text, text);
     let piece = text.get(error.at.clone()).unwrap().to_owned();
     assert!(error.at.start <= text.len());
@@ -239,6 +239,11 @@ fn the_place_and_the_way_out_are_told() {
             "red",
             "no network namespace \"red\" on this machine",
         ),
+        (
+            "cgroup = '/a b'",
+            "'/a b'",
+            "no control group \"/a b\" on this machine",
+        ),
         ("pid x", "x", "expected a number, found \"x\""),
         ("pid -1", "-1", "expected a number, found \"-1\""),
         (
@@ -373,12 +378,12 @@ proptest! {
 
     #[test]
     fn any_text_is_understood_or_refused_at_a_place(text in pieces()) {
-        for only_unix in [false, true] {
-            match parse(&text, &Machine { only_unix }) {
+        for read in [parse, parse_for_unix] {
+            match read(&text, &Machine) {
                 Ok(parsed) => {
                     // And what was understood says the same when it is written out.
                     let written = parsed.selection.to_string();
-                    let again = parse(&written, &Machine { only_unix }).unwrap();
+                    let again = read(&written, &Machine).unwrap();
                     prop_assert_eq!(again.selection, parsed.selection);
                     prop_assert_eq!(again.left_to_right, None);
                 }

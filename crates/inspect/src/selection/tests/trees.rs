@@ -67,7 +67,7 @@ fn tests() -> impl Strategy<Value = Test> {
         (end(), pattern()).prop_map(|(end, name)| Test::EndUnix { end, name }),
         any::<u32>().prop_map(Test::Interface),
         (any::<u32>(), any::<u32>()).prop_map(|(value, mask)| Test::Mark { value, mask }),
-        "/[a-z\\\\ ]{1,9}".prop_map(|path| Test::Cgroup(ForeignText::from(path.as_str()))),
+        any::<u64>().prop_map(Test::Cgroup),
         Just(Test::Autobound),
         any::<u64>().prop_map(|inode| Test::NetworkNamespace(NetworkNamespace(inode))),
         any::<u32>().prop_map(|pid| Test::Pid(Pid(pid))),
@@ -207,5 +207,29 @@ fn the_other_end_is_asked_the_other_question() {
     ] {
         assert_eq!(selection(one).mirrored().to_string(), other);
         assert_eq!(selection(other).mirrored().to_string(), one);
+    }
+}
+
+#[test]
+fn the_other_ends_are_asked_for_as_far_as_they_can_be_told() {
+    for (one, both) in [
+        ("sport = :1", "sport = :1 or dport = :1"),
+        (":80", ":80"),
+        (
+            "state established and sport = :1",
+            "( state established and sport = :1 ) or dport = :1",
+        ),
+        ("state established", "state all"),
+        ("dst [::1]", "dst [::1] or src [::1]"),
+        (
+            "dst [::/0] and sport = :1",
+            "( dst [::/0] and sport = :1 ) or dport = :1",
+        ),
+        (
+            "peer = a and sport = :1",
+            "( peer = a and sport = :1 ) or ( process = a and dport = :1 )",
+        ),
+    ] {
+        assert_eq!(selection(one).with_other_ends().to_string(), both, "{one}");
     }
 }
