@@ -3,6 +3,7 @@
 //! A machine may have hundreds of thousands of sockets, so nothing is copied: a [`Listing`] keeps
 //! sockets and holdings once, and a [`Row`] is a view of one socket in it.
 
+mod answer;
 mod column;
 mod difference;
 mod join;
@@ -18,7 +19,7 @@ pub use column::SocketColumn;
 pub use difference::{Change, difference, owners_beyond};
 pub use join::status_without_inode;
 pub use order::SortKey;
-pub use select::matches;
+pub use select::{Undecided, matches};
 pub use summary::{FamilySummary, summarise};
 
 /// Sockets, who holds them, and which of them are two ends of one connection.

@@ -1,19 +1,56 @@
 //! Which rows are wanted.
 
+use std::collections::BTreeSet;
+
+use super::answer::{PlacementOf, answer};
 use super::{Row, Rows};
-use crate::model::{OwnerStatus, Protocol, State};
+use crate::model::{Pid, State};
+use crate::processes::Placement;
 use crate::selection::{Selection, Test};
-use crate::sockets::Socket;
+
+/// Rows that were left out although they may match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undecided {
+    /// Because an owner is hidden.
+    pub by_owner: usize,
+    /// Because the source does not tell what was asked of them.
+    pub by_source: usize,
+    /// What the source does not tell, in the words of the selection: `rtt`.
+    pub untold: BTreeSet<&'static str>,
+}
+
+impl Undecided {
+    /// How many they are.
+    pub fn total(&self) -> usize {
+        self.by_owner + self.by_source
+    }
+}
 
 impl Rows<'_> {
     /// Keeps the rows that the selection selects. Tells how many were left out although they
-    /// may match, because their owners are hidden.
+    /// may match. Units and containers of owners are not known here: see [`Self::select_by`].
     pub fn select(&mut self, selection: &Selection) -> usize {
-        let mut undecided = 0;
+        self.select_by(selection, &mut |_| None).total()
+    }
+
+    /// The same, where `placement` tells where a process is placed.
+    pub fn select_by(
+        &mut self,
+        selection: &Selection,
+        placement: &mut dyn FnMut(Pid) -> Option<Placement>,
+    ) -> Undecided {
+        let mut undecided = Undecided::default();
         self.retain(|row| {
-            let decided = matches(&row, selection);
-            undecided += usize::from(decided.is_none());
-            decided == Some(true)
+            let mut open = Vec::new();
+            match decide(&row, selection, placement, &mut open) {
+                Some(decided) => return decided,
+                None if open.iter().any(|test| test.is_about_owners()) => undecided.by_owner += 1,
+                None => {
+                    undecided.by_source += 1;
+                    undecided.untold.extend(open.iter().map(|test| test.word()));
+                }
+            }
+            false
         });
         undecided
     }
@@ -26,47 +63,26 @@ impl Rows<'_> {
     }
 }
 
-/// Whether a row is selected; `None` where that depends on an owner who is hidden.
+/// Whether a row is selected; `None` where that depends on what is not known: a hidden owner,
+/// or something that the source does not tell.
 pub fn matches(row: &Row<'_>, selection: &Selection) -> Option<bool> {
-    selection.holds(&mut |test| match test {
-        Test::Pid(pid) => owned(row, row.owners.into_iter().any(|owner| owner.pid == *pid)),
-        Test::Process(name) => owned(
-            row,
-            row.owners.into_iter().any(|owner| owner.command == *name),
-        ),
-        other => about_socket(row.socket, other),
+    decide(row, selection, &mut |_| None, &mut Vec::new())
+}
+
+/// The same; the tests that were not answered are added to `open`.
+fn decide<'s>(
+    row: &Row<'_>,
+    selection: &'s Selection,
+    placement: PlacementOf<'_>,
+    open: &mut Vec<&'s Test>,
+) -> Option<bool> {
+    selection.holds(&mut |test| {
+        let answer = answer(row, test, placement);
+        if answer.is_none() {
+            open.push(test);
+        }
+        answer
     })
-}
-
-fn owned(row: &Row<'_>, found: bool) -> Option<bool> {
-    match row.owner_status {
-        _ if found => Some(true),
-        OwnerStatus::Hidden | OwnerStatus::Partial => None,
-        _ => Some(false),
-    }
-}
-
-fn about_socket(socket: &Socket, test: &Test) -> Option<bool> {
-    match test {
-        Test::Family(family) => Some(socket.family == *family),
-        Test::Protocol(protocol) => Some(socket.protocol == *protocol),
-        Test::State(state) => Some(socket.state == *state),
-        // A raw socket's "port" is its protocol number, a ping socket's its identifier.
-        Test::Port(_) if matches!(socket.protocol, Protocol::Raw | Protocol::Icmp) => Some(false),
-        Test::Port(port) => Some(
-            socket
-                .endpoints()
-                .is_some_and(|(local, remote)| local.port == *port || remote.port == *port),
-        ),
-        Test::Host(address) => Some(socket.endpoints().is_some_and(|(local, remote)| {
-            let address = address.to_canonical();
-            [local, remote]
-                .iter()
-                .any(|end| end.address.to_canonical() == address)
-        })),
-        Test::User(uid) => socket.uid.map(|owner| owner == *uid),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

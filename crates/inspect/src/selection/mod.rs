@@ -206,7 +206,7 @@ impl Selection {
 
     /// Whether the selection holds, where `answer` says whether a test does. `None` when the
     /// tests that could be answered do not decide it.
-    pub fn holds(&self, answer: &mut dyn FnMut(&Test) -> Option<bool>) -> Option<bool> {
+    pub fn holds<'s>(&'s self, answer: &mut dyn FnMut(&'s Test) -> Option<bool>) -> Option<bool> {
         match self {
             Self::Test(test) => answer(test),
             Self::Not(part) => part.holds(answer).map(|holds| !holds),
@@ -217,10 +217,10 @@ impl Selection {
 }
 
 /// One part with the value `decisive` decides; else an unanswered part leaves it open.
-fn decide(
-    parts: &[Selection],
+fn decide<'s>(
+    parts: &'s [Selection],
     decisive: bool,
-    answer: &mut dyn FnMut(&Test) -> Option<bool>,
+    answer: &mut dyn FnMut(&'s Test) -> Option<bool>,
 ) -> Option<bool> {
     let mut open = false;
     for part in parts {

@@ -142,6 +142,20 @@ impl Test {
         }
     }
 
+    /// Whether it asks for processes: those that hold the socket, or the other end.
+    pub fn is_about_owners(&self) -> bool {
+        matches!(
+            self,
+            Self::Pid(_)
+                | Self::Process(_)
+                | Self::ProcessLike(_)
+                | Self::Container(_)
+                | Self::Unit(_)
+                | Self::PeerPid(_)
+                | Self::PeerProcess(_)
+        )
+    }
+
     fn mirrored(&self) -> Self {
         match self {
             Self::EndPort { end, is, port } => Self::EndPort {
