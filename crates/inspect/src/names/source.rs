@@ -57,6 +57,7 @@ impl Users {
 #[derive(Debug, Default)]
 pub struct Services {
     names: HashMap<(u16, Protocol), String>,
+    ports: HashMap<String, Vec<u16>>,
 }
 
 impl Services {
@@ -68,6 +69,7 @@ impl Services {
 
     fn parse(text: &str) -> Self {
         let mut names = HashMap::new();
+        let mut ports: HashMap<String, Vec<u16>> = HashMap::new();
         for line in text.lines() {
             let line = line.split('#').next().unwrap_or_default();
             let mut words = line.split_whitespace();
@@ -82,13 +84,24 @@ impl Services {
                 "udp" => Protocol::Udp,
                 _ => continue,
             };
-            if let Ok(port) = port.parse() {
-                names
-                    .entry((port, protocol))
-                    .or_insert_with(|| name.to_owned());
+            let Ok(port) = port.parse() else { continue };
+            names
+                .entry((port, protocol))
+                .or_insert_with(|| name.to_owned());
+            // What follows the number are other names for the same.
+            for name in std::iter::once(name).chain(words) {
+                let known = ports.entry(name.to_owned()).or_default();
+                if !known.contains(&port) {
+                    known.push(port);
+                }
             }
         }
-        Self { names }
+        Self { names, ports }
+    }
+
+    /// The ports of a name, each once: mostly one, that of TCP and UDP alike.
+    pub fn ports(&self, name: &str) -> &[u16] {
+        self.ports.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The name of a port.
@@ -143,6 +156,22 @@ impl Hosts {
         Self { names }
     }
 
+    /// The addresses of a name, each once; none when nobody answers within `limit`.
+    pub fn addresses(name: &str, limit: Duration) -> Vec<IpAddr> {
+        let (answer, received) = mpsc::channel();
+        let name = name.to_owned();
+        // Left behind when the time is over: getaddrinfo(3) cannot be interrupted.
+        std::thread::spawn(move || {
+            let found = dns_lookup::lookup_host(&name).map(Iterator::collect::<Vec<_>>);
+            let _ = answer.send(found.unwrap_or_default());
+        });
+        let mut addresses = received.recv_timeout(limit).unwrap_or_default();
+        // One for each kind of socket (getaddrinfo(3)).
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
     /// The name of an address. It comes from whoever runs the name server: hostile text.
     pub fn name(&self, address: IpAddr) -> Option<&str> {
         self.names.get(&address).map(String::as_str)
@@ -161,6 +190,18 @@ mod tests {
         assert_eq!(services.name(22, Protocol::Tcp), None);
     }
 
+    #[test]
+    fn a_service_is_found_by_each_of_its_names() {
+        let services = Services::parse(
+            "http 80/tcp www # web\nhttp 80/udp\nwho 513/udp whod\nwho 550/tcp\n# ssh 22/tcp\n",
+        );
+        assert_eq!(services.ports("http"), [80]);
+        assert_eq!(services.ports("www"), [80]);
+        assert_eq!(services.ports("who"), [513, 550]);
+        assert_eq!(services.ports("ssh"), [] as [u16; 0]);
+        assert_eq!(services.ports("web"), [] as [u16; 0]);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_services_file_is_read(text in "(\\PC|[ \t\n#/0-9a-z]){0,200}") {
@@ -177,5 +218,8 @@ mod tests {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         let hosts = Hosts::resolve([loopback], Duration::from_secs(5));
         assert_eq!(hosts.name(loopback), Some("localhost"));
+        let limit = Duration::from_secs(5);
+        assert!(Hosts::addresses("localhost", limit).contains(&loopback));
+        assert!(Hosts::addresses("no such host", limit).is_empty());
     }
 }

@@ -10,7 +10,7 @@ mod source;
 use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
-pub use source::{about, named};
+pub use source::{about, named, placement};
 
 use crate::model::{ForeignText, Pid, Timestamp, Uid};
 

@@ -36,9 +36,7 @@ pub fn about(root: &Path, pid: Pid) -> Option<About> {
         command_line: command_line(&folder),
         directory: link(&folder.join("cwd")),
         executable: link(&folder.join("exe")),
-        placement: read(&folder.join("cgroup"), LONGEST_FILE)
-            .ok()
-            .and_then(|text| Placement::parse(&text)),
+        placement: placement(root, pid),
         descriptors: descriptors(&folder.join("fd")),
         descriptor_limit: process
             .and_then(|process| process.limits().ok())
@@ -47,6 +45,12 @@ pub fn about(root: &Path, pid: Pid) -> Option<About> {
                 procfs::process::LimitValue::Unlimited => None,
             }),
     })
+}
+
+/// Where a process below `root` is placed; `None` when that cannot be read.
+pub fn placement(root: &Path, pid: Pid) -> Option<Placement> {
+    let file = root.join(pid.to_string()).join("cgroup");
+    Placement::parse(&read(&file, LONGEST_FILE).ok()?)
 }
 
 /// The processes of a name, compared as the kernel keeps it: its first 15 bytes.
