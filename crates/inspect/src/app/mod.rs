@@ -15,8 +15,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, View};
-use crate::render::{Screen, Style, message};
+use crate::cli::{Cli, Refused, View};
+use crate::render::{Screen, Style, expression, message};
 
 /// How a run ended, for the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,9 +127,13 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         verbose: cli.verbose > 0,
     };
     let done = match cli.view {
-        View::Sockets(flags) => match flags.validate() {
+        View::Sockets(flags) => match flags.validate(&names::Machine) {
             Ok(request) => sockets::run(&request, &context),
-            Err(usage) => return wrong_usage(&usage, &context),
+            Err(Refused::Words(usage)) => return wrong_usage(&usage, &context),
+            Err(Refused::Expression(error)) => {
+                let shown = expression::refused(&error, context.messages);
+                return wrong_usage(&shown, &context);
+            }
         },
         View::Capture(flags) => match flags.validate() {
             Ok(request) => capture::run(&request, &context),

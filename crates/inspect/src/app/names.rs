@@ -2,17 +2,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Usage;
 use super::look::Eyes;
 use crate::listing::Rows;
-use crate::model::{NetworkNamespace, Protocol, Uid};
+use crate::model::{NetworkNamespace, Pid, Protocol, Uid};
 use crate::names::{Hosts, Interfaces, Services, Users};
 use crate::namespaces;
+use crate::processes::{self, Placement};
 use crate::render::sockets::Names;
-use crate::selection::Test;
+use crate::selection::{self, Test};
 use crate::sockets::Socket;
 
 /// How long names may take: a name server that does not answer costs no more.
@@ -30,6 +35,68 @@ pub(super) fn users(words: &[String]) -> anyhow::Result<Vec<Test>> {
             }
         })
         .collect()
+}
+
+/// The names of this machine, for those who type an expression.
+pub(super) struct Machine;
+
+impl selection::Names for Machine {
+    fn service(&self, name: &str) -> Vec<u16> {
+        Services::read().ports(name).to_vec()
+    }
+
+    fn host(&self, name: &str) -> Vec<IpAddr> {
+        Hosts::addresses(name, RESOLVE_LIMIT)
+    }
+
+    fn user(&self, name: &str) -> Option<Uid> {
+        Users::id(name)
+    }
+
+    fn interface(&self, name: &str) -> Option<u32> {
+        Interfaces::new().index(name)
+    }
+
+    fn network_namespace(&self, name: &str) -> Option<NetworkNamespace> {
+        namespaces::find(name).map(|found| found.inode)
+    }
+
+    fn cgroup(&self, path: &[u8]) -> Option<u64> {
+        // Below version 1, version 2 may be mounted beside it (cgroups(7)).
+        ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .map(Path::new)
+            .into_iter()
+            .filter(|mount| mount.join("cgroup.controllers").exists())
+            .find_map(|mount| {
+                let inside = path.strip_prefix(b"/").unwrap_or(path);
+                let folder = mount.join(OsStr::from_bytes(inside));
+                let found = std::fs::metadata(folder).ok()?;
+                found.is_dir().then(|| found.ino())
+            })
+    }
+}
+
+/// Where processes are placed; each is asked once.
+pub(super) struct Placements<'a> {
+    root: &'a Path,
+    known: HashMap<Pid, Option<Placement>>,
+}
+
+impl<'a> Placements<'a> {
+    pub(super) fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn of(&mut self, pid: Pid) -> Option<Placement> {
+        let root = self.root;
+        self.known
+            .entry(pid)
+            .or_insert_with(|| processes::placement(root, pid))
+            .clone()
+    }
 }
 
 /// Names asked for while writing.

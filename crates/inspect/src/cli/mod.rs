@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::selection::ParseError;
+
 /// Shows sockets and who holds them, packets and who sent them.
 #[derive(Debug, Parser)]
 #[command(
@@ -86,6 +88,27 @@ pub enum Format {
     Json,
     /// Comma-separated values, for spreadsheets.
     Csv,
+}
+
+/// Why a command line was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// This is wrong.
+    Words(String),
+    /// The expression of which sockets are wanted is.
+    Expression(Box<ParseError>),
+}
+
+impl From<String> for Refused {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl From<ParseError> for Refused {
+    fn from(error: ParseError) -> Self {
+        Self::Expression(Box::new(error))
+    }
 }
 
 /// A port number, 1 to 65535.

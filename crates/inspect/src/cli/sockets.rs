@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::sources::Sources;
-use super::{Format, duration, port, short_port};
+use super::{Format, Refused, duration, port};
 use crate::listing::SocketColumn;
 use crate::listing::SortKey;
 use crate::model::{Family, ForeignText, Pid, Protocol, State};
 use crate::owners;
-use crate::selection::{Selection, Test};
+use crate::selection::{End, Names, Selection, Test, parse, parse_for_unix};
 use crate::sockets::{Details, Table};
 
 /// The flags as typed.
@@ -24,15 +24,23 @@ Examples:
   inspect sockets :2345            what uses port 2345
   inspect sockets -l               what listens
   inspect sockets --process nginx  what nginx holds
+  inspect sockets state established dst 10.0.0.0/8
+  inspect sockets 'peer = nginx and ( recvq > 0 or rtt > 20ms )'
   inspect sockets -s               how many there are of each family
   inspect sockets --json | jq      for programs
 
 As in ss, each of -t -u -w -x picks a kind, and several pick several; without
-any, it is TCP and UDP.")]
+any, it is TCP and UDP.
+
+The expression is written in ss's language (man 8 ss): state, exclude, sport,
+dport, src, dst, dev, fwmark, cgroup, autobound, joined by and, or, not and
+parentheses, from left to right. Beyond ss it knows :PORT, port and host (of
+either end), process, pid, user, container, unit, netns, peer (who holds the
+other end), recvq, sendq (64k), rtt (20ms), retrans, family and protocol.")]
 pub struct Flags {
-    /// `:PORT`, short for --port.
-    #[arg(value_name = ":PORT")]
-    ports: Vec<String>,
+    /// Only sockets that this says: `:PORT`, or an expression as ss understands it.
+    #[arg(value_name = "EXPRESSION")]
+    expression: Vec<String>,
 
     /// TCP sockets.
     #[arg(short = 't', long, help_heading = "What kind")]
@@ -224,6 +232,12 @@ pub struct Request {
     pub sources: Sources,
     /// What was asked for, in words that can follow "Nothing": ` uses port 2345`.
     pub nothing: String,
+    /// Details that are wanted only because the selection asks for them.
+    pub details_to_decide: Details,
+    /// Whether the other ends of what is selected are wanted, too.
+    pub other_ends: bool,
+    /// How the expression was understood, where it is read otherwise than ss's man page says.
+    pub understood: Option<String>,
 }
 
 impl Flags {
@@ -231,17 +245,20 @@ impl Flags {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn validate(self) -> Result<Request, String> {
+    pub fn validate(self, names: &dyn Names) -> Result<Request, Refused> {
+        // As ss joins its words; a shell has taken the quotes off.
+        let text = self.expression.join(" ");
+        let unix_alone = self.unix && !self.tcp && !self.udp && !self.raw;
+        let read = if unix_alone { parse_for_unix } else { parse };
+        let expression = read(&text, names)?;
+        let understood = expression
+            .left_to_right
+            .map(|_| expression.selection.to_string());
+        let expression = expression.selection;
         let mut ports = self.port.clone();
-        for word in &self.ports {
-            match short_port(word) {
-                Some(port) => ports.push(port?),
-                None => {
-                    return Err(format!(
-                        "{word:?} is not understood here; a port is written :2345"
-                    ));
-                }
-            }
+        // A port alone is as if --port had said it.
+        if let (Selection::Test(Test::Port(port)), true) = (&expression, ports.is_empty()) {
+            ports.push(*port);
         }
         let states = self
             .state
@@ -250,7 +267,8 @@ impl Flags {
             .collect::<Result<Vec<_>, _>>()?;
         let selection = Selection::All(vec![
             self.kinds(),
-            Selection::one_of(ports.iter().copied().map(Test::Port)),
+            Selection::one_of(self.port.iter().copied().map(Test::Port)),
+            expression.clone(),
             Selection::one_of(states.iter().copied().map(Test::State)),
             Selection::one_of(
                 self.process
@@ -273,25 +291,31 @@ impl Flags {
             .iter()
             .map(|name| column(name))
             .collect::<Result<Vec<_>, _>>()?;
-        let sources = Sources::from(self.sources.clone());
-        let asks_for_owners = !self.process.is_empty() || !self.pid.is_empty();
-        if asks_for_owners && sources.owners == owners::Choice::None {
-            return Err("--process and --pid need owners; --no-owners does without".to_owned());
-        }
         if format == Format::Csv && self.watch.is_some() {
-            return Err("--watch writes lines or --json, not csv".to_owned());
+            return Err("--watch writes lines or --json, not csv".to_owned().into());
         }
         if format == Format::Csv && self.summary {
-            return Err("-s writes a table or --json, not csv".to_owned());
+            return Err("-s writes a table or --json, not csv".to_owned().into());
         }
-        let tables = self.tables();
+        let tests = selection.tests();
+        let sources = Sources::from(self.sources.clone());
+        if sources.owners == owners::Choice::None
+            && let Some(test) = tests.iter().find(|test| test.is_about_owners())
+        {
+            let word = test.word();
+            return Err(format!("{word} needs owners; --no-owners does without").into());
+        }
+        let details_to_decide = details_for(&tests);
+        let other_ends = format == Format::Json
+            || columns.contains(&SocketColumn::Peer)
+            || tests.iter().any(|test| asks_the_other_end(test));
+        let folds = !tests.contains(&&Test::State(State::TimeWait));
+        let tables = self.tables(&expression);
         Ok(Request {
             families: self.families(&tables),
             tables,
             selection,
-            fold_time_wait: !self.all
-                && format == Format::Table
-                && !states.contains(&State::TimeWait),
+            fold_time_wait: !self.all && format == Format::Table && folds,
             summary: self.summary,
             details: Details {
                 timers: self.options || columns.contains(&SocketColumn::Timer),
@@ -306,9 +330,12 @@ impl Flags {
             resolve: self.resolve,
             header: !self.no_header,
             quiet: self.hush,
-            nothing: self.nothing(&ports),
+            nothing: self.nothing(&ports, &expression),
             users: self.user,
             sources,
+            details_to_decide,
+            other_ends,
+            understood,
         })
     }
 
@@ -319,9 +346,12 @@ impl Flags {
     /// As in ss, each of -t -u -w -x picks a kind, and several pick several. Without any it is
     /// TCP and UDP, and with -a everything. Both versions of IP are read even for one: the other
     /// end of an IPv4 connection may be an IPv6 socket.
-    fn tables(&self) -> Vec<Table> {
+    ///
+    /// Without any, an expression that asks for other sockets picks those, too.
+    fn tables(&self, expression: &Selection) -> Vec<Table> {
         let everything = !self.picked() && (self.all || self.summary);
         let bare = !self.picked();
+        let asked = expression.tests();
         Table::ALL
             .into_iter()
             .filter(|table| {
@@ -333,6 +363,7 @@ impl Flags {
                         Table::Unix => self.unix,
                         _ => false,
                     }
+                    || bare && asked.iter().any(|test| asks_for(test, *table))
             })
             .filter(|table| match table.family() {
                 Family::Inet | Family::Inet6 => true,
@@ -382,8 +413,10 @@ impl Flags {
         Selection::All(parts)
     }
 
-    fn nothing(&self, ports: &[u16]) -> String {
-        let narrowed = !self.state.is_empty()
+    fn nothing(&self, ports: &[u16], expression: &Selection) -> String {
+        let by_port = matches!(expression, Selection::Test(Test::Port(_)));
+        let narrowed = !by_port && *expression != Selection::everything()
+            || !self.state.is_empty()
             || !self.process.is_empty()
             || !self.pid.is_empty()
             || !self.user.is_empty()
@@ -396,6 +429,41 @@ impl Flags {
             [] if !narrowed && self.listening => "listens".to_owned(),
             _ => "matches".to_owned(),
         }
+    }
+}
+
+/// What a source must tell, beyond the row of a socket, for these tests.
+fn details_for(tests: &[&Test]) -> Details {
+    let asks = |words: &[&str]| tests.iter().any(|test| words.contains(&test.word()));
+    Details {
+        tcp: asks(&["rtt", "retrans"]),
+        extended: asks(&["fwmark", "cgroup", "autobound"]),
+        ..Details::default()
+    }
+}
+
+/// Whether the other end must be in the listing for an answer.
+fn asks_the_other_end(test: &Test) -> bool {
+    match test {
+        Test::PeerPid(_) | Test::PeerProcess(_) => true,
+        Test::EndUnix { end, .. } => *end == End::Remote,
+        _ => false,
+    }
+}
+
+/// Whether sockets of this table are asked for by name.
+fn asks_for(test: &Test, table: Table) -> bool {
+    match test {
+        Test::EndUnix { .. } => table == Table::Unix,
+        Test::Family(family) => table.family() == *family,
+        Test::Protocol(protocol) => match table.protocol() {
+            Some(listed) => listed == *protocol,
+            None => {
+                let word = protocol.word();
+                word.starts_with(table.family().word())
+            }
+        },
+        _ => false,
     }
 }
 
@@ -441,12 +509,16 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, View};
+    use crate::selection::Numbers;
 
     fn request(words: &str) -> Result<Request, String> {
         let words = format!("inspect sockets {words}");
         let cli = Cli::try_parse_from(words.split_whitespace()).map_err(|e| e.to_string())?;
         match cli.view {
-            View::Sockets(flags) => flags.validate(),
+            View::Sockets(flags) => flags.validate(&Numbers).map_err(|refused| match refused {
+                Refused::Words(words) => words,
+                Refused::Expression(error) => error.to_string(),
+            }),
             #[allow(unreachable_patterns)]
             _ => Err("another view".to_owned()),
         }
@@ -462,8 +534,103 @@ mod tests {
             ("-tx", vec![Table::Tcp, Table::Tcp6, Table::Unix]),
             ("-a", Table::ALL.to_vec()),
             ("-s", Table::ALL.to_vec()),
+            ("-t src /run/x", vec![Table::Tcp, Table::Tcp6]),
         ] {
             assert_eq!(request(words).unwrap().tables, tables, "{words}");
+        }
+        let bare = request("").unwrap().tables;
+        for (words, more) in [
+            ("state established", &[][..]),
+            ("src /run/x", &[Table::Unix]),
+            ("dst 10/8 or not dst @x", &[Table::Unix]),
+            ("family = unix", &[Table::Unix]),
+            ("protocol = unix-dgram", &[Table::Unix]),
+            ("protocol = icmp", &[Table::Icmp, Table::Icmp6]),
+            ("family = packet", &[Table::Packet]),
+            ("protocol = packet-raw", &[Table::Packet]),
+            ("family = netlink", &[Table::Netlink]),
+        ] {
+            let mut tables = request(words).unwrap().tables;
+            tables.retain(|table| !bare.contains(table));
+            assert_eq!(tables, more, "{words}");
+        }
+    }
+
+    #[test]
+    fn words_are_joined_to_one_expression() {
+        for (words, selection) in [
+            ("", "state all"),
+            (":2345", ":2345"),
+            (":80 :443", ":80 or :443"),
+            (
+                "dst 127.0.0.0/8 and not dport = :22",
+                "dst 127.0.0.0/8 and not dport = :22",
+            ),
+            (
+                "state established ( sport = :2345 or dport = :2345 )",
+                "state established and ( sport = :2345 or dport = :2345 )",
+            ),
+            ("-x src *bus", "src unix:*bus"),
+        ] {
+            let Selection::All(parts) = request(words).unwrap().selection else {
+                panic!("{words}");
+            };
+            let expression = parts
+                .iter()
+                .find(|part| part.to_string() == selection)
+                .unwrap_or_else(|| panic!("{words}: {parts:?}"));
+            assert_eq!(expression.to_string(), selection);
+        }
+    }
+
+    #[test]
+    fn what_an_expression_asks_for_is_asked_of_the_source() {
+        for (words, tcp, extended, other_ends) in [
+            (":80", false, false, false),
+            ("rtt > 20ms", true, false, false),
+            ("not retrans = 0", true, false, false),
+            ("fwmark = 1", false, true, false),
+            ("autobound or cgroup = 1", false, true, false),
+            ("peer = nginx", false, false, true),
+            ("dst /run/x", false, false, true),
+            ("src /run/x", false, false, false),
+            (":80 --json", false, false, true),
+            (":80 --columns local,peer", false, false, true),
+        ] {
+            let request = request(words).unwrap();
+            let details = request.details_to_decide;
+            assert_eq!(
+                (details.tcp, details.extended, request.other_ends),
+                (tcp, extended, other_ends),
+                "{words}"
+            );
+            assert_eq!(request.details, Details::default());
+        }
+    }
+
+    #[test]
+    fn what_is_read_otherwise_than_the_man_page_says_is_told() {
+        let understood = |words: &str| request(words).unwrap().understood;
+        assert_eq!(
+            understood("pid 1 or pid 2 and pid 3").as_deref(),
+            Some("( pid = 1 or pid = 2 ) and pid = 3")
+        );
+        assert_eq!(understood("pid 1 and pid 2 or pid 3"), None);
+    }
+
+    #[test]
+    fn nothing_is_told_in_the_words_of_the_question() {
+        for (words, nothing) in [
+            (":2345", "uses port 2345"),
+            ("--port 2345", "uses port 2345"),
+            ("-l :2345", "listens on port 2345"),
+            ("-l", "listens"),
+            ("sport = :2345", "matches"),
+            (":2345 state established", "matches"),
+            ("-l state established", "matches"),
+            ("-t :2345", "matches"),
+        ] {
+            assert_eq!(request(words).unwrap().nothing, nothing, "{words}");
         }
     }
 
@@ -496,6 +663,9 @@ mod tests {
             (":2345", true),
             ("-a", false),
             ("--state time-wait", false),
+            ("state time-wait", false),
+            ("exclude established", false),
+            ("state established", true),
             ("--json", false),
             ("-tanp", false),
         ] {
@@ -510,6 +680,9 @@ mod tests {
             (":0", "port 0"),
             ("--port 70000", "70000 is no port"),
             ("2345", "a port is written :2345"),
+            ("sprot = :1", "did you mean sport?"),
+            ("--no-owners peer = nginx", "peer needs owners"),
+            ("--owners none --pid 1", "pid needs owners"),
             ("--state open", "is no state"),
             ("--sort colour", "queue"),
             ("--stat x", "--state"),

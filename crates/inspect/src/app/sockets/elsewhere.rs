@@ -1,28 +1,27 @@
 //! Whether other network namespaces have what was asked for: a hint for people.
 
-use super::{Eyes, Query, Rows};
+use super::{Eyes, Question, Rows};
 use crate::app::Context;
 use crate::listing::Listing;
 use crate::owners::Holdings;
 use crate::render::Escaped;
-use crate::selection::Selection;
 
 /// So many other namespaces are looked into; a machine of containers may have hundreds.
 const MOST: usize = 64;
 
 /// Hints at other namespaces that hold matching sockets: only to a person, who asked for
 /// something in particular.
-pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Context) {
-    if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(query) {
+pub(super) fn tell(eyes: &Eyes, question: &Question, rows: &Rows<'_>, context: &Context) {
+    if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(question) {
         return;
     }
     let others = eyes.others();
     let mut matching = Vec::new();
     for namespace in others.iter().take(MOST) {
-        let found = eyes.look_there(namespace, query);
+        let found = eyes.look_there(namespace, &question.query);
         let listing = Listing::new(found.sockets, Holdings::not_asked());
         let mut rows = listing.rows();
-        rows.select(&query.selection);
+        rows.select(&question.wanted);
         rows.fold_time_wait();
         if !rows.is_empty() {
             matching.push((namespace, rows.len()));
@@ -48,13 +47,6 @@ pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Contex
 }
 
 /// A bare listing asks for nothing in particular: that others have sockets too is no news.
-fn asks_for_something(query: &Query) -> bool {
-    fn tests(selection: &Selection) -> bool {
-        match selection {
-            Selection::Test(_) => true,
-            Selection::Not(part) => tests(part),
-            Selection::All(parts) | Selection::Any(parts) => parts.iter().any(tests),
-        }
-    }
-    tests(&query.selection)
+fn asks_for_something(question: &Question) -> bool {
+    !question.wanted.tests().is_empty()
 }

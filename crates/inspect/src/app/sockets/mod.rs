@@ -10,44 +10,55 @@ use std::io::{self, BufWriter, Write};
 use anyhow::Context as _;
 
 use super::look::{Eyes, Look};
-use super::names::{Resolved, users};
+use super::names::{Placements, Resolved, users};
 use super::{Context, Exit, machine, signals};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
-use crate::listing::{Row, Rows};
+use crate::listing::{Row, Rows, Undecided};
 use crate::model::Gap;
 use crate::owners;
 use crate::render::json::{self, End, SocketRecord};
 use crate::render::sockets::{self as screens, Names, write_csv, write_rows};
 use crate::selection::Selection;
-use crate::sockets::Query;
+use crate::sockets::{Details, Query};
 use crate::stop::Stop;
 use families::write_families;
-use told::{NotShown, hidden, hidden_rows, tell_gaps, write_gaps};
+use told::{NotShown, hidden, hidden_rows, tell_gaps, untold, write_gaps};
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let selection = Selection::All(vec![
         request.selection.clone(),
         Selection::one_of(users(&request.users)?),
     ]);
-    let query = Query {
-        tables: request.tables.clone(),
-        selection,
-        details: request.details,
+    if let Some(understood) = &request.understood {
+        context.hint(&format!(
+            "Read from left to right, as ss does: {understood}"
+        ));
+    }
+    let question = Question {
+        query: Query {
+            tables: request.tables.clone(),
+            selection: if request.other_ends {
+                selection.with_other_ends()
+            } else {
+                selection.clone()
+            },
+            details: with(request.details, request.details_to_decide),
+        },
+        wanted: selection,
     };
     if let Some(interval) = request.watch {
         let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
-        return watch::run(request, &query, interval, stop, context);
+        return watch::run(request, &question, interval, stop, context);
     }
     // Ctrl-C ends the program as it ends any: half a table is no answer.
     let stop = Stop::new().context("cannot make a stop signal")?;
     let mut eyes = Eyes::new(&request.sources, stop)?;
-    let look = eyes.look(&query)?;
+    let look = eyes.look(&question.query)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
-    let mut rows = look.listing.rows();
-    let undecided = rows.select(&query.selection);
+    let (mut rows, undecided) = question.rows_of(&look, &eyes);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     if request.summary {
         write_families(&mut out, request, &rows, &look, &eyes, context)?;
@@ -69,15 +80,18 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         names: &names,
     };
     // Told to people with its cure, and so apart from the others.
-    let owners_gap = hidden(&rows, undecided, look.listing.holdings());
+    let left_out: Vec<Gap> = hidden(&rows, undecided.by_owner, look.listing.holdings())
+        .into_iter()
+        .chain(untold(&undecided))
+        .collect();
     if request.format == Format::Json {
-        view.write_json(&mut out, &rows, &look, owners_gap)?;
+        view.write_json(&mut out, &rows, &look, left_out)?;
         return Ok(Exit::Done);
     }
     if request.format == Format::Csv {
         write_csv(&mut out, &rows, &names, &view.screens())?;
     } else if rows.is_empty() {
-        let incomplete = owners_gap.is_some() || !look.gaps.is_empty();
+        let incomplete = !left_out.is_empty() || !look.gaps.is_empty();
         writeln!(out, "{}", view.nothing(folded, incomplete))?;
     } else {
         write_rows(&mut out, &rows, &names, &view.screens(), context.screen)?;
@@ -91,9 +105,35 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             hidden: hidden_rows(&rows),
         };
         not_shown.tell(eyes.recorded(), context);
-        elsewhere::tell(&eyes, &query, &rows, context);
+        elsewhere::tell(&eyes, &question, &rows, context);
     }
     Ok(Exit::Done)
+}
+
+/// What is asked of the sources, and what of their answer is wanted.
+struct Question {
+    query: Query,
+    wanted: Selection,
+}
+
+impl Question {
+    /// The rows that are wanted, and those that may be.
+    fn rows_of<'a>(&self, look: &'a Look, eyes: &Eyes) -> (Rows<'a>, Undecided) {
+        let mut rows = look.listing.rows();
+        let mut placements = Placements::new(eyes.root());
+        let undecided = rows.select_by(&self.wanted, &mut |pid| placements.of(pid));
+        (rows, undecided)
+    }
+}
+
+/// Both.
+fn with(one: Details, other: Details) -> Details {
+    Details {
+        timers: one.timers || other.timers,
+        memory: one.memory || other.memory,
+        tcp: one.tcp || other.tcp,
+        extended: one.extended || other.extended,
+    }
 }
 
 /// What a listing is written with.
@@ -120,7 +160,7 @@ impl View<'_> {
         out: &mut dyn Write,
         rows: &Rows<'_>,
         look: &Look,
-        owners_gap: Option<Gap>,
+        left_out: Vec<Gap>,
     ) -> anyhow::Result<()> {
         let begin = machine::begin_at(self.eyes.root(), "sockets", look.sources());
         json::write(out, &begin)?;
@@ -128,7 +168,7 @@ impl View<'_> {
             self.write_record(out, &row, look)?;
         }
         let mut gaps = look.gaps.clone();
-        gaps.extend(owners_gap);
+        gaps.extend(left_out);
         write_gaps(out, &gaps)?;
         let count = u64::try_from(rows.len())?;
         json::write(out, &End::new([("sockets", count)], &gaps))?;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::app::Context;
-use crate::listing::Rows;
+use crate::listing::{Rows, Undecided};
 use crate::model::{Gap, Origin, OwnerStatus};
 use crate::owners::Holdings;
 use crate::privilege::{self, Right};
@@ -41,6 +41,34 @@ pub(super) fn hidden(rows: &Rows<'_>, undecided: usize, holdings: &Holdings) -> 
     })
 }
 
+/// What the answer lacks because the source does not tell what was asked.
+pub(super) fn untold(undecided: &Undecided) -> Option<Gap> {
+    let count = u64::try_from(undecided.by_source).ok()?;
+    (count > 0).then(|| Gap::counted(Origin::Sockets, may_match(undecided), count))
+}
+
+/// What can follow a count: `sockets may match: rtt is not told of them`.
+fn may_match(undecided: &Undecided) -> String {
+    let words: Vec<&str> = undecided.untold.iter().copied().collect();
+    let (are, them) = (
+        if words.len() == 1 { "is" } else { "are" },
+        if undecided.by_source == 1 {
+            "it"
+        } else {
+            "them"
+        },
+    );
+    let sockets = if undecided.by_source == 1 {
+        "socket"
+    } else {
+        "sockets"
+    };
+    format!(
+        "{sockets} may match: {} {are} not told of {them}",
+        words.join(", ")
+    )
+}
+
 pub(in crate::app) fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Result<()> {
     for gap in gaps {
         json::write(out, &GapRecord::from(gap))?;
@@ -61,8 +89,8 @@ pub(in crate::app) fn tell_gaps(gaps: &[Gap], context: &Context) {
 pub(super) struct NotShown {
     /// TIME_WAIT sockets.
     pub(super) folded: usize,
-    /// Sockets that may match, if their hidden owners do.
-    pub(super) undecided: usize,
+    /// Sockets that may match, if their hidden owners do, or if more were told of them.
+    pub(super) undecided: Undecided,
     /// Rows that are shown with a hidden owner.
     pub(super) hidden: usize,
 }
@@ -74,12 +102,16 @@ impl NotShown {
         if self.folded > 0 {
             words.push(format!("{} TIME_WAIT not shown (-a).", self.folded));
         }
-        match self.undecided {
+        if self.undecided.by_source > 0 {
+            let count = self.undecided.by_source;
+            words.push(format!("{count} {}.", may_match(&self.undecided)));
+        }
+        match self.undecided.by_owner {
             0 => {}
             1 => words.push("1 socket with a hidden owner may match.".to_owned()),
             more => words.push(format!("{more} sockets with hidden owners may match.")),
         }
-        let hidden = self.hidden + self.undecided;
+        let hidden = self.hidden + self.undecided.by_owner;
         let curable = !recorded && privilege::has(Right::ReadOwners) == Some(false);
         if hidden == 0 || !context.messages.is_terminal() {
             if !words.is_empty() {

@@ -220,6 +220,11 @@ fn the_other_ends_are_asked_for_as_far_as_they_can_be_told() {
             "( state established and sport = :1 ) or dport = :1",
         ),
         ("state established", "state all"),
+        ("state listening", "state listening"),
+        (
+            "state listening and sport = :1",
+            "state listening and sport = :1",
+        ),
         ("dst [::1]", "dst [::1] or src [::1]"),
         (
             "dst [::/0] and sport = :1",
