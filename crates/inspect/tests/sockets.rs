@@ -526,7 +526,8 @@ fn wrong_usage_is_2_and_names_what_is_right() {
         (&["sockets", "--prot", "1"][..], "--port"),
         (&["sockets", "--port", "70000"], "ports go from 1 to 65535"),
         (&["sockets", "--port", "0"], "port 0"),
-        (&["sockets", ":http"], "no port number"),
+        (&["sockets", ":no-such-service"], "no service"),
+        (&["sockets", ":70000"], "70000 is no port"),
         (&["sockets", "--state", "OPEN"], "ESTABLISHED"),
         (
             &["sockets", "--user", "no-such-user"],
