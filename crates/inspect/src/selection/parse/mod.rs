@@ -14,6 +14,8 @@
 mod hosts;
 mod lookup;
 mod numbers;
+mod owners;
+mod ports;
 mod states;
 
 use std::net::IpAddr;
@@ -21,7 +23,7 @@ use std::ops::Range;
 
 use super::error::{Expected, Limit, ParseError, Problem};
 use super::token::{Fault, Sign, Token, Tokens, Word};
-use super::{Comparison, End, Pattern, Selection, Test};
+use super::{Comparison, End, Selection, Test};
 use crate::model::{ForeignText, NetworkNamespace, Pid, Uid};
 
 /// How deep a tree may be: enough for people, and no danger for the stack.
@@ -29,9 +31,6 @@ const DEPTH: usize = 100;
 
 /// How long an expression may be, in bytes.
 const LENGTH: usize = 64 * 1024;
-
-/// A process has 15 bytes for its name (TASK_COMM_LEN less its NUL); the kernel cuts longer ones.
-const PROCESS_NAME: usize = 15;
 
 /// What the machine calls things. The parser asks only for words that are no numbers.
 pub trait Names {
@@ -272,14 +271,16 @@ impl Parser<'_> {
             "pid" => self.equality("pid", Expected::Number, |_, word| {
                 numbers::u32(word, "process id").map(|pid| Test::Pid(Pid(pid)))
             }),
-            "process" => self.equality("process", Expected::Name, |_, word| Ok(process(word))),
+            "process" => self.equality("process", Expected::Name, |_, word| {
+                Ok(owners::process(word))
+            }),
             "user" => self.equality("user", Expected::Name, Self::user),
             "container" => self.equality("container", Expected::Name, |_, word| {
                 Ok(Test::Container(ForeignText::new(word.plain())))
             }),
-            "unit" => self.equality("unit", Expected::Name, |_, word| Ok(unit(word))),
+            "unit" => self.equality("unit", Expected::Name, |_, word| Ok(owners::unit(word))),
             "netns" => self.equality("netns", Expected::Name, Self::network_namespace),
-            "peer" => self.equality("peer", Expected::Name, |_, word| peer(word)),
+            "peer" => self.equality("peer", Expected::Name, |_, word| owners::peer(word)),
             "recvq" => self.order(Expected::Size, numbers::size, Test::ReceiveQueue),
             "sendq" => self.order(Expected::Size, numbers::size, Test::SendQueue),
             "rtt" => self.order(Expected::Time, numbers::micros, Test::RoundTrip),
@@ -390,40 +391,5 @@ fn negated_if(negated: bool, selection: Selection) -> Selection {
         Selection::Not(Box::new(selection))
     } else {
         selection
-    }
-}
-
-/// A name of a process, cut as the kernel cuts it; of a pattern as much as is cut off.
-fn process_pattern(word: &Word) -> Pattern {
-    let pattern = Pattern::from_quoted(&word.bytes);
-    match pattern.start_of(PROCESS_NAME) {
-        Some(start) => Pattern::exact(start.as_bytes()),
-        None => pattern,
-    }
-}
-
-fn process(word: &Word) -> Test {
-    let pattern = process_pattern(word);
-    match pattern.as_exact() {
-        Some(name) => Test::Process(name),
-        None => Test::ProcessLike(pattern),
-    }
-}
-
-fn peer(word: &Word) -> Result<Test, Fault> {
-    if numbers::is_number(word) {
-        return numbers::u32(word, "process id").map(|pid| Test::PeerPid(Pid(pid)));
-    }
-    Ok(Test::PeerProcess(process_pattern(word)))
-}
-
-/// A unit without its kind is a service, as for systemctl(1).
-fn unit(word: &Word) -> Test {
-    let pattern = Pattern::from_quoted(&word.bytes);
-    match pattern.as_exact() {
-        Some(name) if !name.as_bytes().contains(&b'.') => {
-            Test::Unit(Pattern::exact(&[name.as_bytes(), b".service"].concat()))
-        }
-        _ => Test::Unit(pattern),
     }
 }
