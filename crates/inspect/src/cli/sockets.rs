@@ -10,7 +10,7 @@ use crate::listing::SocketColumn;
 use crate::listing::SortKey;
 use crate::model::{Family, ForeignText, Pid, Protocol, State};
 use crate::owners;
-use crate::selection::{End, Names, Selection, Test, parse, parse_for_unix};
+use crate::selection::{Names, Selection, Test, parse, parse_for_unix};
 use crate::sockets::{Details, Table};
 
 /// The flags as typed.
@@ -234,8 +234,6 @@ pub struct Request {
     pub nothing: String,
     /// Details that are wanted only because the selection asks for them.
     pub details_to_decide: Details,
-    /// Whether the other ends of what is selected are wanted, too.
-    pub other_ends: bool,
     /// How the expression was understood, where it is read otherwise than ss's man page says.
     pub understood: Option<String>,
 }
@@ -306,9 +304,6 @@ impl Flags {
             return Err(format!("{word} needs owners; --no-owners does without").into());
         }
         let details_to_decide = details_for(&tests);
-        let other_ends = format == Format::Json
-            || columns.contains(&SocketColumn::Peer)
-            || tests.iter().any(|test| asks_the_other_end(test));
         let folds = !tests.contains(&&Test::State(State::TimeWait));
         let tables = self.tables(&expression);
         Ok(Request {
@@ -334,7 +329,6 @@ impl Flags {
             users: self.user,
             sources,
             details_to_decide,
-            other_ends,
             understood,
         })
     }
@@ -439,15 +433,6 @@ fn details_for(tests: &[&Test]) -> Details {
         tcp: asks(&["rtt", "retrans"]),
         extended: asks(&["fwmark", "cgroup", "autobound"]),
         ..Details::default()
-    }
-}
-
-/// Whether the other end must be in the listing for an answer.
-fn asks_the_other_end(test: &Test) -> bool {
-    match test {
-        Test::PeerPid(_) | Test::PeerProcess(_) => true,
-        Test::EndUnix { end, .. } => *end == End::Remote,
-        _ => false,
     }
 }
 
@@ -585,25 +570,17 @@ mod tests {
 
     #[test]
     fn what_an_expression_asks_for_is_asked_of_the_source() {
-        for (words, tcp, extended, other_ends) in [
-            (":80", false, false, false),
-            ("rtt > 20ms", true, false, false),
-            ("not retrans = 0", true, false, false),
-            ("fwmark = 1", false, true, false),
-            ("autobound or cgroup = 1", false, true, false),
-            ("peer = nginx", false, false, true),
-            ("dst /run/x", false, false, true),
-            ("src /run/x", false, false, false),
-            (":80 --json", false, false, true),
-            (":80 --columns local,peer", false, false, true),
+        for (words, tcp, extended) in [
+            (":80", false, false),
+            ("rtt > 20ms", true, false),
+            ("not retrans = 0", true, false),
+            ("fwmark = 1", false, true),
+            ("autobound or cgroup = 1", false, true),
+            ("peer = nginx", false, false),
         ] {
             let request = request(words).unwrap();
             let details = request.details_to_decide;
-            assert_eq!(
-                (details.tcp, details.extended, request.other_ends),
-                (tcp, extended, other_ends),
-                "{words}"
-            );
+            assert_eq!((details.tcp, details.extended), (tcp, extended), "{words}");
             assert_eq!(request.details, Details::default());
         }
     }

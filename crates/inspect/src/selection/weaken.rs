@@ -2,7 +2,6 @@
 //! end.
 
 use super::{Pattern, Selection, Test};
-use crate::model::State;
 
 impl Selection {
     /// A selection of the tests that can be decided, which selects at least what this one does.
@@ -64,34 +63,6 @@ impl Selection {
             Self::Any(parts) => Self::Any(parts.iter().map(Self::mirrored).collect()),
             Self::Not(part) => Self::Not(Box::new(part.mirrored())),
         }
-    }
-
-    /// What this selects, and the other ends of that, as far as they can be told: what a source
-    /// is asked for when both ends of each connection are wanted.
-    pub fn with_other_ends(&self) -> Self {
-        if !self.may_have_other_ends() {
-            return self.clone();
-        }
-        let others = self.decidable_by(&Test::is_about_ends).mirrored();
-        if others == *self || others == Self::everything() {
-            return others;
-        }
-        Self::Any(vec![self.clone(), others])
-    }
-
-    /// Whether it may select a socket that has another end.
-    fn may_have_other_ends(&self) -> bool {
-        use crate::model::State::{Bound, Closed, Listen, Unconnected};
-        let connected = State::ALL
-            .into_iter()
-            .filter(|state| !matches!(state, Listen | Bound | Unconnected | Closed));
-        connected.into_iter().any(|state| {
-            let mut answer = |test: &Test| match test {
-                Test::State(wanted) => Some(*wanted == state),
-                _ => None,
-            };
-            self.holds(&mut answer) != Some(false)
-        })
     }
 
     /// Every test in it, from left to right.

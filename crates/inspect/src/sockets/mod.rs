@@ -110,7 +110,8 @@ pub struct Query {
     pub tables: Vec<Table>,
     /// What is wanted of them. A source leaves out what it can tell is not selected; it may
     /// list more than is selected, never less. Listeners are always listed, with or without it:
-    /// they tell which side of a connection is the server.
+    /// they tell which side of a connection is the server. And so is the other end of what is
+    /// selected, where it is in these tables: the listing shows it, and selects by it.
     pub selection: Selection,
     /// What else is wanted of each socket.
     pub details: Details,

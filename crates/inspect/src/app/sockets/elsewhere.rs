@@ -1,6 +1,6 @@
 //! Whether other network namespaces have what was asked for: a hint for people.
 
-use super::{Eyes, Question, Rows};
+use super::{Eyes, Query, Rows};
 use crate::app::Context;
 use crate::listing::Listing;
 use crate::owners::Holdings;
@@ -11,17 +11,17 @@ const MOST: usize = 64;
 
 /// Hints at other namespaces that hold matching sockets: only to a person, who asked for
 /// something in particular.
-pub(super) fn tell(eyes: &Eyes, question: &Question, rows: &Rows<'_>, context: &Context) {
-    if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(question) {
+pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Context) {
+    if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(query) {
         return;
     }
     let others = eyes.others();
     let mut matching = Vec::new();
     for namespace in others.iter().take(MOST) {
-        let found = eyes.look_there(namespace, &question.query);
+        let found = eyes.look_there(namespace, query);
         let listing = Listing::new(found.sockets, Holdings::not_asked());
         let mut rows = listing.rows();
-        rows.select(&question.wanted);
+        rows.select(&query.selection);
         rows.fold_time_wait();
         if !rows.is_empty() {
             matching.push((namespace, rows.len()));
@@ -47,6 +47,6 @@ pub(super) fn tell(eyes: &Eyes, question: &Question, rows: &Rows<'_>, context: &
 }
 
 /// A bare listing asks for nothing in particular: that others have sockets too is no news.
-fn asks_for_something(question: &Question) -> bool {
-    !question.wanted.tests().is_empty()
+fn asks_for_something(query: &Query) -> bool {
+    !query.selection.tests().is_empty()
 }

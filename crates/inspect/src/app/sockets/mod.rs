@@ -35,30 +35,23 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             "Read from left to right, as ss does: {understood}"
         ));
     }
-    let question = Question {
-        query: Query {
-            tables: request.tables.clone(),
-            selection: if request.other_ends {
-                selection.with_other_ends()
-            } else {
-                selection.clone()
-            },
-            details: with(request.details, request.details_to_decide),
-        },
-        wanted: selection,
+    let query = Query {
+        tables: request.tables.clone(),
+        selection,
+        details: with(request.details, request.details_to_decide),
     };
     if let Some(interval) = request.watch {
         let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
-        return watch::run(request, &question, interval, stop, context);
+        return watch::run(request, &query, interval, stop, context);
     }
     // Ctrl-C ends the program as it ends any: half a table is no answer.
     let stop = Stop::new().context("cannot make a stop signal")?;
     let mut eyes = Eyes::new(&request.sources, stop)?;
-    let look = eyes.look(&question.query)?;
+    let look = eyes.look(&query)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
-    let (mut rows, undecided) = question.rows_of(&look, &eyes);
+    let (mut rows, undecided) = rows_of(&look, &query, &eyes);
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     if request.summary {
         write_families(&mut out, request, &rows, &look, &eyes, context)?;
@@ -105,25 +98,17 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             hidden: hidden_rows(&rows),
         };
         not_shown.tell(eyes.recorded(), context);
-        elsewhere::tell(&eyes, &question, &rows, context);
+        elsewhere::tell(&eyes, &query, &rows, context);
     }
     Ok(Exit::Done)
 }
 
-/// What is asked of the sources, and what of their answer is wanted.
-struct Question {
-    query: Query,
-    wanted: Selection,
-}
-
-impl Question {
-    /// The rows that are wanted, and those that may be.
-    fn rows_of<'a>(&self, look: &'a Look, eyes: &Eyes) -> (Rows<'a>, Undecided) {
-        let mut rows = look.listing.rows();
-        let mut placements = Placements::new(eyes.root());
-        let undecided = rows.select_by(&self.wanted, &mut |pid| placements.of(pid));
-        (rows, undecided)
-    }
+/// The rows that are wanted, and how many more may be.
+fn rows_of<'a>(look: &'a Look, query: &Query, eyes: &Eyes) -> (Rows<'a>, Undecided) {
+    let mut rows = look.listing.rows();
+    let mut placements = Placements::new(eyes.root());
+    let undecided = rows.select_by(&query.selection, &mut |pid| placements.of(pid));
+    (rows, undecided)
 }
 
 /// Both.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::told::{tell_gaps, write_gaps};
-use super::{Context, Exit, Eyes, Look, Question, Request, Resolved, Stop, View};
+use super::{Context, Exit, Eyes, Look, Query, Request, Resolved, Stop, View, rows_of};
 use crate::app::machine;
 use crate::cli::Format;
 use crate::listing::{Change, Rows, difference};
@@ -17,7 +17,7 @@ use crate::render::sockets::{Names, write_change};
 
 pub(super) fn run(
     request: &Request,
-    question: &Question,
+    query: &Query,
     interval: Duration,
     stop: Stop,
     context: &Context,
@@ -26,7 +26,7 @@ pub(super) fn run(
     let mut names = Resolved::new(&eyes);
     let mut out = BufWriter::new(io::stdout().lock());
     let json = request.format == Format::Json;
-    let mut before = eyes.look(&question.query)?;
+    let mut before = eyes.look(query)?;
     if context.verbose {
         before.tell_sources(eyes.root(), context);
     }
@@ -38,7 +38,7 @@ pub(super) fn run(
     }
     if !context.quiet && !request.quiet {
         let every = words(interval);
-        let count = chosen(&before, request, question, &eyes).len();
+        let count = chosen(&before, request, query, &eyes).len();
         context.say(&format!(
             "Watching {count} sockets, a look every {every}. Ctrl-C ends."
         ));
@@ -50,12 +50,12 @@ pub(super) fn run(
     let mut clock = TimeOfDay::new(TimeZone::system());
     out.flush()?;
     while !stop.wait(interval) {
-        let after = eyes.look(&question.query)?;
+        let after = eyes.look(query)?;
         told.hear(&after.gaps, json, context);
         {
             let (old, new) = (
-                chosen(&before, request, question, &eyes),
-                chosen(&after, request, question, &eyes),
+                chosen(&before, request, query, &eyes),
+                chosen(&after, request, query, &eyes),
             );
             if request.resolve {
                 names = names.with_hosts_of(&new);
@@ -120,8 +120,8 @@ impl View<'_> {
     }
 }
 
-fn chosen<'a>(look: &'a Look, request: &Request, question: &Question, eyes: &Eyes) -> Rows<'a> {
-    let (mut rows, _) = question.rows_of(look, eyes);
+fn chosen<'a>(look: &'a Look, request: &Request, query: &Query, eyes: &Eyes) -> Rows<'a> {
+    let (mut rows, _) = rows_of(look, query, eyes);
     if request.fold_time_wait {
         rows.fold_time_wait();
     }

@@ -209,32 +209,3 @@ fn the_other_end_is_asked_the_other_question() {
         assert_eq!(selection(other).mirrored().to_string(), one);
     }
 }
-
-#[test]
-fn the_other_ends_are_asked_for_as_far_as_they_can_be_told() {
-    for (one, both) in [
-        ("sport = :1", "sport = :1 or dport = :1"),
-        (":80", ":80"),
-        (
-            "state established and sport = :1",
-            "( state established and sport = :1 ) or dport = :1",
-        ),
-        ("state established", "state all"),
-        ("state listening", "state listening"),
-        (
-            "state listening and sport = :1",
-            "state listening and sport = :1",
-        ),
-        ("dst [::1]", "dst [::1] or src [::1]"),
-        (
-            "dst [::/0] and sport = :1",
-            "( dst [::/0] and sport = :1 ) or dport = :1",
-        ),
-        (
-            "peer = a and sport = :1",
-            "( peer = a and sport = :1 ) or ( process = a and dport = :1 )",
-        ),
-    ] {
-        assert_eq!(selection(one).with_other_ends().to_string(), both, "{one}");
-    }
-}
