@@ -9,7 +9,7 @@ use super::{Context, Usage};
 use crate::cli::sources::{Netns, Sources};
 use crate::clock;
 use crate::listing::Listing;
-use crate::model::{Family, Gap, NetworkNamespace, Origin, Timestamp};
+use crate::model::{Family, Gap, NetworkNamespace, Origin, Pid, Timestamp};
 use crate::namespaces::{self, Namespace};
 use crate::owners::{self, Holdings, ProcWalk, Source as _};
 use crate::render::Escaped;
@@ -113,6 +113,28 @@ impl Eyes {
         Ok(eyes)
     }
 
+    /// Looks into the namespaces of these processes as well, where nobody chose which: a process
+    /// is asked about, wherever its sockets are.
+    pub(super) fn follow(&mut self, pids: &[Pid]) {
+        if self.recorded || self.sources.netns != Netns::Own {
+            return;
+        }
+        for pid in pids {
+            let path = self.root.join(pid.to_string()).join("ns/net");
+            let Some(mut namespace) = path.to_str().and_then(namespaces::find) else {
+                continue;
+            };
+            namespace.pid = Some(*pid);
+            let known = self.places.iter().any(|place| match place {
+                Place::Here(inode) => *inode == Some(namespace.inode),
+                Place::There(other) => other.inode == namespace.inode,
+            });
+            if !known {
+                self.places.push(Place::There(namespace));
+            }
+        }
+    }
+
     /// Whether a recorded tree is looked at.
     pub(super) fn recorded(&self) -> bool {
         self.recorded
@@ -185,6 +207,15 @@ impl Eyes {
                 let root = Path::new("/proc/thread-self");
                 namespaces::on_thread_in(&namespace.path, || {
                     ProcTables::new(root, inode, self.stop.clone()).look(query)
+                })
+                .or_else(|error| match namespace.pid {
+                    // Who may not enter a namespace may still read the tables of a process in it
+                    // (fs/proc/proc_net.c asks for no right).
+                    Some(pid) if error.is_denied() => {
+                        let root = Path::new("/proc").join(pid.to_string());
+                        Ok(ProcTables::new(root, inode, self.stop.clone()).look(query))
+                    }
+                    _ => Err(error),
                 })
                 .unwrap_or_else(|error| Snapshot {
                     gaps: vec![Gap::uncounted(Origin::Sockets, error.to_string())],

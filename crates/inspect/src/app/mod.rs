@@ -4,6 +4,7 @@ mod capture;
 mod look;
 mod machine;
 mod names;
+mod process;
 mod signals;
 mod sockets;
 mod terminal;
@@ -134,6 +135,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let shown = expression::refused(&error, context.messages);
                 return wrong_usage(&shown, &context);
             }
+        },
+        View::Process(flags) => match flags.validate() {
+            Ok(request) => process::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Capture(flags) => match flags.validate() {
             Ok(request) => capture::run(&request, &context),

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod generate;
+pub mod process;
 pub mod sockets;
 pub mod sources;
 
@@ -22,6 +23,7 @@ use crate::selection::ParseError;
 Examples:
   inspect sockets                what listens and who talks, and who holds it
   inspect sockets :2345          what uses port 2345
+  inspect process nginx          what nginx listens on, and whom it talks to
   inspect capture --port 2345    its packets, with their words (needs a right)
 
 Exit status: 0 done, 1 failed, 2 wrong usage."
@@ -62,6 +64,8 @@ pub struct Cli {
 pub enum View {
     /// Sockets, their states, and every process that holds them.
     Sockets(sockets::Flags),
+    /// One process, or those of a name: what it listens on, whom it talks to, who it is.
+    Process(process::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
     /// Completions for a shell, or a man page.

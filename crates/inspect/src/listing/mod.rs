@@ -9,6 +9,7 @@ mod difference;
 mod join;
 mod order;
 mod select;
+mod standing;
 mod summary;
 
 use crate::model::OwnerStatus;
@@ -20,6 +21,7 @@ pub use difference::{Change, difference, owners_beyond};
 pub use join::status_without_inode;
 pub use order::SortKey;
 pub use select::{Undecided, matches};
+pub use standing::{HeldSocket, Part, Party, Standing};
 pub use summary::{FamilySummary, summarise};
 
 /// Sockets, who holds them, and which of them are two ends of one connection.

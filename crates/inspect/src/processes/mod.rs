@@ -10,9 +10,9 @@ mod source;
 use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
-pub use source::{about, named, placement};
+pub use source::{about, named, names, placement, process_of};
 
-use crate::model::{ForeignText, Pid, Timestamp, Uid};
+use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};
 
 /// One process. What could not be read is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct About {
     pub command: ForeignText,
     /// Its state as `stat` has it (proc_pid_stat(5)): `R`, `S`, `D`, `Z`...
     pub state: Option<char>,
+    /// Whether it is a thread of the kernel, which has no command line and no descriptors.
+    pub kernel_thread: Option<bool>,
     /// Its parent; 0 for none.
     pub parent: Option<Pid>,
     /// How many threads it has.
@@ -39,6 +41,8 @@ pub struct About {
     pub executable: Option<ForeignText>,
     /// Where it is placed: cgroup, unit, container.
     pub placement: Option<Placement>,
+    /// The network namespace it is in. It may hold sockets of others as well.
+    pub netns: Option<NetworkNamespace>,
     /// Its descriptors.
     pub descriptors: Option<Descriptors>,
     /// How many descriptors it may have: the soft limit (RLIMIT_NOFILE).

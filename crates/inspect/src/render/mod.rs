@@ -1,12 +1,16 @@
 //! Values and a writer -> screens, lines and JSON. No clock, no /proc, no exit.
 
 pub mod expression;
+pub mod facts;
 pub mod json;
 pub mod packet;
+pub mod process;
 mod screen;
+mod since;
 pub mod sockets;
 pub mod table;
 mod text;
 
 pub use screen::{Screen, Style};
+pub use since::When;
 pub use text::{Charset, Escaped, message};

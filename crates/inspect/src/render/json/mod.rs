@@ -3,9 +3,11 @@
 //! The records are types of their own, apart from the model: what scripts rely on changes only
 //! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
 
+mod about;
 mod detail;
 mod finding;
 mod packet;
+mod process;
 mod socket;
 
 use std::borrow::Cow;
@@ -18,8 +20,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
+pub use about::AboutFields;
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
+pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 
 /// The version of the records' meaning.

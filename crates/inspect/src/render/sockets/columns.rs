@@ -9,7 +9,7 @@ use crate::render::Style;
 use crate::render::table::{Column, Narrow};
 
 /// How a column behaves in a table.
-pub(super) fn layout(column: SocketColumn) -> Column {
+pub(in crate::render) fn layout(column: SocketColumn) -> Column {
     let narrow = match column {
         // `255.255.255.255:65535` has 21 columns; a longer IPv6 address must not widen
         // every row.
@@ -32,7 +32,7 @@ pub(super) fn layout(column: SocketColumn) -> Column {
 
 /// Writes a cell; of several owners on a terminal, each on a line of its own. Tells how the cell
 /// is painted.
-pub(super) fn write(
+pub(in crate::render) fn write(
     column: SocketColumn,
     out: &mut String,
     row: &Row<'_>,

@@ -1,7 +1,7 @@
 //! The listing of `inspect sockets` and its summary.
 
 mod change;
-mod columns;
+pub(super) mod columns;
 mod csv;
 mod details;
 mod queues;
@@ -17,8 +17,9 @@ use crate::listing::{Row, Rows, SocketColumn};
 pub use change::write_change;
 pub use csv::write_csv;
 pub use queues::grouped;
+pub(super) use queues::queue_notes;
 pub use summary::{Count, write_summary};
-use words::Text;
+pub(super) use words::Text;
 pub use words::{Names, Numbers, ends_words, owner_words};
 
 /// From this width on, and in a pipe, queues, user and peer have columns of their own.
@@ -159,7 +160,7 @@ fn text_row(
     }
 }
 
-fn left(title: &'static str) -> Column {
+pub(super) fn left(title: &'static str) -> Column {
     Column {
         title,
         right: false,

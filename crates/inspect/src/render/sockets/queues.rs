@@ -9,7 +9,7 @@ use crate::sockets::Socket;
 ///
 /// The kernel counts sequence numbers, and an end of stream (FIN) takes one: a queue that holds
 /// it has one byte less (net/ipv4/tcp_ipv4.c: `rcv_nxt - copied_seq`, `write_seq - snd_una`).
-pub(super) fn queue_notes(socket: &Socket) -> Vec<Note> {
+pub(in crate::render) fn queue_notes(socket: &Socket) -> Vec<Note> {
     let tcp = socket.protocol == Protocol::Tcp;
     let mut lines = Vec::new();
     if let Some(waiting @ 1..) = socket.recv_queue {

@@ -36,15 +36,16 @@ pub trait Names {
 }
 
 /// Turns values into words for one output.
-pub(super) struct Text<'a> {
-    pub(super) names: &'a dyn Names,
-    pub(super) charset: Charset,
+#[derive(Clone, Copy)]
+pub(in crate::render) struct Text<'a> {
+    pub(in crate::render) names: &'a dyn Names,
+    pub(in crate::render) charset: Charset,
     /// Whether several owners stand one under the other; else they share the line.
-    pub(super) stacked: bool,
+    pub(in crate::render) stacked: bool,
 }
 
 impl Text<'_> {
-    pub(super) fn user(&self, out: &mut String, uid: Uid) {
+    pub(in crate::render) fn user(&self, out: &mut String, uid: Uid) {
         match self.names.user(uid) {
             Some(name) => self.foreign(out, name),
             None => number(out, uid.0),
@@ -118,7 +119,7 @@ impl Text<'_> {
         }
     }
 
-    pub(super) fn local(&self, out: &mut String, socket: &Socket) {
+    pub(in crate::render) fn local(&self, out: &mut String, socket: &Socket) {
         match &socket.address {
             Address::Inet { local, .. } => self.endpoint(out, *local, socket.protocol),
             Address::Unix { name, .. } => unix_words(out, name, self.charset),
@@ -182,7 +183,8 @@ impl Text<'_> {
         }
     }
 
-    fn endpoint(&self, out: &mut String, end: Endpoint, protocol: Protocol) {
+    /// The address alone.
+    pub(in crate::render) fn host(&self, out: &mut String, end: Endpoint) {
         match end.address {
             IpAddr::V4(address) if address.is_unspecified() => out.push_str("any"),
             IpAddr::V6(address) if address.is_unspecified() => out.push_str("[any]"),
@@ -205,6 +207,10 @@ impl Text<'_> {
                 }
             },
         }
+    }
+
+    pub(in crate::render) fn endpoint(&self, out: &mut String, end: Endpoint, protocol: Protocol) {
+        self.host(out, end);
         out.push_str(match protocol {
             Protocol::Icmp => " id ",
             Protocol::Raw => " protocol ",

@@ -18,7 +18,7 @@ use fit::{Fit, Widths};
 pub const LAID_OUT_ROWS: usize = 2_000;
 
 /// The space between two columns.
-const GUTTER: usize = 2;
+pub(super) const GUTTER: usize = 2;
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Cell {
         self
     }
 
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.lines
             .iter()
             .map(|line| line.width())
@@ -336,6 +336,12 @@ impl<'a> Geometry<'a> {
             .or(self.starts.get(1))
             .copied()
             .unwrap_or(0);
+        // Further left rather than off the edge.
+        let widest = row.notes.iter().map(|note| note.text.width()).max();
+        let indent = match (screen.width, widest) {
+            (Some(width), Some(widest)) => indent.min(width.saturating_sub(widest)),
+            _ => indent,
+        };
         for note in &row.notes {
             let text = match note.style {
                 Some(style) => screen.paint(style, &note.text),
@@ -491,8 +497,8 @@ mod tests {
                             a[1] fd 3
                             b[2] fd 3
         tcp    ESTABLISHED    212
-                            你好[3] fd 4
-                            212 bytes unread
+                      你好[3] fd 4
+                      212 bytes unread
         ");
     }
 
