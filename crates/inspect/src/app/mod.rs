@@ -1,6 +1,7 @@
 //! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
 
 mod capture;
+mod doctor;
 mod look;
 mod machine;
 mod names;
@@ -134,6 +135,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let shown = expression::refused(&error, context.messages);
                 return wrong_usage(&shown, &context);
             }
+        },
+        View::Doctor(flags) => match flags.validate() {
+            Ok(request) => doctor::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Capture(flags) => match flags.validate() {
             Ok(request) => capture::run(&request, &context),

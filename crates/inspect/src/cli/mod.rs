@@ -1,6 +1,7 @@
 //! Flags -> validated requests; help and completions. Opens nothing.
 
 pub mod capture;
+pub mod doctor;
 pub mod generate;
 pub mod sockets;
 pub mod sources;
@@ -22,9 +23,10 @@ use crate::selection::ParseError;
 Examples:
   inspect sockets                what listens and who talks, and who holds it
   inspect sockets :2345          what uses port 2345
+  inspect doctor                 what is wrong, the most urgent first
   inspect capture --port 2345    its packets, with their words (needs a right)
 
-Exit status: 0 done, 1 failed, 2 wrong usage."
+Exit status: 0 done, 1 failed, or something was found wrong, 2 wrong usage."
 )]
 pub struct Cli {
     /// The view.
@@ -62,6 +64,8 @@ pub struct Cli {
 pub enum View {
     /// Sockets, their states, and every process that holds them.
     Sockets(sockets::Flags),
+    /// What is wrong with the sockets of this machine, the most urgent first.
+    Doctor(doctor::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
     /// Completions for a shell, or a man page.

@@ -32,8 +32,9 @@ fn judge(scene: &Scene<'_>, row: Row<'_>) -> Option<Finding> {
     let full = waiting > limit;
     let waited = longest_wait(scene, row);
     let span = scene.watch.span();
-    let stuck = waited == span;
-    if !full && !(stuck && lasting == span && limit >= SHORTEST_NEARLY_FULL) {
+    let stuck = waited.map(|waited| waited == span);
+    let nearly = stuck == Some(true) && lasting == span && limit >= SHORTEST_NEARLY_FULL;
+    if !full && !nearly {
         return None;
     }
     Some(Finding {
@@ -48,20 +49,17 @@ fn judge(scene: &Scene<'_>, row: Row<'_>) -> Option<Finding> {
             waiting,
             limit,
             lasting,
-            waited,
+            waited: waited.unwrap_or_default(),
             stuck,
         },
     })
 }
 
-/// For how long the connection that waits longest has been seen waiting. Zero where that is not
+/// For how long the connection that waits longest has been seen waiting. `None` where that is not
 /// told: a unix socket's waiting peers do not say whom they wait for.
-fn longest_wait(scene: &Scene<'_>, listener: Row<'_>) -> Duration {
-    let Some((here, _)) = listener.socket.endpoints() else {
-        return Duration::ZERO;
-    };
-    let here = here.on_the_wire();
-    scene
+fn longest_wait(scene: &Scene<'_>, listener: Row<'_>) -> Option<Duration> {
+    let here = listener.socket.endpoints()?.0.on_the_wire();
+    let longest = scene
         .listing
         .rows()
         .iter()
@@ -79,6 +77,6 @@ fn longest_wait(scene: &Scene<'_>, listener: Row<'_>) -> Duration {
             })
         })
         .map(|row| scene.watch.in_state(row.socket))
-        .max()
-        .unwrap_or_default()
+        .max();
+    Some(longest.unwrap_or_default())
 }

@@ -124,8 +124,9 @@ pub enum Evidence {
         lasting: Duration,
         /// For how long the one that waits longest has been seen waiting.
         waited: Duration,
-        /// Whether nobody was accepted all the while, as far as the looks show.
-        stuck: bool,
+        /// Whether nobody was accepted all the while; `None` where waiting connections do not say
+        /// what they wait for (unix sockets).
+        stuck: Option<bool>,
     },
     /// [`Name::NotReading`].
     NotReading {
@@ -275,23 +276,30 @@ pub struct Sharer {
     pub uid: Option<Uid>,
 }
 
+impl Evidence {
+    /// What it is evidence of.
+    pub fn name(&self) -> Name {
+        match self {
+            Self::AcceptQueue { .. } => Name::AcceptQueueFull,
+            Self::NotReading { .. } => Name::NotReading,
+            Self::PeerNotReading { .. } => Name::PeerNotReading,
+            Self::CloseWait { .. } => Name::CloseWaitPile,
+            Self::EphemeralPorts { .. } => Name::EphemeralPortsExhausted,
+            Self::TimeWaitTo { .. } | Self::TimeWaitTable { .. } => Name::TimeWaitPile,
+            Self::HalfOpen { .. } => Name::HalfOpen,
+            Self::SynSent { .. } => Name::SynSentStuck,
+            Self::Inherited { .. } => Name::InheritedSocket,
+            Self::SharedPort { .. } => Name::SharedPort,
+            Self::LoopbackOnly { .. } => Name::LoopbackOnly,
+            Self::Descriptors { .. } => Name::DescriptorsNearLimit,
+        }
+    }
+}
+
 impl Finding {
     /// What it is.
     pub fn name(&self) -> Name {
-        match &self.evidence {
-            Evidence::AcceptQueue { .. } => Name::AcceptQueueFull,
-            Evidence::NotReading { .. } => Name::NotReading,
-            Evidence::PeerNotReading { .. } => Name::PeerNotReading,
-            Evidence::CloseWait { .. } => Name::CloseWaitPile,
-            Evidence::EphemeralPorts { .. } => Name::EphemeralPortsExhausted,
-            Evidence::TimeWaitTo { .. } | Evidence::TimeWaitTable { .. } => Name::TimeWaitPile,
-            Evidence::HalfOpen { .. } => Name::HalfOpen,
-            Evidence::SynSent { .. } => Name::SynSentStuck,
-            Evidence::Inherited { .. } => Name::InheritedSocket,
-            Evidence::SharedPort { .. } => Name::SharedPort,
-            Evidence::LoopbackOnly { .. } => Name::LoopbackOnly,
-            Evidence::Descriptors { .. } => Name::DescriptorsNearLimit,
-        }
+        self.evidence.name()
     }
 
     /// Sorts the most urgent first: by severity, then by what it is, then by how much of it there

@@ -27,7 +27,7 @@ use crate::model::{Fd, NetworkNamespace, Pid, Protocol, State};
 use crate::processes::{Attention, Standing, Usage};
 use crate::sockets::Socket;
 
-pub use finding::{Evidence, Finding, Holders, Name, Severity, Sharer};
+pub use finding::{Evidence, Finding, Holders, Name, Path, Severity, Sharer};
 pub use watch::Watch;
 
 /// What is judged: the last look, what the looks before it have shown, and what the kernel and

@@ -9,14 +9,18 @@ use crate::owners::Holdings;
 use crate::privilege::{self, Right};
 use crate::render::json::{self, GapRecord};
 
-pub(super) fn hidden_rows(rows: &Rows<'_>) -> usize {
+pub(in crate::app) fn hidden_rows(rows: &Rows<'_>) -> usize {
     rows.iter()
         .filter(|row| row.owner_status == OwnerStatus::Hidden)
         .count()
 }
 
 /// What the answer lacks because processes could not be read; nothing when it lacks nothing.
-pub(super) fn hidden(rows: &Rows<'_>, undecided: usize, holdings: &Holdings) -> Option<Gap> {
+pub(in crate::app) fn hidden(
+    rows: &Rows<'_>,
+    undecided: usize,
+    holdings: &Holdings,
+) -> Option<Gap> {
     let lacking = |status| matches!(status, OwnerStatus::Hidden | OwnerStatus::Partial);
     let affected = rows.iter().any(|row| {
         lacking(row.owner_status) || row.peer().is_some_and(|peer| lacking(peer.owner_status))
@@ -86,18 +90,18 @@ pub(in crate::app) fn tell_gaps(gaps: &[Gap], context: &Context) {
 }
 
 /// What was left out for brevity, and what could not be seen.
-pub(super) struct NotShown {
+pub(in crate::app) struct NotShown {
     /// TIME_WAIT sockets.
-    pub(super) folded: usize,
+    pub(in crate::app) folded: usize,
     /// Sockets that may match, if their hidden owners do, or if more were told of them.
-    pub(super) undecided: Undecided,
+    pub(in crate::app) undecided: Undecided,
     /// Rows that are shown with a hidden owner.
-    pub(super) hidden: usize,
+    pub(in crate::app) hidden: usize,
 }
 
 impl NotShown {
     /// Tells it, with the way to see it; why owners are hidden only to a person.
-    pub(super) fn tell(&self, recorded: bool, context: &Context) {
+    pub(in crate::app) fn tell(&self, recorded: bool, context: &Context) {
         let mut words = Vec::new();
         if self.folded > 0 {
             words.push(format!("{} TIME_WAIT not shown (-a).", self.folded));

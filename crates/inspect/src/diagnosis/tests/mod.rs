@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::*;
 use crate::limits::Reuse;
 use crate::listing::tests_support::tcp;
-use crate::model::{Cookie, ForeignText, Inode, Uid};
+use crate::model::{Cookie, ForeignText, Uid};
 use crate::owners::{Holdings, tests_support::seen, tests_support::unreadable};
 use crate::sockets::{Detail, Memory, TcpInfo, Timer, TimerKind};
 
@@ -332,8 +332,4 @@ pub(super) fn waiting(remote: &str) -> Socket {
         )),
         ..connection(0, remote, 0, 0)
     }
-}
-
-pub(super) fn inode(number: u64) -> Option<Inode> {
-    Some(Inode(number))
 }

@@ -219,7 +219,10 @@ fn a_nearly_full_accept_queue_is_found_when_nobody_is_accepted() {
     assert_eq!(found[0].severity, Severity::Warning);
     assert!(matches!(
         found[0].evidence,
-        Evidence::AcceptQueue { stuck: true, .. }
+        Evidence::AcceptQueue {
+            stuck: Some(true),
+            ..
+        }
     ));
     // Others wait now: it is busy, and accepts.
     let busy = looks(&[&with(&all[..9], 10), &with(&all[9..], 10)]);
