@@ -16,12 +16,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
-    ("listing", 4),
     ("diagnosis", 4),
+    ("listing", 3),
     ("attribution", 3),
     ("sockets", 2),
     ("owners", 2),
@@ -30,6 +30,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("selection", 1),
     ("names", 1),
     ("namespaces", 1),
+    ("limits", 1),
     ("launch", 1),
     ("clock", 1),
     ("privilege", 1),

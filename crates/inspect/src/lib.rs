@@ -5,10 +5,10 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
-//! | 1 | [`selection`], [`names`], [`namespaces`], [`clock`], [`privilege`], [`stop`] |
+//! | 1 | [`selection`], [`names`], [`namespaces`], [`limits`], [`clock`], [`privilege`], [`stop`] |
 //! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
-//! | 3 | [`attribution`]: packets joined with sockets and owners |
-//! | 4 | [`listing`]: sockets joined with owners and peers |
+//! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both |
+//! | 4 | [`diagnosis`]: what is wrong, with evidence |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
 //! | 6 | `app`: one file a view; files, signals, terminal |
 
@@ -17,6 +17,8 @@ pub mod attribution;
 pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod diagnosis;
+pub mod limits;
 pub mod listing;
 pub mod model;
 pub mod names;

@@ -1,5 +1,6 @@
 //! One look at sockets and their owners, as every view of sockets takes it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -8,6 +9,7 @@ use anyhow::{Context as _, bail};
 use super::{Context, Usage};
 use crate::cli::sources::{Netns, Sources};
 use crate::clock;
+use crate::limits::{self, Limits};
 use crate::listing::Listing;
 use crate::model::{Family, Gap, NetworkNamespace, Origin, Pid, Timestamp};
 use crate::namespaces::{self, Namespace};
@@ -148,6 +150,19 @@ impl Eyes {
     /// Whether the kernel has sockets of a family at all; `None` where that cannot be told.
     pub(super) fn has_family(&self, family: Family) -> Option<bool> {
         ProcTables::new(&self.root, None, self.stop.clone()).has_family(family)
+    }
+
+    /// The limits of each namespace that is looked into. One that cannot be entered has none.
+    pub(super) fn limits(&self) -> BTreeMap<Option<NetworkNamespace>, Limits> {
+        let places = self.places.iter().filter_map(|place| match place {
+            Place::Here(inode) => Some((*inode, limits::read(&self.root))),
+            Place::There(namespace) => {
+                let read = || limits::read(Path::new("/proc"));
+                let found = namespaces::on_thread_in(&namespace.path, read).ok()?;
+                Some((Some(namespace.inode), found))
+            }
+        });
+        places.collect()
     }
 
     /// Whether several namespaces are looked into.

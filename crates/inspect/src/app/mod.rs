@@ -1,6 +1,7 @@
 //! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
 
 mod capture;
+mod doctor;
 mod look;
 mod machine;
 mod names;
@@ -138,6 +139,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         View::Process(flags) => match flags.validate() {
             Ok(request) => process::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+        View::Doctor(flags) => match flags.validate() {
+            Ok(request) => doctor::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Capture(flags) => match flags.validate() {

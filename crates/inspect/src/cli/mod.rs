@@ -1,6 +1,7 @@
 //! Flags -> validated requests; help and completions. Opens nothing.
 
 pub mod capture;
+pub mod doctor;
 pub mod generate;
 pub mod process;
 pub mod sockets;
@@ -24,9 +25,10 @@ Examples:
   inspect sockets                what listens and who talks, and who holds it
   inspect sockets :2345          what uses port 2345
   inspect process nginx          what nginx listens on, and whom it talks to
+  inspect doctor                 what is wrong, the most urgent first
   inspect capture --port 2345    its packets, with their words (needs a right)
 
-Exit status: 0 done, 1 failed, 2 wrong usage."
+Exit status: 0 done, 1 failed, or something was found wrong, 2 wrong usage."
 )]
 pub struct Cli {
     /// The view.
@@ -66,6 +68,8 @@ pub enum View {
     Sockets(sockets::Flags),
     /// One process, or those of a name: what it listens on, whom it talks to, who it is.
     Process(process::Flags),
+    /// What is wrong with the sockets of this machine, the most urgent first.
+    Doctor(doctor::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
     /// Completions for a shell, or a man page.

@@ -5,12 +5,14 @@
 //! many.
 
 mod cgroup;
+mod kin;
 mod source;
 
 use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
-pub use source::{about, named, names, placement, process_of};
+pub use kin::{Attention, Standing, Usage};
+pub use source::{about, attention, named, names, placement, process_of, standing, usage};
 
 use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};
 

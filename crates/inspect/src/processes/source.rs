@@ -1,5 +1,7 @@
 //! Reads /proc/PID, of the running system or of a recorded tree.
 
+mod kin;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +14,7 @@ use procfs::{FromReadSI, KernelStats};
 use super::{About, Descriptors, Kind, Placement};
 use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};
 use crate::namespaces::inode_of_link;
+pub use kin::{attention, standing, usage};
 
 /// A command line may be megabytes long (ARG_MAX); so much of it is kept.
 const LONGEST_COMMAND_LINE: u64 = 64 * 1024;

@@ -9,7 +9,7 @@ use crate::owners::Holdings;
 use crate::privilege::{self, Right};
 use crate::render::json::{self, GapRecord};
 
-pub(super) fn hidden_rows(rows: &Rows<'_>) -> usize {
+pub(in crate::app) fn hidden_rows(rows: &Rows<'_>) -> usize {
     rows.iter()
         .filter(|row| row.owner_status == OwnerStatus::Hidden)
         .count()

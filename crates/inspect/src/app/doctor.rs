@@ -1,0 +1,286 @@
+//! `inspect doctor`: looks in, findings out.
+//!
+//! Two looks or more are folded into what stands still, the last one is judged. What else the
+//! rules want to know is asked after it, and only of those it is about: limits of each network
+//! namespace, descriptors of processes with sockets, the standing of those that listen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::look::{Eyes, Look};
+use super::names::Resolved;
+use super::sockets::told::{NotShown, hidden, hidden_rows, tell_gaps, write_gaps};
+use super::{Context, Exit, machine, signals};
+use crate::cli::Format;
+use crate::cli::doctor::Request;
+use crate::clock;
+use crate::diagnosis::{self, Finding, Scene, Severity, Watch};
+use crate::limits::Limits;
+use crate::listing::{Listing, Undecided};
+use crate::model::{Fd, Gap, NetworkNamespace, Origin, Pid, State};
+use crate::namespaces;
+use crate::privilege::{self, Right};
+use crate::processes::{self, Attention, Standing, Usage};
+use crate::render::doctor::{Looked, words, write_findings};
+use crate::render::json::{self, End, FindingRecord};
+use crate::render::sockets::grouped;
+use crate::render::{Charset, Escaped, Screen};
+use crate::selection::Selection;
+use crate::sockets::{Details, Query, Table};
+use crate::stop::Stop;
+
+/// After so long without a word, one says what is awaited.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
+    // Ctrl-C ends the watch, not a look: what has been seen is judged.
+    let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
+    let (look, watch) = look_on(request, &mut eyes, &stop, context)?;
+    let facts = Facts::about(&look.listing, &eyes);
+    let scene = Scene {
+        listing: &look.listing,
+        watch: &watch,
+        limits: &facts.limits,
+        usage: &facts.usage,
+        standing: &facts.standing,
+        attention: &facts.attention,
+        notices: context.verbose,
+    };
+    let findings = diagnosis::diagnose(&scene);
+    let mut gaps = look.gaps.clone();
+    if !eyes.recorded() {
+        gaps.extend(
+            diagnosis::unseen(&scene)
+                .into_iter()
+                .map(|reason| Gap::uncounted(Origin::Sockets, format!("not looked for: {reason}"))),
+        );
+    }
+    if context.verbose {
+        look.tell_sources(eyes.root(), context);
+        facts.tell(&eyes, context);
+    }
+    let rows = look.listing.rows();
+    let owners_gap = hidden(&rows, 0, look.listing.holdings());
+    let trouble = findings.iter().any(|it| it.severity != Severity::Notice);
+    let names = Resolved::new(&eyes);
+    let looked = Looked {
+        sockets: rows.len(),
+        complete: gaps.is_empty() && owners_gap.is_none(),
+        recorded: eyes.recorded(),
+        several_netns: eyes.several(),
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    if request.format == Format::Json {
+        gaps.extend(owners_gap);
+        let begin = machine::begin_at(eyes.root(), "doctor", look.sources());
+        json::write(&mut out, &begin)?;
+        write_records(&mut out, findings, &gaps, looked, &names)?;
+        out.flush()?;
+    } else {
+        write_findings(&mut out, &findings, looked, &names, context.screen)?;
+        out.flush()?;
+        tell_gaps(&gaps, context);
+        if !context.quiet && !request.quiet {
+            let not_shown = NotShown {
+                folded: 0,
+                undecided: Undecided::default(),
+                hidden: hidden_rows(&rows),
+            };
+            not_shown.tell(eyes.recorded(), context);
+        }
+    }
+    Ok(if trouble { Exit::Failed } else { Exit::Done })
+}
+
+/// Looks as often as asked for, or until the signal; at least twice, but once at a recording,
+/// in which nothing can move.
+fn look_on(
+    request: &Request,
+    eyes: &mut Eyes,
+    stop: &Stop,
+    context: &Context,
+) -> anyhow::Result<(Look, Watch)> {
+    let query = Query {
+        tables: vec![
+            Table::Tcp,
+            Table::Tcp6,
+            Table::Udp,
+            Table::Udp6,
+            Table::Unix,
+            Table::Mptcp,
+            Table::Mptcp6,
+        ],
+        selection: Selection::everything(),
+        details: Details {
+            timers: true,
+            memory: true,
+            tcp: true,
+            extended: false,
+        },
+    };
+    let mut watch = Watch::default();
+    let mut see = |eyes: &mut Eyes| -> anyhow::Result<Look> {
+        let look = eyes.look(&query)?;
+        watch.see(&look.listing, Duration::from_nanos(clock::monotonic_ns()));
+        Ok(look)
+    };
+    let mut look = see(eyes)?;
+    if !eyes.recorded() {
+        let whole = request.interval.saturating_mul(request.looks);
+        if whole >= PATIENCE && !request.quiet {
+            context.hint(&format!(
+                "Watching for {} s; Ctrl-C ends it earlier.",
+                whole.as_secs()
+            ));
+        }
+        for _ in 0..request.looks {
+            // Only the last look and what moved are kept.
+            drop(look);
+            let stopped = stop.wait(request.interval);
+            look = see(eyes)?;
+            if stopped {
+                break;
+            }
+        }
+    }
+    Ok((look, watch))
+}
+
+fn write_records(
+    out: &mut dyn Write,
+    findings: Vec<Finding>,
+    gaps: &[Gap],
+    looked: Looked,
+    names: &Resolved,
+) -> anyhow::Result<()> {
+    let count = u64::try_from(findings.len())?;
+    for finding in findings {
+        let screen = Screen::pipe(Charset::Utf8);
+        let text = words(&finding, looked.several_netns, names, screen).line();
+        json::write(out, &FindingRecord::new(finding, text))?;
+    }
+    write_gaps(out, gaps)?;
+    let counts = [
+        ("findings", count),
+        ("sockets", u64::try_from(looked.sockets)?),
+    ];
+    Ok(json::write(out, &End::new(counts, gaps))?)
+}
+
+/// What the rules want to know beside the sockets.
+struct Facts {
+    limits: BTreeMap<Option<NetworkNamespace>, Limits>,
+    usage: BTreeMap<Pid, Usage>,
+    standing: BTreeMap<Pid, Standing>,
+    attention: BTreeMap<(Pid, Fd), Attention>,
+}
+
+impl Facts {
+    fn about(listing: &Listing, eyes: &Eyes) -> Self {
+        let root = eyes.root();
+        let holders = listing.holdings().processes().iter();
+        let usage = holders
+            .filter_map(|process| Some((process.pid, processes::usage(root, process.pid)?)))
+            .collect();
+        let listeners: BTreeSet<_> = listing
+            .rows()
+            .iter()
+            .filter(|row| row.socket.state == State::Listen && row.socket.endpoints().is_some())
+            .flat_map(|row| {
+                let inode = row.socket.inode;
+                row.owners.map(move |owner| (owner.pid, owner.fd, inode))
+            })
+            .collect();
+        let pids: BTreeSet<Pid> = listeners.iter().map(|(pid, ..)| *pid).collect();
+        let standing: BTreeMap<Pid, Standing> = pids
+            .into_iter()
+            .filter_map(|pid| Some((pid, processes::standing(root, pid)?)))
+            .collect();
+        let attention = listeners
+            .into_iter()
+            .filter(|(pid, ..)| {
+                let standing = standing.get(pid);
+                standing.and_then(|it| it.is_orphan(*pid)) == Some(true)
+            })
+            .filter_map(|(pid, fd, inode)| {
+                Some(((pid, fd), processes::attention(root, pid, fd, inode?)))
+            })
+            .collect();
+        Self {
+            limits: eyes.limits(),
+            usage,
+            standing,
+            attention,
+        }
+    }
+
+    /// Says what may be seen here, and why not more: `-v`.
+    fn tell(&self, eyes: &Eyes, context: &Context) {
+        if let Some(limits) = self.limits.values().next() {
+            let number = |number: Option<u32>| {
+                number.map_or_else(|| "?".to_owned(), |number| grouped(number.into()))
+            };
+            context.say(&format!(
+                "limits: {} ports towards one destination, {} TIME_WAIT, accept queues of {}",
+                number(limits.ephemeral_ports()),
+                number(limits.time_wait),
+                number(limits.accept_queue)
+            ));
+        }
+        if eyes.recorded() {
+            return;
+        }
+        context.say(match privilege::has(Right::ReadOwners) {
+            Some(true) => "rights: the descriptors of every process may be read",
+            Some(false) => {
+                "rights: only the descriptors of this user's processes may be read (all: root, or \
+                 cap_sys_ptrace,cap_dac_read_search)"
+            }
+            None => "rights: unknown",
+        });
+        tell_namespaces(eyes, context);
+    }
+}
+
+/// Says which other network namespaces there are, and which of them may not be looked into.
+fn tell_namespaces(eyes: &Eyes, context: &Context) {
+    /// So many are named; a machine of containers may have hundreds.
+    const NAMED: usize = 5;
+    let others = eyes.others();
+    let untold = namespaces::all().unreadable;
+    let mut named: Vec<String> = others
+        .iter()
+        .take(NAMED)
+        .map(|namespace| match (&namespace.name, namespace.pid) {
+            (Some(name), _) => Escaped::name(name, context.messages.charset).to_string(),
+            (None, Some(pid)) => format!("that of process {pid}"),
+            (None, None) => namespace.inode.to_string(),
+        })
+        .collect();
+    if others.len() > NAMED {
+        named.push(format!("{} more", others.len() - NAMED));
+    }
+    if !named.is_empty() {
+        context.say(&format!(
+            "namespaces: not looked into: {} (--netns all)",
+            named.join(", ")
+        ));
+    }
+    if untold > 0 {
+        context.say(&format!(
+            "namespaces: {untold} {} not tell theirs, so that others may exist",
+            if untold == 1 {
+                "process does"
+            } else {
+                "processes do"
+            }
+        ));
+    }
+    if named.is_empty() && untold == 0 {
+        context.say("namespaces: there is no other");
+    }
+}

@@ -1,0 +1,209 @@
+//! Conversations that stand still because one side does not read.
+//!
+//! Something waits in the queues of every busy machine; a request that is unread twice a second
+//! may be another one each time. So what counts is that not one byte left the queue between two
+//! looks, which `tcp_info` tells exactly. And idle connections that a pool keeps hold a few bytes
+//! for hours (a TLS ticket, a goodbye), so it must be much, or as much as fits.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::finding::grouped;
+use super::watch::Run;
+use super::{Evidence, Finding, Scene, Severity, plain};
+use crate::listing::Row;
+use crate::model::{Protocol, State};
+use crate::sockets::{Socket, TimerKind};
+
+/// So many bytes are more than what an idle connection is left with: TLS tickets, a goodbye, an
+/// error page.
+const UNREAD_BYTES: u32 = 4_096;
+
+/// With so much unread a sender has been stopped that was never granted more: the first window
+/// that Linux offers (half of `tcp_rmem`'s default of 131,072, tcp(7)).
+const FIRST_WINDOW: u32 = 65_535;
+
+/// Less room than a small segment carries (RFC 9293, 3.7.1) is none: the kernel offers no less.
+const SMALLEST_SEGMENT: u32 = 536;
+
+/// A receive buffer filled so far takes little more: what a packet costs is counted, not what it
+/// carries.
+const FULL_BUFFER_PERCENT: u64 = 75;
+
+/// `net.core.rmem_default`, for a source that does not tell a socket's own.
+const USUAL_RECEIVE_BUFFER: u32 = 212_992;
+
+/// A socket that stands still.
+#[derive(Clone, Copy)]
+struct Still {
+    bytes: u32,
+    lasting: Duration,
+    grew: bool,
+    full: bool,
+    dropped: Option<u32>,
+}
+
+pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
+    let rows = scene.listing.rows();
+    let unread: Vec<(Row<'_>, Still)> = rows
+        .iter()
+        .filter_map(|row| Some((row, not_reading(scene, row)?)))
+        .collect();
+    let readers: HashSet<*const Socket> = unread
+        .iter()
+        .map(|(row, _)| std::ptr::from_ref(row.socket))
+        .collect();
+    let unsent: Vec<(Row<'_>, Still)> = rows
+        .iter()
+        // A peer on this machine that does not read is a finding already.
+        .filter(|row| {
+            row.peer()
+                .is_none_or(|peer| !readers.contains(&std::ptr::from_ref(peer.socket)))
+        })
+        .filter_map(|row| Some((row, peer_not_reading(scene, row)?)))
+        .collect();
+    let mut findings = Vec::new();
+    for (holders, members) in grouped(unread, |_, still| still.bytes.into()) {
+        let (worst, still) = members[0];
+        let dropped = members.iter().filter_map(|(_, it)| it.dropped);
+        let dropped = dropped.reduce(u32::saturating_add);
+        let full = members.iter().any(|(_, it)| it.full);
+        findings.push(Finding {
+            severity: if full {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            },
+            holders,
+            evidence: Evidence::NotReading {
+                sockets: count(&members),
+                worst: plain(worst.socket).into(),
+                unread: still.bytes,
+                total: total(&members),
+                lasting: still.lasting,
+                full: still.full,
+                grew: still.grew,
+                dropped,
+            },
+        });
+    }
+    for (holders, members) in grouped(unsent, |_, still| still.bytes.into()) {
+        let (worst, still) = members[0];
+        findings.push(Finding {
+            severity: Severity::Warning,
+            holders,
+            evidence: Evidence::PeerNotReading {
+                sockets: count(&members),
+                worst: plain(worst.socket).into(),
+                unsent: still.bytes,
+                total: total(&members),
+                lasting: still.lasting,
+                grew: still.grew,
+            },
+        });
+    }
+    findings
+}
+
+fn count<T>(members: &[T]) -> u64 {
+    u64::try_from(members.len()).unwrap_or(u64::MAX)
+}
+
+fn total(members: &[(Row<'_>, Still)]) -> u64 {
+    members
+        .iter()
+        .map(|(_, still)| u64::from(still.bytes))
+        .sum()
+}
+
+fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
+    let socket = row.socket;
+    // Without an inode nobody could read.
+    socket.inode?;
+    let track = scene.watch.track(socket)?;
+    let run = track.unread?;
+    let lasting = scene.watch.length(&run);
+    if lasting.is_zero() {
+        return None;
+    }
+    match socket.protocol {
+        Protocol::Tcp | Protocol::Mptcp => {
+            let full = is_full(socket, run.last);
+            // Where reading is not told, only what cannot have been read is certain enough.
+            let grew = run.grew() && run.last >= UNREAD_BYTES && run.moved.is_some();
+            (full || grew).then_some(Still {
+                bytes: run.last,
+                lasting,
+                grew: run.grew(),
+                full,
+                dropped: None,
+            })
+        }
+        Protocol::Udp | Protocol::UdpLite => {
+            let memory = socket.detail.as_ref().and_then(|detail| detail.memory);
+            let limit = memory.and_then(|memory| memory.receive_limit);
+            let limit = limit.unwrap_or(USUAL_RECEIVE_BUFFER);
+            // Both looks found it full, and what is dropped meanwhile had no room.
+            let full = |length| percent(length, limit) >= FULL_BUFFER_PERCENT;
+            (full(run.first) && full(run.last)).then_some(Still {
+                bytes: run.last,
+                lasting,
+                grew: run.grew(),
+                full: true,
+                dropped: track.drops.map(|(first, now)| now.wrapping_sub(first)),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the peer may send no more.
+fn is_full(socket: &Socket, unread: u32) -> bool {
+    let detail = socket.detail.as_ref();
+    let tcp = detail.and_then(|detail| detail.tcp.as_ref());
+    if let Some(window) = tcp.and_then(|tcp| tcp.receive_window) {
+        let segment = tcp.and_then(|tcp| tcp.receive_mss);
+        return window < segment.unwrap_or(SMALLEST_SEGMENT).max(SMALLEST_SEGMENT);
+    }
+    let memory = detail.and_then(|detail| detail.memory);
+    if let Some((used, limit)) = memory.and_then(|it| it.receive_used.zip(it.receive_limit)) {
+        return percent(used, limit) >= FULL_BUFFER_PERCENT;
+    }
+    unread >= FIRST_WINDOW
+}
+
+fn percent(part: u32, whole: u32) -> u64 {
+    u64::from(part) * 100 / u64::from(whole).max(1)
+}
+
+/// A peer that answers and whose window stays closed. One that does not answer is
+/// [`super::silence`]'s.
+fn peer_not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
+    let socket = row.socket;
+    socket.inode?;
+    if socket.protocol != Protocol::Tcp
+        || !matches!(
+            socket.state,
+            State::Established | State::CloseWait | State::FinWait1
+        )
+    {
+        return None;
+    }
+    let run: Run = scene.watch.track(socket)?.unsent?;
+    let lasting = scene.watch.length(&run);
+    let detail = socket.detail.as_ref()?;
+    let window = detail.tcp.as_ref().and_then(|tcp| tcp.send_window);
+    // The persist timer runs while something waits that the window does not allow
+    // (net/ipv4/tcp_output.c `tcp_check_probe_timer`).
+    let probes = detail.timer.is_some_and(|it| it.kind == TimerKind::Persist);
+    if lasting.is_zero() || !(probes || window == Some(0)) || super::silence::is_silent(socket) {
+        return None;
+    }
+    Some(Still {
+        bytes: run.last,
+        lasting,
+        grew: run.grew(),
+        full: true,
+        dropped: None,
+    })
+}

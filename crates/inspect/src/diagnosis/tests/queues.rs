@@ -1,0 +1,251 @@
+//! Queues that do not move.
+
+use super::*;
+use crate::model::{Family, Protocol};
+
+fn reader(unread: u32) -> Machine {
+    Machine::new()
+        .with(connection(11, "10.0.0.2:5000", unread, 0))
+        .held(11, 100, 4, "reader")
+}
+
+#[test]
+fn a_queue_that_grows_and_is_not_read_is_found() {
+    let found = looks(&[&reader(100), &reader(5_000), &reader(9_000)]);
+    assert_eq!(names(&found), ["not-reading"]);
+    assert_eq!(found[0].severity, Severity::Warning);
+    assert_eq!(found[0].holders.owners[0].fd, Fd(4));
+    let Evidence::NotReading {
+        unread,
+        lasting,
+        grew,
+        full,
+        ..
+    } = &found[0].evidence
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((*unread, *grew, *full), (9_000, true, false));
+    assert_eq!(*lasting, Duration::from_secs(2));
+}
+
+#[test]
+fn one_byte_read_is_reading() {
+    let mut second = reader(9_000);
+    second.sockets[0] = second.sockets[0]
+        .clone()
+        .knowing(|tcp| tcp.bytes_received = Some(9_501));
+    assert_eq!(names(&looks(&[&reader(100), &second])), NOTHING);
+}
+
+#[test]
+fn a_little_unread_for_hours_is_an_idle_connection() {
+    for unread in [1, 31, 500, 4_000] {
+        assert_eq!(names(&reader(unread).still()), NOTHING, "{unread}");
+        assert_eq!(names(&looks(&[&reader(1), &reader(unread)])), NOTHING);
+    }
+    // It does not grow, and there is room for more.
+    assert_eq!(names(&reader(50_000).still()), NOTHING);
+}
+
+#[test]
+fn as_much_as_fits_is_found_however_little_that_is() {
+    let full = |unread| {
+        let mut machine = reader(unread);
+        machine.sockets[0] = machine.sockets[0]
+            .clone()
+            .knowing(|tcp| tcp.receive_window = Some(0));
+        machine
+    };
+    let found = full(2_000).still();
+    assert_eq!(names(&found), ["not-reading"]);
+    assert_eq!(found[0].severity, Severity::Critical);
+    // Filled in the same second, by one look: nothing is known yet.
+    assert_eq!(names(&looks(&[&full(2_000)])), NOTHING);
+}
+
+#[test]
+fn without_tcp_info_only_much_is_certain() {
+    let blind = |unread| {
+        let mut machine = reader(unread);
+        machine.sockets[0] = machine.sockets[0].clone().blind();
+        machine
+    };
+    assert_eq!(names(&looks(&[&blind(5_000), &blind(60_000)])), NOTHING);
+    assert_eq!(names(&looks(&[&blind(70_000), &blind(69_999)])), NOTHING);
+    assert_eq!(names(&blind(70_000).still()), ["not-reading"]);
+}
+
+#[test]
+fn the_sockets_of_one_process_are_one_finding_and_the_worst_is_shown() {
+    let mut machine = Machine::new();
+    for number in 0..5u64 {
+        let unread = 10_000 * (u32::try_from(number).unwrap() + 1);
+        let socket = connection(number + 20, &format!("10.0.0.2:{}", number + 1), unread, 0)
+            .knowing(|tcp| tcp.receive_window = Some(0));
+        let fd = u32::try_from(number).unwrap() + 4;
+        machine = machine.with(socket).held(number + 20, 100, fd, "reader");
+    }
+    machine = machine
+        .with(connection(30, "10.0.0.3:1", 8_000, 0).knowing(|tcp| tcp.receive_window = Some(0)))
+        .held(30, 101, 3, "other");
+    let found = machine.still();
+    assert_eq!(names(&found), ["not-reading", "not-reading"]);
+    let Evidence::NotReading {
+        sockets,
+        unread,
+        total,
+        ..
+    } = found[0].evidence
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((sockets, unread, total), (5, 50_000, 150_000));
+    assert_eq!(found[0].holders.owners[0].fd, Fd(8));
+}
+
+#[test]
+fn a_peer_whose_window_stays_closed_is_found() {
+    let sender = |unsent, acknowledged| {
+        Machine::new()
+            .with(
+                connection(11, "10.0.0.2:5000", 0, unsent)
+                    .timing(TimerKind::Persist, 0)
+                    .knowing(|tcp| {
+                        tcp.bytes_acknowledged = Some(acknowledged);
+                        tcp.send_window = Some(0);
+                    }),
+            )
+            .held(11, 100, 4, "sender")
+    };
+    let found = looks(&[&sender(1_000, 5), &sender(2_000, 5)]);
+    assert_eq!(names(&found), ["peer-not-reading"]);
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::PeerNotReading { grew: true, .. }
+    ));
+    // It took something meanwhile.
+    assert_eq!(
+        names(&looks(&[&sender(2_000, 5), &sender(2_000, 6)])),
+        NOTHING
+    );
+    // An open window: the wire is slow, not the peer.
+    let mut open = sender(2_000, 5);
+    open.sockets[0] = open.sockets[0]
+        .clone()
+        .timing(TimerKind::Retransmit, 0)
+        .knowing(|tcp| tcp.send_window = Some(10_000));
+    assert_eq!(names(&open.still()), NOTHING);
+}
+
+#[test]
+fn both_ends_of_one_standstill_are_one_finding() {
+    let machine = Machine::new()
+        .with(
+            connection(11, "10.0.0.1:5000", 70_000, 0).knowing(|tcp| tcp.receive_window = Some(0)),
+        )
+        .with(Socket {
+            address: crate::sockets::Address::Inet {
+                local: crate::model::Endpoint::new([10, 0, 0, 1].into(), 5_000),
+                remote: crate::model::Endpoint::new([10, 0, 0, 1].into(), 2_345),
+            },
+            ..connection(12, "10.0.0.2:1", 0, 9_000).timing(TimerKind::Persist, 1)
+        })
+        .held(11, 100, 4, "reader")
+        .held(12, 200, 4, "sender");
+    let found = machine.still();
+    assert_eq!(names(&found), ["not-reading"]);
+    assert_eq!(found[0].holders.owners[0].pid, Pid(100));
+}
+
+#[test]
+fn datagrams_that_find_no_room_are_found() {
+    let udp = |used, drops| {
+        let mut machine = reader(used);
+        machine.sockets[0].protocol = Protocol::Udp;
+        let detail = machine.sockets[0].detail.get_or_insert_default();
+        detail.tcp = None;
+        detail.memory = Some(memory(used, 100_000, drops));
+        machine
+    };
+    let found = looks(&[&udp(90_000, 5), &udp(95_000, 15)]);
+    assert_eq!(names(&found), ["not-reading"]);
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::NotReading {
+            dropped: Some(10),
+            ..
+        }
+    ));
+    // One burst, and another: not a reader that stands still.
+    assert_eq!(names(&looks(&[&udp(90_000, 5), &udp(80_000, 5)])), NOTHING);
+    assert_eq!(names(&looks(&[&udp(50_000, 5), &udp(95_000, 5)])), NOTHING);
+}
+
+#[test]
+fn a_full_accept_queue_is_found_and_a_burst_is_not() {
+    let at = |waiting: u32| {
+        Machine::new()
+            .with(queue(10, "10.0.0.1:2345", waiting, 128))
+            .held(10, 100, 3, "server")
+    };
+    let found = at(129).still();
+    assert_eq!(names(&found), ["accept-queue-full"]);
+    assert_eq!(found[0].severity, Severity::Critical);
+    // Full at one look, and empty a second before: it may be gone in the next moment.
+    assert_eq!(names(&looks(&[&at(3), &at(129)])), NOTHING);
+    assert_eq!(names(&looks(&[&at(129), &at(3)])), NOTHING);
+    assert_eq!(names(&looks(&[&at(120), &at(129)])), ["accept-queue-full"]);
+    // All places taken, and none beyond: the next is let in.
+    assert_eq!(names(&at(128).still()), NOTHING);
+}
+
+#[test]
+fn a_nearly_full_accept_queue_is_found_when_nobody_is_accepted() {
+    let with = |remotes: &[&str], limit| {
+        let count = u32::try_from(remotes.len()).unwrap();
+        let mut machine = Machine::new()
+            .with(queue(10, "0.0.0.0:2345", count, limit))
+            .held(10, 100, 3, "server");
+        for remote in remotes {
+            machine = machine.with(waiting(remote));
+        }
+        machine
+    };
+    let names_of: Vec<String> = (1..20).map(|port| format!("10.0.0.2:{port}")).collect();
+    let all: Vec<&str> = names_of.iter().map(String::as_str).collect();
+    let found = looks(&[&with(&all[..10], 10), &with(&all[..10], 10)]);
+    assert_eq!(names(&found), ["accept-queue-full"]);
+    assert_eq!(found[0].severity, Severity::Warning);
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::AcceptQueue {
+            stuck: Some(true),
+            ..
+        }
+    ));
+    // Others wait now: it is busy, and accepts.
+    let busy = looks(&[&with(&all[..9], 10), &with(&all[9..], 10)]);
+    assert_eq!(names(&busy), NOTHING);
+    // The second client of a server for one.
+    let small = looks(&[&with(&all[..1], 1), &with(&all[..1], 1)]);
+    assert_eq!(names(&small), NOTHING);
+}
+
+#[test]
+fn a_unix_listener_has_an_accept_queue_too() {
+    let unix = |name: &str, waiting| Socket {
+        family: Family::Unix,
+        protocol: Protocol::UnixStream,
+        address: crate::sockets::Address::Unix {
+            name: crate::model::UnixAddress::Path(ForeignText::from(name)),
+            peer: None,
+        },
+        ..queue(10, "0.0.0.0:1", waiting, 5).blind()
+    };
+    let machine = Machine::new()
+        .with(unix("/run/php.sock", 6))
+        .with(unix("/run/other.sock", 0))
+        .held(10, 100, 3, "php-fpm");
+    assert_eq!(names(&machine.still()), ["accept-queue-full"]);
+}

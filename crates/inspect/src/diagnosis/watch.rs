@@ -1,0 +1,229 @@
+//! What is remembered from one look to the next: how long nothing has moved.
+//!
+//! A queue that is not empty says little: every busy server has some. What is wrong stays. So
+//! each look is folded into what is known of the sockets with something waiting, and what moves
+//! begins anew. Only they are remembered, not the looks.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::listing::{Listing, Row};
+use crate::model::{
+    Cookie, Endpoint, Inode, NetworkNamespace, OwnerStatus, Protocol, State, UnixAddress,
+};
+use crate::sockets::{Address, Socket};
+
+/// What the looks so far have shown.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    looks: u32,
+    /// The time of the first look and of the last, on one clock.
+    first: Duration,
+    last: Duration,
+    tracks: HashMap<Key, Track>,
+}
+
+/// A socket, from one look to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// Never used twice.
+    Cookie(Cookie),
+    /// Where there are no cookies.
+    Ends(
+        Protocol,
+        Option<NetworkNamespace>,
+        Endpoint,
+        Endpoint,
+        Option<Inode>,
+    ),
+    /// A unix socket that listens: its name tells it apart from another with its inode.
+    Named(Option<NetworkNamespace>, UnixAddress, Option<Inode>),
+}
+
+impl Key {
+    fn of(socket: &Socket) -> Option<Self> {
+        if let Some(cookie) = socket.cookie {
+            return Some(Self::Cookie(cookie));
+        }
+        match &socket.address {
+            Address::Inet { local, remote } => Some(Self::Ends(
+                socket.protocol,
+                socket.netns,
+                *local,
+                *remote,
+                socket.inode,
+            )),
+            Address::Unix { name, .. } => {
+                Some(Self::Named(socket.netns, name.clone(), socket.inode))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is known of one socket. The times are those of looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Track {
+    state: State,
+    /// Since when it has been seen in this state, in every look.
+    since: Duration,
+    /// Nothing has been read.
+    pub(super) unread: Option<Run>,
+    /// Nothing has been acknowledged.
+    pub(super) unsent: Option<Run>,
+    /// A listener: since when its accept queue has been full, or nearly.
+    pressed: Option<Duration>,
+    /// Datagrams dropped for want of room, at the first look and now.
+    pub(super) drops: Option<(u32, u32)>,
+}
+
+/// Looks in a row during which a queue was not emptied by a single byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    since: Duration,
+    /// What was in the queue at the first of them.
+    pub(super) first: u32,
+    /// What is in it now.
+    pub(super) last: u32,
+    /// How much had left it when the run began. `None` where that is not told: then the queue
+    /// only did not shrink.
+    pub(super) moved: Option<u64>,
+}
+
+impl Run {
+    pub(super) fn grew(&self) -> bool {
+        self.last > self.first
+    }
+}
+
+/// From this share of its limit on, an accept queue is nearly full.
+pub(super) const NEARLY_FULL_PERCENT: u64 = 90;
+
+impl Watch {
+    /// Takes a look in. `at` is its time on any clock that does not jump.
+    pub fn see(&mut self, listing: &Listing, at: Duration) {
+        if self.looks == 0 {
+            self.first = at;
+        }
+        self.looks += 1;
+        self.last = at;
+        let mut before = std::mem::take(&mut self.tracks);
+        for row in listing.rows().iter().filter(is_watched) {
+            if let Some(key) = Key::of(row.socket) {
+                let track = Track::next(before.remove(&key), row.socket, at);
+                self.tracks.insert(key, track);
+            }
+        }
+    }
+
+    /// How many looks there were.
+    pub fn looks(&self) -> u32 {
+        self.looks
+    }
+
+    /// The time from the first look to the last.
+    pub fn span(&self) -> Duration {
+        self.last.saturating_sub(self.first)
+    }
+
+    pub(super) fn track(&self, socket: &Socket) -> Option<&Track> {
+        self.tracks.get(&Key::of(socket)?)
+    }
+
+    /// For how long it has been in its state; zero for a socket of the last look only.
+    pub(super) fn in_state(&self, socket: &Socket) -> Duration {
+        self.track(socket)
+            .map_or(Duration::ZERO, |track| self.last - track.since)
+    }
+
+    /// For how long nothing moved.
+    pub(super) fn length(&self, run: &Run) -> Duration {
+        self.last.saturating_sub(run.since)
+    }
+
+    /// For how long its accept queue has been full, or nearly.
+    pub(super) fn pressed(&self, listener: &Socket) -> Option<Duration> {
+        let since = self.track(listener)?.pressed?;
+        Some(self.last.saturating_sub(since))
+    }
+}
+
+/// Whether anything about the socket may be wrong.
+fn is_watched(row: &Row<'_>) -> bool {
+    let socket = row.socket;
+    let waits = socket.recv_queue.is_some_and(|length| length > 0)
+        || socket.send_queue.is_some_and(|length| length > 0);
+    match socket.protocol {
+        Protocol::Tcp | Protocol::Mptcp => {
+            waits
+                || matches!(socket.state, State::CloseWait | State::SynSent)
+                || row.owner_status == OwnerStatus::Pending
+        }
+        Protocol::Udp | Protocol::UdpLite => waits,
+        _ => socket.state == State::Listen && waits,
+    }
+}
+
+impl Track {
+    fn next(before: Option<Self>, socket: &Socket, at: Duration) -> Self {
+        let before = before.filter(|track| track.state == socket.state);
+        let tcp = socket
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.tcp.as_ref());
+        let listens = socket.state == State::Listen;
+        let queue = |length: Option<u32>| length.filter(|length| *length > 0 && !listens);
+        let read = tcp.and_then(|tcp| {
+            let received = tcp.bytes_received?;
+            // Both count the end of the stream as a byte.
+            Some(received.wrapping_sub(u64::from(socket.recv_queue?)))
+        });
+        let drops = socket
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.memory?.drops)
+            .map(|now| {
+                let first = before.and_then(|track| track.drops);
+                (first.map_or(now, |(first, _)| first), now)
+            });
+        Self {
+            state: socket.state,
+            since: before.map_or(at, |track| track.since),
+            unread: queue(socket.recv_queue)
+                .map(|length| Run::next(before.and_then(|it| it.unread), length, read, at)),
+            unsent: queue(socket.send_queue).map(|length| {
+                let acknowledged = tcp.and_then(|tcp| tcp.bytes_acknowledged);
+                Run::next(before.and_then(|it| it.unsent), length, acknowledged, at)
+            }),
+            pressed: is_pressed(socket)
+                .then(|| before.and_then(|track| track.pressed).unwrap_or(at)),
+            drops,
+        }
+    }
+}
+
+impl Run {
+    fn next(before: Option<Self>, length: u32, moved: Option<u64>, at: Duration) -> Self {
+        match before {
+            Some(before) if before.moved == moved && length >= before.last => Self {
+                last: length,
+                ..before
+            },
+            _ => Self {
+                since: at,
+                first: length,
+                last: length,
+                moved,
+            },
+        }
+    }
+}
+
+fn is_pressed(socket: &Socket) -> bool {
+    let (Some(waiting), Some(limit)) = (socket.recv_queue, socket.send_queue) else {
+        return false;
+    };
+    socket.state == State::Listen
+        && waiting > 0
+        && u64::from(waiting) * 100 >= u64::from(limit) * NEARLY_FULL_PERCENT
+}
