@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
@@ -31,6 +31,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("names", 1),
     ("namespaces", 1),
     ("launch", 1),
+    ("ports", 1),
     ("clock", 1),
     ("privilege", 1),
     ("stop", 1),

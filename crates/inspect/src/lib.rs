@@ -5,10 +5,10 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
-//! | 1 | [`selection`], [`names`], [`namespaces`], [`clock`], [`privilege`], [`stop`] |
+//! | 1 | [`selection`], [`names`], [`namespaces`], [`ports`], [`clock`], [`privilege`], [`stop`] |
 //! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
 //! | 3 | [`attribution`]: packets joined with sockets and owners |
-//! | 4 | [`listing`]: sockets joined with owners and peers |
+//! | 4 | [`listing`]: sockets joined with owners and peers; [`diagnosis`]: what stands in the way, with evidence |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
 //! | 6 | `app`: one file a view; files, signals, terminal |
 
@@ -17,11 +17,13 @@ pub mod attribution;
 pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod diagnosis;
 pub mod listing;
 pub mod model;
 pub mod names;
 pub mod namespaces;
 pub mod owners;
+pub mod ports;
 pub mod privilege;
 pub mod processes;
 pub mod render;

@@ -1,0 +1,3 @@
+//! What is wrong, or stands in the way, with its evidence. Pure.
+
+pub mod bind;
