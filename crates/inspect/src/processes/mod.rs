@@ -10,7 +10,7 @@ mod source;
 use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
-pub use source::{about, named, placement};
+pub use source::{about, named, placement, socket_options};
 
 use crate::model::{ForeignText, Pid, Timestamp, Uid};
 
@@ -43,6 +43,17 @@ pub struct About {
     pub descriptors: Option<Descriptors>,
     /// How many descriptors it may have: the soft limit (RLIMIT_NOFILE).
     pub descriptor_limit: Option<u64>,
+}
+
+/// Options of a socket that no table lists. What could not be read is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// SO_REUSEADDR (socket(7)).
+    pub reuse_address: Option<bool>,
+    /// SO_REUSEPORT.
+    pub reuse_port: Option<bool>,
+    /// IPV6_V6ONLY (ipv6(7)); `None` too for a socket that is not of IPv6.
+    pub v6_only: Option<bool>,
 }
 
 /// The descriptors of a process.

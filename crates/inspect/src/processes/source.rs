@@ -1,5 +1,7 @@
 //! Reads /proc/PID, of the running system or of a recorded tree.
 
+mod options;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +13,8 @@ use procfs::{FromReadSI, KernelStats};
 
 use super::{About, Descriptors, Kind, Placement};
 use crate::model::{ForeignText, Pid, Timestamp, Uid};
+
+pub use options::socket_options;
 
 /// A command line may be megabytes long (ARG_MAX); so much of it is kept.
 const LONGEST_COMMAND_LINE: u64 = 64 * 1024;
