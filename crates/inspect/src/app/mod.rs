@@ -4,6 +4,7 @@ mod capture;
 mod look;
 mod machine;
 mod names;
+mod port;
 mod signals;
 mod sockets;
 mod terminal;
@@ -97,7 +98,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         let port = port.trim_start_matches(':');
         let tip = format!(
-            "inspect: which view? inspect sockets :{port}, or inspect capture --port {port}\n"
+            "inspect: which view? inspect port {port}, inspect sockets :{port}, or inspect \
+             capture --port {port}\n"
         );
         let _ = io::stderr().write_all(tip.as_bytes());
         return ExitCode::from(2);
@@ -134,6 +136,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let shown = expression::refused(&error, context.messages);
                 return wrong_usage(&shown, &context);
             }
+        },
+        View::Port(flags) => match flags.validate() {
+            Ok(request) => port::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Capture(flags) => match flags.validate() {
             Ok(request) => capture::run(&request, &context),

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod generate;
+pub mod port;
 pub mod sockets;
 pub mod sources;
 
@@ -22,6 +23,7 @@ use crate::selection::ParseError;
 Examples:
   inspect sockets                what listens and who talks, and who holds it
   inspect sockets :2345          what uses port 2345
+  inspect port 2345              who has it, or why it cannot be had
   inspect capture --port 2345    its packets, with their words (needs a right)
 
 Exit status: 0 done, 1 failed, 2 wrong usage."
@@ -62,6 +64,8 @@ pub struct Cli {
 pub enum View {
     /// Sockets, their states, and every process that holds them.
     Sockets(sockets::Flags),
+    /// Who has a port, from where it can be reached, and why bind() would fail.
+    Port(port::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
     /// Completions for a shell, or a man page.

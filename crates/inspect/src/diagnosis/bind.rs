@@ -8,14 +8,17 @@
 //! What is not known of a socket leaves the answer open where it depends on it: answers are
 //! `Option<bool>`.
 
+mod usual;
+
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::{Protocol, State, Uid};
 use crate::ports::Settings;
+pub use usual::{Asked, Place, usual};
 
 /// A socket that has the port on its side, as far as bind() cares.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -377,8 +380,3 @@ fn privileged(
     }
     found
 }
-
-/// Every address of IPv4, for an [`Ask`].
-pub const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-/// Every address, for an [`Ask`].
-pub const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);

@@ -3,7 +3,9 @@
 pub mod expression;
 pub mod json;
 pub mod packet;
+pub mod port;
 mod screen;
+pub mod sheet;
 pub mod sockets;
 pub mod table;
 mod text;

@@ -6,6 +6,7 @@
 mod detail;
 mod finding;
 mod packet;
+mod port;
 mod socket;
 
 use std::borrow::Cow;
@@ -20,6 +21,9 @@ use serde::Serialize;
 use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
+pub use port::{
+    BindRecord, HolderRecord, PortRecord, ProtocolUse, RangeRecord, ReachRecord, SpanRecord,
+};
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 
 /// The version of the records' meaning.
