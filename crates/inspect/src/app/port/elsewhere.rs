@@ -5,48 +5,76 @@ use super::super::look::{Eyes, Look};
 use super::gather;
 use crate::cli::port::Request;
 use crate::listing::{Listing, Row};
-use crate::model::ForeignText;
+use crate::model::{ForeignText, Gap, Origin};
 use crate::namespaces::Namespace;
 use crate::render::Escaped;
 use crate::render::port::{Elsewhere, waits};
 use crate::sockets::Query;
 
-/// Looks into the other namespaces; only what was found is kept. One that may not be entered is
-/// said.
-pub(super) fn look(
-    eyes: &Eyes,
-    look: &Look,
-    query: &Query,
-    context: &Context,
-) -> Vec<(Option<ForeignText>, Listing)> {
-    let mut found = Vec::new();
-    let mut closed: Vec<String> = Vec::new();
+/// What other namespaces hold.
+pub(super) struct Others {
+    /// Where something was found.
+    found: Vec<(Option<ForeignText>, Listing)>,
+    /// Those that may not be entered.
+    closed: Vec<Namespace>,
+}
+
+/// Looks into the other namespaces.
+pub(super) fn look(eyes: &Eyes, look: &Look, query: &Query) -> Others {
+    let mut others = Others {
+        found: Vec::new(),
+        closed: Vec::new(),
+    };
     for namespace in eyes.others() {
         let there = eyes.look_there(&namespace, query);
-        if there.sockets.is_empty() {
-            if !there.cut.is_empty() {
-                closed.push(words(&namespace, context));
-            }
-            continue;
+        if !there.sockets.is_empty() {
+            // Descriptors were looked for everywhere; only who looks for sockets has to enter.
+            let listing = Listing::new(there.sockets, look.listing.holdings().clone());
+            others.found.push((namespace.name, listing));
+        } else if !there.cut.is_empty() {
+            others.closed.push(namespace);
         }
-        let listing = Listing::new(there.sockets, look.listing.holdings().clone());
-        found.push((namespace.name, listing));
     }
-    if !closed.is_empty() && !context.quiet {
-        let count = closed.len();
-        let shown = closed.into_iter().take(3).collect::<Vec<_>>().join(", ");
-        let more = if count > 3 { ", ..." } else { "" };
-        let (noun, verb) = if count == 1 {
-            ("namespace", "was")
+    others
+}
+
+impl Others {
+    /// Says which may not be entered.
+    pub(super) fn tell_closed(&self, context: &Context) {
+        const NAMED: usize = 3;
+        if self.closed.is_empty() || context.quiet {
+            return;
+        }
+        let mut names: Vec<String> = self
+            .closed
+            .iter()
+            .take(NAMED)
+            .map(|it| words(it, context))
+            .collect();
+        let count = self.closed.len();
+        if count > NAMED {
+            names.push(format!("{} more", count - NAMED));
+        }
+        let namespaces = if count == 1 {
+            "a network namespace"
         } else {
-            ("namespaces", "were")
+            "network namespaces"
         };
         context.say(&format!(
-            "{count} other network {noun} {verb} not looked into, for want of the right: \
-             {shown}{more}"
+            "inspect: {namespaces} could not be looked into: {}",
+            names.join(", ")
         ));
     }
-    found
+
+    /// The same for the records.
+    pub(super) fn closed_gap(&self) -> Option<Gap> {
+        let count = u64::try_from(self.closed.len()).ok().filter(|it| *it > 0)?;
+        Some(Gap::counted(
+            Origin::Sockets,
+            "other network namespaces could not be looked into",
+            count,
+        ))
+    }
 }
 
 fn words(namespace: &Namespace, context: &Context) -> String {
@@ -61,7 +89,7 @@ pub(super) fn of<'a>(
     number: u16,
     request: &Request,
     (eyes, look): (&Eyes, &'a Look),
-    others: &'a [(Option<ForeignText>, Listing)],
+    others: &'a Others,
 ) -> Vec<Elsewhere<'a>> {
     let own = eyes.namespace();
     let wanted = |row: &Row<'a>| {
@@ -72,7 +100,7 @@ pub(super) fn of<'a>(
                 .any(|protocol| gather::has_port(row, *protocol, number))
     };
     let mut found = Vec::new();
-    for (name, listing) in others {
+    for (name, listing) in &others.found {
         for row in listing.rows().iter().filter(wanted) {
             found.push(Elsewhere {
                 row,

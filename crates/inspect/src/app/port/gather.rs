@@ -25,15 +25,15 @@ pub(super) fn has_port(row: &Row<'_>, protocol: Protocol, port: u16) -> bool {
             .is_some_and(|(local, _)| local.port == port)
 }
 
+/// Who has a port of one protocol: its sockets, and what no table tells of them.
 pub(super) fn use_of<'a>(
     number: u16,
     protocol: Protocol,
     mut rows: Vec<Row<'a>>,
-    eyes: &Eyes,
+    options: &Options,
     surroundings: &Surroundings,
 ) -> Use<'a> {
     rows.sort_by_key(|row| (!waits(row), row.socket.state, row.socket.endpoints()));
-    let options = options(&rows, eyes);
     let mut places: HashMap<Bound, usize> = HashMap::new();
     let mut bound: Vec<Bound> = Vec::new();
     let mut bound_of = Vec::with_capacity(rows.len());
@@ -94,8 +94,11 @@ pub(super) fn reach_of(rows: &[Row<'_>], eyes: &Eyes, surroundings: &Surrounding
     reach(bound.iter(), surroundings)
 }
 
-/// What no table tells of the sockets that a process holds.
-fn options(rows: &[Row<'_>], eyes: &Eyes) -> HashMap<Inode, SocketOptions> {
+/// What no table tells of sockets.
+pub(super) type Options = HashMap<Inode, SocketOptions>;
+
+/// Asks for the options of the sockets that a process holds.
+pub(super) fn options(rows: &[Row<'_>], eyes: &Eyes) -> Options {
     let mut found = HashMap::new();
     if eyes.recorded() {
         return found;

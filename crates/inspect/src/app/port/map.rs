@@ -24,7 +24,7 @@ pub(super) fn run(
     eyes: &Eyes,
     look: &Look,
     surroundings: &Surroundings,
-    gaps: Vec<Gap>,
+    mut gaps: Vec<Gap>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let own = eyes.namespace();
@@ -63,7 +63,7 @@ pub(super) fn run(
         },
     };
     let mut users = users(eyes);
-    let looks = looks(look, &mut users, context);
+    let looks = looks(eyes, look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
     match request.format {
         Format::Json => {
@@ -75,6 +75,8 @@ pub(super) fn run(
             for record in &records {
                 json::write(&mut out, record)?;
             }
+            let rows = map.listening.iter().flat_map(|it| &it.rows);
+            gaps.extend(output::hidden(rows, look));
             output::write_gaps(&mut out, &gaps)?;
             let ranges = u64::try_from(records.len())?;
             let counts = [("sockets", sockets), ("ranges", ranges)];

@@ -5,6 +5,9 @@ mod gather;
 mod map;
 mod output;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 
@@ -15,7 +18,7 @@ use super::look::{Eyes, Look};
 use super::{Context, Exit, Usage};
 use crate::cli::Format;
 use crate::cli::port::{Request, Wanted};
-use crate::listing::{Listing, Row};
+use crate::listing::Row;
 use crate::model::{Gap, Origin, Pid, Protocol, Uid};
 use crate::names::{InterfaceAddress, Services, Users};
 use crate::ports::{self, Settings};
@@ -25,6 +28,7 @@ use crate::render::port::{Holder, Looks, Port, Use, write};
 use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query, Table};
 use crate::stop::Stop;
+use elsewhere::Others;
 
 /// What a look at ports knows beside the sockets.
 struct Surroundings {
@@ -51,13 +55,13 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
-    let mut gaps = look.gaps.clone();
-    gaps.extend(unlisted(&eyes, &look, &query));
+    let gaps = look.gaps.clone();
+    let unlisted = unlisted(&eyes, &look, &query);
     if numbers.is_empty() {
         return map::run(request, &eyes, &look, &surroundings, gaps, context);
     }
 
-    let others = elsewhere::look(&eyes, &look, &query, context);
+    let others = elsewhere::look(&eyes, &look, &query);
     let mut users = users(&eyes);
     let mut ports = Vec::new();
     for number in numbers {
@@ -70,10 +74,17 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             &mut users,
         ));
     }
-    let looks = looks(&look, &mut users, context);
+    let looks = looks(&eyes, &look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
     match request.format {
-        Format::Json => output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?,
+        Format::Json => {
+            let mut gaps = gaps;
+            gaps.extend(unlisted);
+            gaps.extend(others.closed_gap());
+            let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
+            gaps.extend(output::hidden(rows, &look));
+            output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+        }
         Format::Table => {
             for (index, port) in ports.iter().enumerate() {
                 if index > 0 {
@@ -83,6 +94,10 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             }
             out.flush()?;
             output::tell_gaps(&gaps, context);
+            others.tell_closed(context);
+            if ports.iter().any(Port::is_perhaps_bound) {
+                output::tell_gaps(unlisted.as_slice(), context);
+            }
             if !request.quiet {
                 let hidden = ports.iter().map(Port::hidden).sum();
                 output::tell_hidden(hidden, eyes.recorded(), context);
@@ -195,7 +210,7 @@ fn users(eyes: &Eyes) -> Users {
     }
 }
 
-fn looks(look: &Look, users: &mut Users, context: &Context) -> Looks {
+fn looks(eyes: &Eyes, look: &Look, users: &mut Users, context: &Context) -> Looks {
     let mut names = BTreeMap::new();
     for uid in look.listing.sockets().iter().filter_map(|it| it.uid) {
         if let std::collections::btree_map::Entry::Vacant(entry) = names.entry(uid.0)
@@ -207,6 +222,8 @@ fn looks(look: &Look, users: &mut Users, context: &Context) -> Looks {
     Looks {
         screen: context.screen,
         now: look.at,
+        recorded: eyes.recorded(),
+        incomplete: !look.cut.is_empty(),
         zone: TimeZone::system(),
         users: names,
     }
@@ -217,7 +234,7 @@ fn known<'a>(
     number: u16,
     request: &Request,
     (eyes, look): (&Eyes, &'a Look),
-    others: &'a [(Option<crate::model::ForeignText>, Listing)],
+    others: &'a Others,
     surroundings: &'a Surroundings,
     users: &mut Users,
 ) -> Port<'a> {
@@ -232,7 +249,8 @@ fn known<'a>(
                 .filter(|row| gather::has_port(row, *protocol, number))
                 .filter(|row| !eyes.several() || row.socket.netns == own)
                 .collect();
-            gather::use_of(number, *protocol, rows, eyes, surroundings)
+            let options = gather::options(&rows, eyes);
+            gather::use_of(number, *protocol, rows, &options, surroundings)
         })
         .collect();
     let services = request.protocols.iter().filter_map(|protocol| {

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::super::look::{Eyes, Look};
 use super::super::{Context, machine};
 use crate::listing::Row;
-use crate::model::Gap;
+use crate::model::{Gap, Origin, OwnerStatus};
 use crate::privilege::{self, Right};
 use crate::render::json::{self, End, GapRecord, SocketRecord};
 use crate::render::port::{self, Looks, Port};
@@ -60,6 +60,19 @@ pub(super) fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> anyhow::Result<()
         json::write(out, &GapRecord::from(gap))?;
     }
     Ok(())
+}
+
+/// That owners are hidden, for the records.
+pub(super) fn hidden<'a>(rows: impl IntoIterator<Item = &'a Row<'a>>, look: &Look) -> Option<Gap> {
+    let hidden =
+        |row: &Row<'_>| matches!(row.owner_status, OwnerStatus::Hidden | OwnerStatus::Partial);
+    rows.into_iter().find(|row| hidden(row))?;
+    let unreadable = look.listing.holdings().unreadable().len();
+    let reason = "processes could not be read, so that owners are hidden";
+    Some(match u64::try_from(unreadable) {
+        Ok(count @ 1..) => Gap::counted(Origin::Owners, reason, count),
+        _ => Gap::uncounted(Origin::Owners, reason),
+    })
 }
 
 /// What could not be seen, on stderr.

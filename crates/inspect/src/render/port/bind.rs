@@ -136,12 +136,12 @@ fn sharing(one: &Use<'_>, looks: &Looks) -> Option<String> {
         .obstacles
         .iter()
         .any(|it| it.cause == Cause::ReusePortOfAnotherUser);
-    let not = if of_another { ", not of yours" } else { "" };
+    let not = if of_another { ", yours may not" } else { "" };
     let what = match one.protocol {
         Protocol::Tcp => "servers",
         _ => "sockets",
     };
     Some(format!(
-        "{what} of {whose}{not} may share it by SO_REUSEPORT"
+        "{what} of {whose} may share it by SO_REUSEPORT{not}"
     ))
 }

@@ -198,7 +198,10 @@ fn write_holder(out: &mut dyn Write, holder: &Holder, looks: &Looks) -> io::Resu
     if let Some(started) = about.started
         && let Some(time) = clock(started, looks.now, &looks.zone)
     {
-        words += &format!(", since {time} ({})", ago(started, looks.now));
+        words += &format!(", since {time}");
+        if !looks.recorded {
+            words += &format!(" ({})", ago(started, looks.now));
+        }
     }
     sheet::fact(out, "process", &words, screen)?;
     match about.command_line.as_deref() {

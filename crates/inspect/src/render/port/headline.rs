@@ -48,6 +48,7 @@ fn predicate(one: &Use<'_>, looks: &Looks) -> String {
                 would(forbidden.certain),
                 cause_words(one, forbidden, looks)
             ),
+            None if looks.incomplete => "free, as far as it could be read".to_owned(),
             None => "free".to_owned(),
         },
     }

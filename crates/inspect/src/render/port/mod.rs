@@ -87,6 +87,10 @@ pub struct Looks {
     pub screen: Screen,
     /// When the look was.
     pub now: Timestamp,
+    /// Whether it was a look at a tree recorded earlier: then nothing is so long ago.
+    pub recorded: bool,
+    /// Whether part of the tables could not be read.
+    pub incomplete: bool,
     /// The clock on the wall.
     pub zone: TimeZone,
     /// Names of users, for owners that are hidden.
@@ -188,6 +192,12 @@ impl Port<'_> {
         self.uses.iter().any(|it| !it.rows.is_empty())
     }
 
+    /// Whether a socket that is bound and no more, if there is one, would change the answer.
+    pub fn is_perhaps_bound(&self) -> bool {
+        let mut uses = self.uses.iter();
+        uses.any(|it| it.standing() != Standing::Taken)
+    }
+
     /// The rows whose owners are hidden.
     pub fn hidden(&self) -> usize {
         let rows = self.uses.iter().flat_map(|it| &it.rows);
@@ -212,6 +222,3 @@ pub fn write(out: &mut dyn Write, port: &Port<'_>, looks: &Looks) -> io::Result<
     number::write(out, port, screen)?;
     facts::write_elsewhere(out, port, screen)
 }
-
-#[cfg(test)]
-mod tests;

@@ -64,7 +64,7 @@ pub(super) fn holders(rows: &[Row<'_>], looks: &Looks) -> String {
             }
             (OwnerStatus::Hidden, None) => "a hidden process".to_owned(),
             (OwnerStatus::NotAsked, _) => "somebody (owners were not looked for)".to_owned(),
-            _ => "no process that can be found: the kernel holds it".to_owned(),
+            _ => "the kernel (no process has it)".to_owned(),
         };
         if !without.contains(&words) {
             without.push(words);
