@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
@@ -32,6 +32,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("namespaces", 1),
     ("limits", 1),
     ("launch", 1),
+    ("ports", 1),
     ("clock", 1),
     ("privilege", 1),
     ("stop", 1),

@@ -5,10 +5,10 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
-//! | 1 | [`selection`], [`names`], [`namespaces`], [`limits`], [`clock`], [`privilege`], [`stop`] |
+//! | 1 | [`selection`], [`names`], [`namespaces`], [`limits`], [`ports`], [`clock`], [`privilege`], [`stop`] |
 //! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
 //! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both |
-//! | 4 | [`diagnosis`]: what is wrong, with evidence |
+//! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
 //! | 6 | `app`: one file a view; files, signals, terminal |
 
@@ -24,6 +24,7 @@ pub mod model;
 pub mod names;
 pub mod namespaces;
 pub mod owners;
+pub mod ports;
 pub mod privilege;
 pub mod processes;
 pub mod render;

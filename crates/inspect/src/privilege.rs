@@ -11,6 +11,8 @@ pub enum Right {
     ReadOwners,
     /// Open a packet socket.
     Capture,
+    /// Bind to the ports that are kept from ordinary users.
+    BindLow,
 }
 
 impl Right {
@@ -19,6 +21,7 @@ impl Right {
             // Measured: one alone does not open another user's /proc/PID/fd.
             Self::ReadOwners => CapabilitySet::SYS_PTRACE | CapabilitySet::DAC_READ_SEARCH,
             Self::Capture => CapabilitySet::NET_RAW,
+            Self::BindLow => CapabilitySet::NET_BIND_SERVICE,
         }
     }
 
@@ -27,6 +30,7 @@ impl Right {
         match self {
             Self::ReadOwners => "cap_sys_ptrace,cap_dac_read_search+ep",
             Self::Capture => "cap_net_raw+ep",
+            Self::BindLow => "cap_net_bind_service+ep",
         }
     }
 }

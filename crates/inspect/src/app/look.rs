@@ -165,6 +165,26 @@ impl Eyes {
         places.collect()
     }
 
+    /// The namespace that is looked into first; `None` where it is not known.
+    pub(super) fn namespace(&self) -> Option<NetworkNamespace> {
+        match self.places.first()? {
+            Place::Here(inode) => *inode,
+            Place::There(namespace) => Some(namespace.inode),
+        }
+    }
+
+    /// Does something in the namespace that is looked into first, with the proc tree to read
+    /// there. `None` where it may not be entered.
+    pub(super) fn inside<T: Send>(&self, work: impl FnOnce(&Path) -> T + Send) -> Option<T> {
+        match self.places.first()? {
+            Place::Here(_) => Some(work(&self.root)),
+            Place::There(namespace) => {
+                let root = Path::new("/proc");
+                namespaces::on_thread_in(&namespace.path, || work(root)).ok()
+            }
+        }
+    }
+
     /// Whether several namespaces are looked into.
     pub(super) fn several(&self) -> bool {
         self.places.len() > 1

@@ -5,6 +5,7 @@ mod doctor;
 mod look;
 mod machine;
 mod names;
+mod port;
 mod process;
 mod signals;
 mod sockets;
@@ -99,7 +100,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         let port = port.trim_start_matches(':');
         let tip = format!(
-            "inspect: which view? inspect sockets :{port}, or inspect capture --port {port}\n"
+            "inspect: which view? inspect port {port}, inspect sockets :{port}, or inspect \
+             capture --port {port}\n"
         );
         let _ = io::stderr().write_all(tip.as_bytes());
         return ExitCode::from(2);
@@ -143,6 +145,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         View::Doctor(flags) => match flags.validate() {
             Ok(request) => doctor::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+        View::Port(flags) => match flags.validate() {
+            Ok(request) => port::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Capture(flags) => match flags.validate() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::sources::Sources;
-use super::{Format, duration};
+use super::{Format, duration, page_format};
 
 /// The flags as typed.
 #[derive(Debug, Args)]
@@ -83,10 +83,7 @@ impl Flags {
     /// # Errors
     /// What is wrong, in words.
     pub fn validate(self) -> Result<Request, String> {
-        let format = if self.json { Format::Json } else { self.format };
-        if format == Format::Csv {
-            return Err("doctor writes a table or --json, not csv".to_owned());
-        }
+        let format = page_format(self.format, self.json)?;
         let watch = self.watch.unwrap_or(self.interval);
         if watch < self.interval {
             return Err(format!(
@@ -151,7 +148,7 @@ mod tests {
             ("--for 500ms", "before the second look: --interval is 1s"),
             ("--for soon", "no duration"),
             ("--interval 0", "no duration"),
-            ("--format csv", "not csv"),
+            ("--format csv", "not as csv"),
             (":2345", "2345"),
         ] {
             let error = request(words).unwrap_err();

@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod doctor;
 pub mod generate;
+pub mod port;
 pub mod process;
 pub mod sockets;
 pub mod sources;
@@ -26,6 +27,7 @@ Examples:
   inspect sockets :2345          what uses port 2345
   inspect process nginx          what nginx listens on, and whom it talks to
   inspect doctor                 what is wrong, the most urgent first
+  inspect port 2345              who has it, or why it cannot be had
   inspect capture --port 2345    its packets, with their words (needs a right)
 
 Exit status: 0 done, 1 failed, or something was found wrong, 2 wrong usage."
@@ -70,6 +72,8 @@ pub enum View {
     Process(process::Flags),
     /// What is wrong with the sockets of this machine, the most urgent first.
     Doctor(doctor::Flags),
+    /// Who has a port, from where it can be reached, and why bind() would fail.
+    Port(port::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
     /// Completions for a shell, or a man page.
@@ -116,6 +120,18 @@ impl From<String> for Refused {
 impl From<ParseError> for Refused {
     fn from(error: ParseError) -> Self {
         Self::Expression(Box::new(error))
+    }
+}
+
+/// The format of a view that is no table of equal rows, and so cannot be CSV.
+///
+/// # Errors
+/// When CSV was asked for.
+pub fn page_format(format: Format, json: bool) -> Result<Format, String> {
+    match format {
+        _ if json => Ok(Format::Json),
+        Format::Csv => Err("this view is written for people or as --json, not as csv".to_owned()),
+        other => Ok(other),
     }
 }
 

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::Format;
 use super::sources::Sources;
+use super::{Format, page_format};
 use crate::model::{ForeignText, Pid};
 use crate::owners;
 
@@ -125,7 +125,7 @@ impl Flags {
         Ok(Request {
             wanted,
             all: self.all,
-            format: if self.json { Format::Json } else { self.format },
+            format: page_format(self.format, self.json)?,
             resolve: self.resolve,
             quiet: self.hush,
             sources,

@@ -9,12 +9,14 @@
 //! one process are told together.
 
 mod accept_queue;
+pub mod bind;
 mod close_wait;
 mod descriptors;
 mod finding;
 mod inherited;
 mod ports;
 mod queues;
+pub mod reach;
 mod shared_port;
 mod silence;
 mod watch;

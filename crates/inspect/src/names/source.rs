@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::model::{Protocol, Uid};
 
+mod addresses;
 mod interfaces;
+
+pub use addresses::addresses;
 pub use interfaces::Interfaces;
 
 /// Users by id.

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
 pub use kin::{Attention, Standing, Usage};
-pub use source::{about, attention, named, names, placement, process_of, standing, usage};
+pub use source::{
+    about, attention, named, names, placement, process_of, socket_options, standing, usage,
+};
 
 use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};
 
@@ -49,6 +51,17 @@ pub struct About {
     pub descriptors: Option<Descriptors>,
     /// How many descriptors it may have: the soft limit (RLIMIT_NOFILE).
     pub descriptor_limit: Option<u64>,
+}
+
+/// Options of a socket that no table lists. What could not be read is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// SO_REUSEADDR (socket(7)).
+    pub reuse_address: Option<bool>,
+    /// SO_REUSEPORT.
+    pub reuse_port: Option<bool>,
+    /// IPV6_V6ONLY (ipv6(7)); `None` too for a socket that is not of IPv6.
+    pub v6_only: Option<bool>,
 }
 
 /// The descriptors of a process.

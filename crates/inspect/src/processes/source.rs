@@ -1,6 +1,7 @@
 //! Reads /proc/PID, of the running system or of a recorded tree.
 
 mod kin;
+mod options;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -15,6 +16,8 @@ use super::{About, Descriptors, Kind, Placement};
 use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};
 use crate::namespaces::inode_of_link;
 pub use kin::{attention, standing, usage};
+
+pub use options::socket_options;
 
 /// A command line may be megabytes long (ARG_MAX); so much of it is kept.
 const LONGEST_COMMAND_LINE: u64 = 64 * 1024;

@@ -7,6 +7,7 @@ mod about;
 mod detail;
 mod finding;
 mod packet;
+mod port;
 mod process;
 mod socket;
 
@@ -23,6 +24,9 @@ use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
 pub use about::AboutFields;
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
+pub use port::{
+    BindRecord, HolderRecord, PortRecord, ProtocolUse, RangeRecord, ReachRecord, SpanRecord,
+};
 pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 

@@ -1,0 +1,287 @@
+//! `inspect port`: who has a port, or why it cannot be had.
+
+mod elsewhere;
+mod gather;
+mod map;
+mod output;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufWriter, Write};
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+
+use super::look::{Eyes, Look};
+use super::{Context, Exit, Usage};
+use crate::cli::Format;
+use crate::cli::port::{Request, Wanted};
+use crate::listing::Row;
+use crate::model::{Gap, Origin, Pid, Protocol, Uid};
+use crate::names::{InterfaceAddress, Services, Users};
+use crate::ports::{self, Settings};
+use crate::privilege::{self, Right};
+use crate::processes;
+use crate::render::port::{Holder, Looks, Port, Use, write};
+use crate::selection::{Selection, Test};
+use crate::sockets::{Details, Query, Table};
+use crate::stop::Stop;
+use elsewhere::Others;
+
+/// What a look at ports knows beside the sockets.
+struct Surroundings {
+    /// What the namespace does with port numbers.
+    settings: Settings,
+    /// The addresses of its interfaces; `None` where they cannot be told.
+    addresses: Option<Vec<InterfaceAddress>>,
+    services: Services,
+    /// Who asks.
+    uid: Uid,
+    /// Whether who asks may bind low ports.
+    may_bind_low: Option<bool>,
+}
+
+pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    // Ctrl-C ends the program as it ends any.
+    let stop = Stop::new().context("cannot make a stop signal")?;
+    let mut eyes = Eyes::new(&request.sources, stop)?;
+    let services = Services::read();
+    let numbers = numbers(&request.ports, &services)?;
+    let surroundings = surroundings(&eyes, services);
+    let query = query(request, &numbers);
+    let look = eyes.look(&query)?;
+    if context.verbose {
+        look.tell_sources(eyes.root(), context);
+    }
+    let gaps = look.gaps.clone();
+    let unlisted = unlisted(&eyes, &look, &query);
+    if numbers.is_empty() {
+        return map::run(request, &eyes, &look, &surroundings, gaps, context);
+    }
+
+    let others = elsewhere::look(&eyes, &look, &query);
+    let mut users = users(&eyes);
+    let mut ports = Vec::new();
+    for number in numbers {
+        ports.push(known(
+            number,
+            request,
+            (&eyes, &look),
+            &others,
+            &surroundings,
+            &mut users,
+        ));
+    }
+    let looks = looks(&eyes, &look, &mut users, context);
+    let mut out = BufWriter::new(io::stdout().lock());
+    match request.format {
+        Format::Json => {
+            let mut gaps = gaps;
+            gaps.extend(unlisted);
+            gaps.extend(others.closed_gap());
+            let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
+            gaps.extend(output::hidden(rows, &look));
+            output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+        }
+        Format::Table | Format::Csv => {
+            for (index, port) in ports.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                write(&mut out, port, &looks)?;
+            }
+            out.flush()?;
+            output::tell_gaps(&gaps, context);
+            others.tell_closed(context);
+            if ports.iter().any(Port::is_perhaps_bound) {
+                output::tell_gaps(unlisted.as_slice(), context);
+            }
+            if !request.quiet {
+                let hidden = ports.iter().map(Port::hidden).sum();
+                output::tell_hidden(hidden, eyes.recorded(), context);
+            }
+        }
+    }
+    out.flush()?;
+    Ok(if ports.iter().any(Port::is_had) {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// The numbers asked for, each once, in the order in which they were typed.
+fn numbers(wanted: &[Wanted], services: &Services) -> anyhow::Result<Vec<u16>> {
+    let mut numbers: Vec<u16> = Vec::new();
+    for wanted in wanted {
+        let of_name;
+        let found: &[u16] = match wanted {
+            Wanted::Number(number) => {
+                of_name = [*number];
+                &of_name
+            }
+            Wanted::Name(name) => match services.ports(name) {
+                [] => {
+                    return Err(Usage(format!(
+                        "{name:?} is no port: neither a number from 1 to 65535, nor a name in \
+                         /etc/services"
+                    ))
+                    .into());
+                }
+                found => found,
+            },
+        };
+        for number in found {
+            if !numbers.contains(number) {
+                numbers.push(*number);
+            }
+        }
+    }
+    Ok(numbers)
+}
+
+/// Both versions of IP are always read: they are in each other's way.
+fn query(request: &Request, numbers: &[u16]) -> Query {
+    let mut tables = Vec::new();
+    for protocol in &request.protocols {
+        match protocol {
+            Protocol::Tcp => tables.extend([Table::Tcp, Table::Tcp6]),
+            _ => tables.extend([Table::Udp, Table::Udp6]),
+        }
+    }
+    Query {
+        tables,
+        selection: if numbers.is_empty() {
+            map::selection()
+        } else {
+            Selection::one_of(numbers.iter().copied().map(Test::Port))
+        },
+        details: Details {
+            // When TIME_WAIT ends.
+            timers: true,
+            // IPV6_V6ONLY, and whether the kernel chose the port.
+            extended: true,
+            ..Details::default()
+        },
+    }
+}
+
+fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
+    let recorded = eyes.recorded();
+    let inside = eyes.inside(|root| {
+        let addresses = if recorded {
+            None
+        } else {
+            crate::names::addresses().ok()
+        };
+        (ports::read(root), addresses)
+    });
+    let (settings, addresses) = inside.unwrap_or_default();
+    Surroundings {
+        settings,
+        addresses,
+        services,
+        uid: Uid(rustix::process::geteuid().as_raw()),
+        may_bind_low: privilege::has(Right::BindLow),
+    }
+}
+
+/// /proc/net lists no socket that is bound and neither listens nor talks.
+fn unlisted(eyes: &Eyes, look: &Look, query: &Query) -> Option<Gap> {
+    let by_proc = look
+        .readings
+        .iter()
+        .any(|it| it.source == Some("proc") && query.tables.contains(&it.table));
+    (by_proc && !eyes.recorded()).then(|| {
+        Gap::uncounted(
+            Origin::Sockets,
+            "/proc/net does not list sockets that are bound and do not listen",
+        )
+    })
+}
+
+fn users(eyes: &Eyes) -> Users {
+    if eyes.recorded() {
+        Users::of_another_machine()
+    } else {
+        Users::of_this_machine()
+    }
+}
+
+fn looks(eyes: &Eyes, look: &Look, users: &mut Users, context: &Context) -> Looks {
+    let mut names = BTreeMap::new();
+    for uid in look.listing.sockets().iter().filter_map(|it| it.uid) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = names.entry(uid.0)
+            && let Some(name) = users.name(uid)
+        {
+            entry.insert(name.to_owned());
+        }
+    }
+    Looks {
+        screen: context.screen,
+        now: look.at,
+        recorded: eyes.recorded(),
+        incomplete: !look.cut.is_empty(),
+        zone: TimeZone::system(),
+        users: names,
+    }
+}
+
+/// All that is known of one number.
+fn known<'a>(
+    number: u16,
+    request: &Request,
+    (eyes, look): (&Eyes, &'a Look),
+    others: &'a Others,
+    surroundings: &'a Surroundings,
+    users: &mut Users,
+) -> Port<'a> {
+    let own = eyes.namespace();
+    let uses: Vec<Use<'a>> = request
+        .protocols
+        .iter()
+        .map(|protocol| {
+            let rows = look.listing.rows();
+            let rows: Vec<Row<'a>> = rows
+                .iter()
+                .filter(|row| gather::has_port(row, *protocol, number))
+                .filter(|row| !eyes.several() || row.socket.netns == own)
+                .collect();
+            let options = gather::options(&rows, eyes);
+            gather::use_of(number, *protocol, rows, &options, surroundings)
+        })
+        .collect();
+    let services = request.protocols.iter().filter_map(|protocol| {
+        let name = surroundings.services.name(number, *protocol)?;
+        Some((*protocol, name.to_owned()))
+    });
+    Port {
+        number,
+        services: services.collect(),
+        settings: &surroundings.settings,
+        processes: holders(&uses, eyes, users),
+        elsewhere: elsewhere::of(number, request, (eyes, look), others),
+        uses,
+    }
+}
+
+/// What the processes that have it say of themselves; those that merely talk through a server's
+/// connections are counted with those.
+fn holders(uses: &[Use<'_>], eyes: &Eyes, users: &mut Users) -> Vec<Holder> {
+    let mut pids: Vec<Pid> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for owner in uses.iter().flat_map(Use::holding).flat_map(|it| it.owners) {
+        if seen.insert(owner.pid) {
+            pids.push(owner.pid);
+        }
+    }
+    pids.into_iter()
+        .filter_map(|pid| {
+            let about = processes::about(eyes.root(), pid)?;
+            let user = about.uid.and_then(|uid| users.name(uid)).map(str::to_owned);
+            Some(Holder { about, user })
+        })
+        .collect()
+}

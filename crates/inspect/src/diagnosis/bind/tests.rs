@@ -1,0 +1,456 @@
+//! The rules against the kernel: real sockets, every combination, a real bind().
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketType, accept, bind, connect, getsockname, listen, socket, sockopt,
+};
+
+use super::*;
+
+/// Below the ports that the kernel hands out, so that nobody else is given them meanwhile.
+static NEXT: AtomicU16 = AtomicU16::new(0);
+
+fn next_port() -> u16 {
+    let first = u16::try_from(std::process::id() * 997 % 12_000).unwrap();
+    18_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flags {
+    address: bool,
+    port: bool,
+}
+
+const FLAGS: [Flags; 4] = [
+    Flags {
+        address: false,
+        port: false,
+    },
+    Flags {
+        address: true,
+        port: false,
+    },
+    Flags {
+        address: false,
+        port: true,
+    },
+    Flags {
+        address: true,
+        port: true,
+    },
+];
+
+/// Addresses with their IPV6_V6ONLY.
+const PLACES: [(&str, bool); 9] = [
+    ("0.0.0.0", false),
+    ("127.0.0.1", false),
+    ("127.0.0.2", false),
+    ("127.0.0.6", false),
+    ("::", false),
+    ("::", true),
+    ("::1", false),
+    ("::ffff:127.0.0.1", false),
+    ("::ffff:0.0.0.0", false),
+];
+
+fn made(
+    protocol: Protocol,
+    (address, v6_only): (&str, bool),
+    port: u16,
+    flags: Flags,
+) -> Result<OwnedFd, Errno> {
+    let address: IpAddr = address.parse().unwrap();
+    let family = match address {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let kind = match protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        _ => SocketType::DGRAM,
+    };
+    let made = socket(family, kind, None)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&made, v6_only)?;
+    }
+    sockopt::set_socket_reuseaddr(&made, flags.address)?;
+    sockopt::set_socket_reuseport(&made, flags.port)?;
+    bind(&made, &SocketAddr::new(address, port))?;
+    Ok(made)
+}
+
+fn local(socket: &OwnedFd) -> SocketAddr {
+    getsockname(socket).unwrap().try_into().unwrap()
+}
+
+/// What is there first. The sockets are kept open by whoever has them.
+struct There {
+    bound: Bound,
+    port: u16,
+    _open: Vec<OwnedFd>,
+}
+
+fn here() -> Uid {
+    Uid(rustix::process::getuid().as_raw())
+}
+
+fn bound(protocol: Protocol, state: State, at: SocketAddr, v6_only: bool, flags: Flags) -> Bound {
+    Bound {
+        protocol,
+        address: at.ip(),
+        state,
+        interface: Some(0),
+        // The kernel sets it for every bind() to one address of IPv6 (net/ipv6/af_inet6.c).
+        v6_only: Some(v6_only || (is_v6(at.ip()) && !at.ip().is_unspecified())),
+        reuse_address: Some(flags.address),
+        reuse_port: Some(flags.port),
+        uid: Some(here()),
+        outgoing: Some(false),
+    }
+}
+
+fn is_v6(address: IpAddr) -> bool {
+    address.to_canonical().is_ipv6()
+}
+
+/// A socket in each state that TCP has between bind() and the end, at a place.
+fn tcp_there(place: (&str, bool), state: State, flags: Flags) -> There {
+    let port = next_port();
+    let server = made(Protocol::Tcp, place, port, flags).unwrap();
+    let at = local(&server);
+    let mut there = bound(Protocol::Tcp, state, at, place.1, flags);
+    if state == State::Bound {
+        return There {
+            bound: there,
+            port,
+            _open: vec![server],
+        };
+    }
+    listen(&server, 8).unwrap();
+    if state == State::Listen {
+        return There {
+            bound: there,
+            port,
+            _open: vec![server],
+        };
+    }
+    let to: IpAddr = match at.ip() {
+        IpAddr::V4(it) if it.is_unspecified() => "127.0.0.1".parse().unwrap(),
+        IpAddr::V6(it) if it.is_unspecified() => "::1".parse().unwrap(),
+        it if it.to_canonical().is_unspecified() => "127.0.0.1".parse().unwrap(),
+        it => it.to_canonical(),
+    };
+    let client = std::net::TcpStream::connect((to, port)).unwrap();
+    let accepted = accept(&server).unwrap();
+    there.address = local(&accepted).ip();
+    let mut open = Vec::new();
+    if state == State::TimeWait {
+        // Who closes first waits.
+        drop(accepted);
+        drop(client);
+    } else {
+        open.extend([accepted, client.into()]);
+    }
+    There {
+        bound: there,
+        port,
+        _open: open,
+    }
+}
+
+/// Compares what the rules say of every bind() with what the kernel does.
+fn compare(there: &There, protocol: Protocol, wrong: &mut Vec<String>) -> usize {
+    let mut asked = 0;
+    for (address, v6_only) in PLACES {
+        for flags in FLAGS {
+            let ask = Ask {
+                protocol,
+                address: address.parse().unwrap(),
+                v6_only,
+                interface: 0,
+                reuse_address: flags.address,
+                reuse_port: flags.port,
+                uid: here(),
+            };
+            let fails = match made(protocol, (address, v6_only), there.port, flags) {
+                Ok(_) => false,
+                Err(Errno::ADDRINUSE) => true,
+                Err(error) => panic!("{ask:?}: {error}"),
+            };
+            asked += 1;
+            if ask.fails_among([&there.bound]) != Some(fails) {
+                wrong.push(format!("fails {fails}: {ask:?} by {:?}", there.bound));
+            }
+            // Where less is known less may be said, and nothing wrong.
+            for hidden in [
+                Bound {
+                    reuse_address: None,
+                    ..there.bound.clone()
+                },
+                Bound {
+                    reuse_port: None,
+                    v6_only: None,
+                    ..there.bound.clone()
+                },
+                Bound {
+                    uid: None,
+                    interface: None,
+                    ..there.bound.clone()
+                },
+            ] {
+                let said = ask.fails_among([&hidden]);
+                if said.is_some_and(|said| said != fails) {
+                    wrong.push(format!("fails {fails}, guessed: {ask:?} by {hidden:?}"));
+                }
+            }
+        }
+    }
+    asked
+}
+
+fn none_wrong(wrong: &[String]) {
+    let some: Vec<_> = wrong.iter().take(20).collect();
+    assert!(wrong.is_empty(), "{} are wrong: {some:#?}", wrong.len());
+}
+
+#[test]
+fn tcp_binds_fail_when_the_rules_say_so() {
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for state in [
+        State::Bound,
+        State::Listen,
+        State::Established,
+        State::TimeWait,
+    ] {
+        for place in PLACES {
+            for flags in FLAGS {
+                let there = tcp_there(place, state, flags);
+                asked += compare(&there, Protocol::Tcp, &mut wrong);
+            }
+        }
+    }
+    none_wrong(&wrong);
+    assert_eq!(asked, 4 * 9 * 4 * 9 * 4);
+}
+
+#[test]
+fn tcp_binds_fail_by_connections_that_chose_their_port() {
+    let mut wrong = Vec::new();
+    for to in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = std::net::TcpListener::bind(to).unwrap();
+        for flags in FLAGS {
+            let family = if to.starts_with('[') {
+                AddressFamily::INET6
+            } else {
+                AddressFamily::INET
+            };
+            let client = socket(family, SocketType::STREAM, None).unwrap();
+            sockopt::set_socket_reuseaddr(&client, flags.address).unwrap();
+            sockopt::set_socket_reuseport(&client, flags.port).unwrap();
+            connect(&client, &listener.local_addr().unwrap()).unwrap();
+            let at = local(&client);
+            let there = There {
+                bound: Bound {
+                    v6_only: Some(false),
+                    outgoing: Some(true),
+                    ..bound(Protocol::Tcp, State::Established, at, false, flags)
+                },
+                port: at.port(),
+                _open: vec![client],
+            };
+            compare(&there, Protocol::Tcp, &mut wrong);
+        }
+    }
+    none_wrong(&wrong);
+}
+
+#[test]
+fn udp_binds_fail_when_the_rules_say_so() {
+    let mut wrong = Vec::new();
+    for place in PLACES {
+        for flags in FLAGS {
+            let port = next_port();
+            let there = made(Protocol::Udp, place, port, flags).unwrap();
+            let at = local(&there);
+            let mut there = There {
+                bound: bound(Protocol::Udp, State::Unconnected, at, place.1, flags),
+                port,
+                _open: vec![there],
+            };
+            compare(&there, Protocol::Udp, &mut wrong);
+            // The same connected: the address may become a narrower one.
+            let peer: SocketAddr = match at.ip() {
+                IpAddr::V6(it) if it.to_ipv4_mapped().is_none() => "[::1]:9",
+                IpAddr::V6(_) => "[::ffff:127.0.0.1]:9",
+                IpAddr::V4(_) => "127.0.0.1:9",
+            }
+            .parse()
+            .unwrap();
+            connect(&there._open[0], &peer).unwrap();
+            there.bound.address = local(&there._open[0]).ip();
+            there.bound.state = State::Established;
+            compare(&there, Protocol::Udp, &mut wrong);
+        }
+    }
+    none_wrong(&wrong);
+}
+
+#[test]
+fn a_group_of_another_user_is_not_joined() {
+    if !rustix::process::geteuid().is_root() {
+        return; // said by the tests of the program, which need root for the same
+    }
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let port = next_port();
+        let flags = FLAGS[2];
+        let there = as_user(65_534, || made(protocol, PLACES[1], port, flags).unwrap());
+        if protocol == Protocol::Tcp {
+            listen(&there, 1).unwrap();
+        }
+        let state = match protocol {
+            Protocol::Tcp => State::Listen,
+            _ => State::Unconnected,
+        };
+        let there = There {
+            bound: Bound {
+                uid: Some(Uid(65_534)),
+                ..bound(protocol, state, local(&there), false, flags)
+            },
+            port,
+            _open: vec![there],
+        };
+        let mut wrong = Vec::new();
+        compare(&there, protocol, &mut wrong);
+        none_wrong(&wrong);
+        let asks = [ask(protocol, "127.0.0.1")];
+        let sockets = [there.bound.clone()];
+        let found = obstacles(&asks, port, &sockets, &Settings::default(), Some(true));
+        let causes: Vec<Cause> = found.iter().map(|it| it.cause).collect();
+        assert!(
+            causes.contains(&Cause::ReusePortOfAnotherUser),
+            "{causes:?}"
+        );
+        assert!(found.iter().all(|it| it.with_reuse_port == Some(false)));
+        let joined = as_user(65_534, || made(protocol, PLACES[1], port, flags));
+        assert!(joined.is_ok());
+        let theirs = Ask {
+            uid: Uid(65_534),
+            ..asks[0].with_reuse_port()
+        };
+        assert_eq!(theirs.fails_by(&there.bound), Some(false));
+    }
+}
+
+/// A socket belongs to the user whose file system id made it (net/socket.c `sock_alloc`).
+#[expect(unsafe_code, reason = "the one thing tested here is made by it")]
+fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            // SAFETY: setfsuid(2) changes this thread alone, which ends after the work.
+            unsafe { libc::setfsuid(uid) };
+            work()
+        });
+        thread.join().unwrap()
+    })
+}
+
+fn ask(protocol: Protocol, address: &str) -> Ask {
+    Ask {
+        protocol,
+        address: address.parse().unwrap(),
+        v6_only: false,
+        interface: 0,
+        reuse_address: false,
+        reuse_port: false,
+        uid: here(),
+    }
+}
+
+#[test]
+fn each_cause_has_its_name() {
+    let asks = [
+        ask(Protocol::Tcp, "0.0.0.0"),
+        ask(Protocol::Tcp, "::"),
+        ask(Protocol::Tcp, "127.0.0.1"),
+    ];
+    let at = |state, outgoing| Bound {
+        outgoing: Some(outgoing),
+        ..bound(
+            Protocol::Tcp,
+            state,
+            "127.0.0.1:80".parse().unwrap(),
+            false,
+            FLAGS[1],
+        )
+    };
+    let settings = Settings::default();
+    let causes = |sockets: &[Bound]| -> BTreeMap<Cause, (Vec<usize>, Option<bool>)> {
+        obstacles(&asks, 80, sockets, &settings, None)
+            .into_iter()
+            .map(|it| {
+                (
+                    it.cause,
+                    (it.asks.into_iter().collect(), it.with_reuse_address),
+                )
+            })
+            .collect()
+    };
+    assert_eq!(
+        causes(&[at(State::Listen, false)]),
+        BTreeMap::from([
+            (Cause::Listener, (vec![2], Some(false))),
+            (Cause::WildcardOverlap, (vec![0], Some(false))),
+            (Cause::DualStackOverlap, (vec![1], Some(false))),
+        ])
+    );
+    for (socket, cause) in [
+        (at(State::Bound, false), Cause::BoundOnly),
+        (at(State::TimeWait, false), Cause::TimeWait),
+        (at(State::Established, true), Cause::Outgoing),
+        (at(State::CloseWait, false), Cause::Connection),
+    ] {
+        let expected = BTreeMap::from([(cause, (vec![0, 1, 2], Some(true)))]);
+        assert_eq!(causes(&[socket]), expected, "{cause:?}");
+    }
+    assert_eq!(causes(&[at(State::SynRecv, false)]), BTreeMap::new());
+}
+
+#[test]
+fn a_low_port_is_in_the_way_of_those_who_may_not_have_it() {
+    let settings = Settings {
+        unprivileged_start: Some(1_024),
+        ..Settings::default()
+    };
+    let asks = [ask(Protocol::Tcp, "0.0.0.0")];
+    let found = |port, may| obstacles(&asks, port, &[], &settings, may);
+    assert_eq!(found(80, Some(false))[0].cause, Cause::Privileged);
+    assert!(found(80, Some(false))[0].certain);
+    assert!(!found(80, None)[0].certain);
+    assert_eq!(found(80, Some(true)), []);
+    assert_eq!(found(1_024, Some(false)), []);
+}
+
+#[test]
+fn udp_groups_that_are_mixed_are_not_told() {
+    let shared = bound(
+        Protocol::Udp,
+        State::Unconnected,
+        "127.0.0.1:53".parse().unwrap(),
+        false,
+        FLAGS[2],
+    );
+    let alone = Bound {
+        address: "127.0.0.2".parse().unwrap(),
+        reuse_port: Some(false),
+        ..shared.clone()
+    };
+    let ask = ask(Protocol::Udp, "0.0.0.0").with_reuse_port();
+    assert_eq!(ask.fails_among([&shared]), Some(false));
+    assert_eq!(ask.fails_among([&alone]), Some(true));
+    assert_eq!(ask.fails_among([&shared, &alone]), None);
+}
