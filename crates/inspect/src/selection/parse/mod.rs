@@ -10,6 +10,10 @@
 //! does not have: keywords in either case, parentheses and signs without spaces, quotes, `!=`
 //! before addresses, port ranges, ports alone (`:80 :443` is one or the other, as with flags
 //! that are repeated), and the tests of owners, queues and measurements.
+//!
+//! Where ss is of two minds, it is read as the kernel reads it: under a `not`, ss takes every
+//! address to be in a network of prefix 0, `::1` to be in 0.0.0.0, and no state at all to mean
+//! every state. Its addresses of families link, netlink and vsock are refused.
 
 mod hosts;
 mod lookup;
