@@ -116,11 +116,11 @@ pub struct TcpInfo {
     pub send_mss: Option<u32>,
     /// Largest segment received.
     pub receive_mss: Option<u32>,
-    /// Round trip time, smoothed.
+    /// Round trip time, smoothed; 0 before the first was measured.
     pub rtt_us: Option<u32>,
     /// Its variation.
     pub rtt_variation_us: Option<u32>,
-    /// The smallest round trip seen.
+    /// The smallest round trip seen; `None` too before the first.
     pub rtt_min_us: Option<u32>,
     /// Congestion window, in segments.
     pub congestion_window: Option<u32>,
@@ -154,7 +154,7 @@ pub struct TcpInfo {
     pub last_ack_ms: Option<u32>,
     /// The rate the sender keeps to, bytes a second; `None` too when it keeps to none.
     pub pacing_rate: Option<u64>,
-    /// The rate at which data arrived at the peer lately, bytes a second.
+    /// The rate at which data arrived at the peer lately, bytes a second; 0 before any did.
     pub delivery_rate: Option<u64>,
     /// Whether that rate was limited by the program rather than the network.
     pub delivery_rate_app_limited: Option<bool>,
@@ -170,9 +170,9 @@ pub struct TcpInfo {
     pub send_window: Option<u32>,
     /// The window offered to the peer, bytes.
     pub receive_window: Option<u32>,
-    /// Acknowledgements of what was acknowledged already.
+    /// How often segments were found to have overtaken each other.
     pub reordering_seen: Option<u32>,
-    /// Retransmission time-outs in a row.
+    /// How often the retransmission time-out was doubled since something was acknowledged.
     pub backoff: Option<u8>,
     /// Unanswered probes of a closed window or a silent peer.
     pub probes: Option<u8>,

@@ -1,6 +1,7 @@
 //! The kernel's socket tables as values. Knows no process.
 
 mod detail;
+mod diag;
 mod proc_row;
 mod source;
 mod table;
@@ -10,7 +11,7 @@ use crate::model::{
 };
 use crate::selection::Selection;
 pub use detail::{Detail, Memory, Shutdown, TcpInfo, Timer, TimerKind};
-pub use source::ProcTables;
+pub use source::{ProcTables, Tables};
 pub use table::Table;
 
 /// One socket as the kernel described it at one moment.
@@ -25,12 +26,12 @@ pub struct Socket {
     /// Where its ends are.
     pub address: Address,
     /// For TCP, bytes received and not read yet; for a listener, connections waiting for
-    /// accept(); for datagrams, bytes of receive buffer in use, which is more than they carry.
-    /// `None` where the source does not tell.
+    /// accept(); for datagrams, bytes of receive buffer in use, which is more than they carry, but
+    /// for unix ones the bytes of the first. `None` where the source does not tell.
     pub recv_queue: Option<u32>,
     /// For TCP, bytes sent and not acknowledged yet; for a listener, the limit of its accept
-    /// queue (the backlog of listen(2) as the kernel keeps it); for datagrams, bytes of send
-    /// buffer in use. `None` where the source does not tell.
+    /// queue (the backlog of listen(2) as the kernel keeps it); for datagrams and unix sockets,
+    /// bytes of send buffer in use. `None` where the source does not tell.
     pub send_queue: Option<u32>,
     /// `None` for sockets without one: TIME_WAIT, orphans, those waiting for accept().
     pub inode: Option<Inode>,

@@ -255,7 +255,8 @@ fn packet(row: &[u8], netns: Option<NetworkNamespace>) -> Result<Socket, BadRow>
     Ok(Socket {
         family: Family::Packet,
         protocol: match columns.number::<u16>(2, 10)? {
-            3 => Protocol::PacketRaw,
+            // 10 is SOCK_PACKET, which gets whole frames as well.
+            3 | 10 => Protocol::PacketRaw,
             2 => Protocol::PacketDatagram,
             other => return Err(BadRow(format!("socket type {other}"))),
         },

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::proc_row::{self, BadRow};
-use super::{Address, Query, Reading, Snapshot, Socket, Source, Table};
+use super::super::proc_row::{self, BadRow};
+use super::super::{Address, Query, Reading, Snapshot, Socket, Source, Table};
 use crate::model::{Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol, UnixAddress};
 use crate::stop::Stop;
 
@@ -39,12 +39,28 @@ impl ProcTables {
     /// Whether the kernel has sockets of a family at all, by its list of protocols; `None`
     /// where that cannot be told.
     pub fn has_family(&self, family: Family) -> Option<bool> {
-        let name = match family {
-            Family::Vsock => "AF_VSOCK",
-            Family::Tipc => "TIPC",
-            _ => return Some(true),
+        match family {
+            Family::Vsock => self.has_table(Table::Vsock),
+            Family::Tipc => self.has_table(Table::Tipc),
+            _ => Some(true),
+        }
+    }
+
+    /// Whether the kernel has sockets of a table: by its file, or where there is none by the list
+    /// of protocols; `None` where that cannot be told.
+    pub(super) fn has_table(&self, table: Table) -> Option<bool> {
+        let net = self.root.join("net");
+        if let Some(file) = table.file_name() {
+            return net.join(file).try_exists().ok();
+        }
+        let name = match table {
+            Table::Vsock => "AF_VSOCK",
+            Table::Tipc => "TIPC",
+            Table::Mptcp => "MPTCP",
+            Table::Mptcp6 => "MPTCPv6",
+            _ => return None,
         };
-        let protocols = std::fs::read_to_string(self.root.join("net/protocols")).ok()?;
+        let protocols = std::fs::read_to_string(net.join("protocols")).ok()?;
         Some(
             protocols
                 .lines()
@@ -52,7 +68,9 @@ impl ProcTables {
         )
     }
 
-    fn look_at(&self, table: Table, snapshot: &mut Snapshot) {
+    /// Reads one table, where /proc/net has it. `instead` says why it is not read from a better
+    /// source.
+    pub(super) fn look_at(&self, table: Table, instead: Option<String>, snapshot: &mut Snapshot) {
         let Some(name) = table.file_name() else {
             return;
         };
@@ -60,7 +78,7 @@ impl ProcTables {
         let reading = Reading {
             table,
             source: Some(self.name()),
-            instead: None,
+            instead,
         };
         match File::open(&path) {
             Ok(file) => {
@@ -77,7 +95,10 @@ impl ProcTables {
             // A kernel without the family has no file: nothing is missing then.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                snapshot.cut(table, format!("{} cannot be read: {error}", path.display()));
+                snapshot.cut(
+                    &[table],
+                    format!("{} cannot be read: {error}", path.display()),
+                );
                 snapshot.readings.push(Reading {
                     source: None,
                     ..reading
@@ -95,7 +116,7 @@ impl Source for ProcTables {
     fn look(&mut self, query: &Query) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for table in &query.tables {
-            self.look_at(*table, &mut snapshot);
+            self.look_at(*table, None, &mut snapshot);
         }
         snapshot
     }
@@ -121,14 +142,14 @@ fn read(
             Ok(_) => {}
             Err(error) => {
                 let reason = format!("{} broke off after line {number}: {error}", path.display());
-                snapshot.cut(table, reason);
+                snapshot.cut(&[table], reason);
                 break;
             }
         }
         number += 1;
         if number.is_multiple_of(ROWS_BETWEEN_LOOKS_AT_STOP) && stop.is_raised() {
             let reason = format!("{} was left at line {number}: stopped", path.display());
-            snapshot.cut(table, reason);
+            snapshot.cut(&[table], reason);
             break;
         }
         if row.last() == Some(&b'\n') {
@@ -175,8 +196,8 @@ fn read(
 }
 
 impl Snapshot {
-    fn cut(&mut self, table: Table, reason: String) {
-        self.cut.push(table);
+    pub(super) fn cut(&mut self, tables: &[Table], reason: String) {
+        self.cut.extend(tables);
         self.gaps.push(Gap::uncounted(Origin::Sockets, reason));
     }
 }

@@ -1,0 +1,244 @@
+//! The answers to the requests for one table -> its sockets, each once, and what went wrong.
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::super::{Address, Socket, Table};
+use super::message::{BadMessage, Messages, Said};
+use super::{Asked, Scope, decode, unix};
+use crate::model::{Cookie, Protocol, State};
+
+/// Whether a dump goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Progress {
+    /// More datagrams follow.
+    More,
+    /// It is over.
+    Ended(Ended),
+}
+
+/// How a dump ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Ended {
+    /// With everything.
+    Complete,
+    /// The table changed in a way that the dump may contradict itself, or messages were lost.
+    Interrupted,
+    /// With this errno.
+    Refused(i32),
+}
+
+/// The sockets of one table while they arrive. One dump lists a table, or several do, each of
+/// some states.
+#[derive(Debug)]
+pub(in super::super) struct Dump {
+    asked: Asked,
+    seen: Seen,
+    interrupted: bool,
+    /// Messages that were kept out, and why the first was.
+    bad: u64,
+    first_bad: Option<BadMessage>,
+    /// A datagram was cut short.
+    cut: bool,
+    pending: Pending,
+}
+
+/// Whether a unix listener has clients that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) struct Pending(pub(in super::super) bool);
+
+/// Messages that were kept out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Lost {
+    /// How many.
+    pub(in super::super) count: u64,
+    /// Why the first was.
+    pub(in super::super) first: String,
+    /// Whether more may be missing than was counted.
+    pub(in super::super) cut: bool,
+}
+
+impl Dump {
+    pub(in super::super) fn new(asked: Asked) -> Self {
+        Self {
+            asked,
+            seen: Seen::default(),
+            interrupted: false,
+            bad: 0,
+            first_bad: None,
+            cut: false,
+            pending: Pending::default(),
+        }
+    }
+
+    /// What it lists.
+    pub(in super::super) fn scope(&self) -> Scope {
+        self.asked.scope
+    }
+
+    /// Takes one datagram of the answer to the request with this sequence number; its sockets
+    /// are added.
+    pub(in super::super) fn take(
+        &mut self,
+        datagram: &[u8],
+        sequence: u32,
+        sockets: &mut Vec<Socket>,
+    ) -> Progress {
+        self.take_each(datagram, sequence, |dump, message| {
+            let socket = decode(message, &dump.asked)?;
+            if dump.asked.scope == Scope::Table(Table::Unix) && socket.state == State::Listen {
+                dump.pending.0 |= socket.recv_queue.is_some_and(|clients| clients > 0);
+            }
+            dump.seen.add(socket, sockets);
+            Ok(())
+        })
+    }
+
+    /// Takes one datagram of the answer to [`super::pending_request`].
+    pub(in super::super) fn take_pending(
+        &mut self,
+        datagram: &[u8],
+        sequence: u32,
+        sockets: &mut Vec<Socket>,
+    ) -> Progress {
+        self.take_each(datagram, sequence, |dump, message| {
+            sockets.extend(unix::waiting(message, &dump.asked)?);
+            Ok(())
+        })
+    }
+
+    fn take_each(
+        &mut self,
+        datagram: &[u8],
+        sequence: u32,
+        mut socket: impl FnMut(&mut Self, &[u8]) -> Result<(), BadMessage>,
+    ) -> Progress {
+        for message in Messages::new(datagram, sequence) {
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    self.cut = true;
+                    self.count(error);
+                    break;
+                }
+            };
+            self.interrupted |= message.interrupted;
+            match message.said {
+                Said::Socket(bytes) => {
+                    if let Err(error) = socket(self, bytes) {
+                        self.count(error);
+                    }
+                }
+                Said::Done(None) if self.interrupted => {
+                    self.interrupted = false;
+                    return Progress::Ended(Ended::Interrupted);
+                }
+                Said::Done(None) => return Progress::Ended(Ended::Complete),
+                Said::Done(Some(errno)) | Said::Refused(errno) => {
+                    return Progress::Ended(Ended::Refused(errno));
+                }
+                Said::Overrun => self.interrupted = true,
+                Said::Nothing => {}
+                Said::Unknown(kind) => self.count(BadMessage::Kind(kind)),
+            }
+        }
+        Progress::More
+    }
+
+    fn count(&mut self, error: BadMessage) {
+        self.bad += 1;
+        self.first_bad.get_or_insert(error);
+    }
+
+    /// Whether a unix listener has clients that wait for it.
+    pub(in super::super) fn pending(&self) -> Pending {
+        self.pending
+    }
+
+    /// The messages that were kept out, where there are any.
+    pub(in super::super) fn lost(&self) -> Option<Lost> {
+        Some(Lost {
+            count: self.bad,
+            first: self.first_bad.as_ref()?.to_string(),
+            cut: self.cut,
+        })
+    }
+}
+
+/// The sockets of one table so far, to tell one that is listed twice.
+///
+/// The kernel fills a buffer, lets go of its locks, and goes on at the same place of a hash
+/// bucket by counting: what was put in front meanwhile moves what it has listed behind that
+/// place. A socket that changes its state may also move to a part of the table that is listed
+/// later, and a netlink socket in a multicast group is in two lists at any time
+/// (net/netlink/diag.c). Either way it has its cookie still: 8 bytes a socket tell it.
+#[derive(Debug, Default)]
+struct Seen {
+    cookies: HashTable<u64>,
+    lately: Lately,
+}
+
+impl Seen {
+    /// Adds a socket, unless it is listed already.
+    fn add(&mut self, socket: Socket, sockets: &mut Vec<Socket>) {
+        if let Some(Cookie(cookie)) = socket.cookie {
+            let same = |other: &u64| *other == cookie;
+            match self
+                .cookies
+                .entry(spread(cookie), same, |other| spread(*other))
+            {
+                Entry::Occupied(_) => return,
+                Entry::Vacant(free) => free.insert(cookie),
+            };
+        }
+        if self.lately.is_new(&socket, sockets) {
+            sockets.push(socket);
+        }
+    }
+}
+
+/// Cookies are counted up (include/linux/cookie.h): multiplied by an odd number, each bit of one
+/// moves those above it. Nobody outside the kernel chooses them, so no secret is needed.
+fn spread(cookie: u64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    cookie.wrapping_mul(ODD).rotate_left(32)
+}
+
+/// The ports of the connections that were listed last.
+///
+/// A half-open connection and the socket that comes of it are two objects with a cookie each,
+/// as are a connection and its TIME_WAIT; but one takes the place of the other in the same hash
+/// bucket. So if both are listed, they stand close to each other.
+#[derive(Debug, Default)]
+struct Lately {
+    ports: [u32; LATELY],
+    next: usize,
+}
+
+/// As many as the kernel takes out of a bucket at once (net/ipv4/tcp_diag.c `SKARR_SZ`).
+const LATELY: usize = 16;
+
+impl Lately {
+    fn is_new(&mut self, socket: &Socket, sockets: &[Socket]) -> bool {
+        let Address::Inet { local, remote } = socket.address else {
+            return true;
+        };
+        if socket.protocol != Protocol::Tcp || remote.is_unspecified() {
+            return true;
+        }
+        let ports = u32::from(local.port) << 16 | u32::from(remote.port);
+        if self.ports.contains(&ports) {
+            let same = |other: &Socket| {
+                (&other.address, other.interface) == (&socket.address, socket.interface)
+            };
+            if sockets.iter().rev().take(LATELY).any(same) {
+                return false;
+            }
+        }
+        if let Some(place) = self.ports.get_mut(self.next) {
+            *place = ports;
+        }
+        self.next = (self.next + 1) % LATELY;
+        true
+    }
+}
