@@ -13,4 +13,25 @@ mod record;
 mod source;
 
 pub use record::{DescriptorTable, Record, Sock};
-pub use source::{Error, SocketDescriptors, Sockets, allowed};
+pub use source::{Error, SocketDescriptors, Sockets, allowed, socks_of};
+
+/// Made-up records, for tests of the rooms above.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use super::record::{LENGTH, Record};
+
+    /// Pid, thread, start in nanoseconds, table.
+    pub(crate) type Holder = (u32, u32, u64, u64);
+
+    pub(crate) fn record((pid, tid, started, table): Holder, fd: u32, inode: u64) -> Record {
+        let mut bytes = [0; LENGTH];
+        for (at, number) in [(0, inode), (8, started), (16, table)] {
+            bytes[at..at + 8].copy_from_slice(&number.to_ne_bytes());
+        }
+        for (at, number) in [(24, pid), (28, tid), (32, fd), (36, 1)] {
+            bytes[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+        }
+        bytes[48..51].copy_from_slice(b"who");
+        Record::decode(&bytes)
+    }
+}

@@ -10,7 +10,7 @@ use std::io;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::btf::BtfError;
-pub use task_file::{SocketDescriptors, Sockets};
+pub use task_file::{SocketDescriptors, Sockets, socks_of};
 
 /// The types of the running kernel (Documentation/bpf/btf.rst).
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
@@ -19,7 +19,7 @@ const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process lacks the right.
-    #[error("that needs cap_bpf and cap_perfmon")]
+    #[error("it needs cap_bpf and cap_perfmon")]
     Right,
     /// The kernel does not describe its types.
     #[error("cannot read the kernel's types, {KERNEL_TYPES}: {0}")]

@@ -1,9 +1,10 @@
 //! Runs `task_file.bpf.c`.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 
-use super::super::record::{self, Record};
+use super::super::record::{self, Record, Sock};
 use super::loader::Loader;
 use super::{Error, allowed};
 use crate::model::Inode;
@@ -42,6 +43,19 @@ pub struct SocketDescriptors {
     /// How much of the buffer was read, and how much of that is the beginning of a record.
     read: usize,
     begun: usize,
+}
+
+/// What the network knows of these sockets; one that nobody holds a descriptor on is missing.
+///
+/// # Errors
+/// As [`SocketDescriptors::open`] and [`SocketDescriptors::next_records`].
+pub fn socks_of(inodes: &[Inode]) -> Result<HashMap<Inode, Sock>, Error> {
+    let mut descriptors = SocketDescriptors::open(Sockets::These(inodes))?;
+    let mut found = HashMap::new();
+    while let Some(records) = descriptors.next_records()? {
+        found.extend(records.filter_map(|record| Some((record.inode, record.sock?))));
+    }
+    Ok(found)
 }
 
 impl SocketDescriptors {
