@@ -264,6 +264,10 @@ pub enum Reason {
     Many(u64),
     /// The number of descriptors is not told by this kernel.
     Uncounted,
+    /// Rights that a walk needs are lacking, and those for a kernel program are there.
+    Rights,
+    /// A walk was refused the descriptors of so many processes.
+    Hidden(usize),
     /// A kernel program cannot be used, for this reason.
     Refused(String),
 }
@@ -276,6 +280,12 @@ impl fmt::Display for Reason {
             Self::Few(count) => write!(f, "{count} descriptors are soon read"),
             Self::Many(count) => write!(f, "there are {count} descriptors or more"),
             Self::Uncounted => write!(f, "the number of descriptors is not known"),
+            Self::Rights => write!(
+                f,
+                "a walk would need cap_sys_ptrace and cap_dac_read_search"
+            ),
+            Self::Hidden(1) => write!(f, "a walk was refused 1 process"),
+            Self::Hidden(count) => write!(f, "a walk was refused {count} processes"),
             Self::Refused(reason) => write!(f, "a kernel program cannot do it: {reason}"),
         }
     }

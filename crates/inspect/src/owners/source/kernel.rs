@@ -8,6 +8,9 @@ use crate::bpf::{self, SocketDescriptors, Sockets};
 use crate::model::{Gap, Inode, Origin};
 use crate::stop::Stop;
 
+/// To ask for more sockets than this takes the time that it saves.
+const MOST_ASKED_FOR: usize = 10_000;
+
 /// Has the kernel list who holds what. It sees every process of this process's pid namespace,
 /// whatever /proc hides.
 #[derive(Debug, Clone)]
@@ -23,7 +26,7 @@ impl KernelList {
         Self { only: None, stop }
     }
 
-    /// Asks for these sockets alone.
+    /// These sockets are enough: others may be missing from what is found.
     #[must_use]
     pub fn only(self, sockets: Vec<Inode>) -> Self {
         Self {
@@ -38,7 +41,10 @@ impl KernelList {
     /// When the kernel or the rights of this process do not allow it.
     pub fn try_look(&self) -> Result<Holdings, bpf::Error> {
         let proc = Path::new("/proc");
-        let sockets = self.only.as_deref().map_or(Sockets::Every, Sockets::These);
+        let sockets = match &self.only {
+            Some(only) if only.len() <= MOST_ASKED_FOR => Sockets::These(only),
+            _ => Sockets::Every,
+        };
         let mut descriptors = SocketDescriptors::open(sockets)?;
         let mut gather = Gather::new(super::boot(proc));
         let mut stopped = None;
