@@ -10,7 +10,7 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid,
 };
 
-use crate::support::have_root;
+use crate::support::{have_root, inspect, run};
 use crate::{PART, Part, inode, stop};
 
 #[test]
@@ -37,6 +37,37 @@ fn many_descriptors_are_listed_by_the_kernel_and_few_by_a_walk() {
     if copies.len() >= 5_000 {
         assert_eq!(finder.name(), "bpf", "{}", finder.reason());
     }
+}
+
+#[test]
+fn the_program_says_which_way_it_took_and_both_show_the_same() {
+    if !have_root("the_program_says_which_way_it_took_and_both_show_the_same") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{}", listener.local_addr().unwrap().port());
+    let shown = ["bpf", "proc"].map(|way| {
+        let printed = run(inspect().args(["sockets", &port, "--json", "-v", "--owners", way]));
+        let records: Vec<serde_json::Value> = printed
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let sources = records[0]["sources"].as_array().unwrap();
+        assert!(sources.contains(&way.into()), "{sources:?}");
+        (records[1]["owners"].clone(), printed.stderr)
+    });
+    let [(by_kernel, kernel_said), (walked, walk_said)] = shown;
+    assert_eq!(by_kernel[0]["pid"], std::process::id());
+    assert_eq!(by_kernel, walked);
+    assert!(
+        kernel_said.contains("owners: a kernel program lists descriptors (bpf)"),
+        "{kernel_said}"
+    );
+    assert!(
+        walk_said.contains("owners: a walk over /proc/PID/fd"),
+        "{walk_said}"
+    );
 }
 
 #[test]
