@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint bench install uninstall programs clean
+.PHONY: demo test lint bench bpf bpf-check install uninstall programs clean
 
 ## demo: build, and show one conversation from every side
 demo: programs
@@ -27,6 +27,16 @@ lint:
 bench: programs
 	@./.ci/need ss lsof python3
 	@$(CARGO) bench --quiet --bench sockets --config 'target."cfg(unix)".runner="$(CURDIR)/.ci/as-root"' -- $(ARGS)
+
+## bpf: compile the programs that the kernel runs; the objects are committed
+bpf:
+	@./.ci/need clang-14 llvm-strip-14 libbpf
+	@./.ci/bpf
+
+## bpf-check: that the committed objects are what their sources compile to
+bpf-check:
+	@./.ci/need clang-14 llvm-strip-14 libbpf
+	@./.ci/bpf check
 
 ## install: both programs, manual and completions into $(PREFIX) (asks for root itself; after a build, also `sudo make install`)
 install:

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("owners", 2),
     ("processes", 2),
     ("capture", 2),
+    ("bpf", 1),
     ("selection", 1),
     ("names", 1),
     ("namespaces", 1),
@@ -44,7 +45,7 @@ const FLOORS: [(&str, u8); 20] = [
 const SYSTEM_ROOMS: [&str; 3] = ["clock.rs", "privilege.rs", "stop.rs"];
 
 /// Words that only code touching the system needs.
-const SYSTEM_WORDS: [&str; 20] = [
+const SYSTEM_WORDS: [&str; 21] = [
     "std::fs",
     "File::",
     "std::process",
@@ -57,6 +58,7 @@ const SYSTEM_WORDS: [&str; 20] = [
     "Instant::now",
     "SystemTime",
     "rustix::",
+    "aya_obj::",
     "uzers::",
     "pcap::",
     "procfs::process",

@@ -13,7 +13,7 @@ use crate::limits::{self, Limits};
 use crate::listing::Listing;
 use crate::model::{Family, Gap, NetworkNamespace, Origin, Pid, Timestamp};
 use crate::namespaces::{self, Namespace};
-use crate::owners::{self, Holdings, ProcWalk, Source as _};
+use crate::owners::{Finder, Holdings, Reason, Source as _};
 use crate::render::Escaped;
 use crate::sockets::{ProcTables, Query, Reading, Snapshot, Source as _, Table};
 use crate::stop::Stop;
@@ -54,6 +54,8 @@ pub(super) struct Look {
     pub(super) readings: Vec<Reading>,
     /// How owners were found.
     pub(super) owners_from: &'static str,
+    /// Why that way.
+    pub(super) owners_why: Reason,
 }
 
 impl Eyes {
@@ -207,16 +209,16 @@ impl Eyes {
             }
             all
         };
-        let (snapshot, holdings, owners_from) = thread::scope(|scope| {
+        let (snapshot, holdings, owners_from, owners_why) = thread::scope(|scope| {
             let tables = thread::Builder::new()
                 .name("inspect-tables".to_owned())
                 .spawn_scoped(scope, tables)
                 .context("cannot start a thread for the socket tables")?;
-            let (holdings, owners_from) = self.holdings();
+            let (holdings, owners_from, owners_why) = self.holdings();
             let snapshot = tables
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            anyhow::Ok((snapshot, holdings, owners_from))
+            anyhow::Ok((snapshot, holdings, owners_from, owners_why))
         })?;
         let mut gaps = self.gaps.clone();
         gaps.extend(snapshot.gaps);
@@ -228,6 +230,7 @@ impl Eyes {
             cut: snapshot.cut,
             readings: snapshot.readings,
             owners_from,
+            owners_why,
         })
     }
 
@@ -261,12 +264,10 @@ impl Eyes {
         }
     }
 
-    fn holdings(&self) -> (Holdings, &'static str) {
-        if self.sources.owners == owners::Choice::None {
-            return (Holdings::not_asked(), "none");
-        }
-        let mut walk = ProcWalk::new(&self.root, self.stop.clone());
-        (walk.look(), walk.name())
+    fn holdings(&self) -> (Holdings, &'static str, Reason) {
+        let mut finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
+        let holdings = finder.look();
+        (holdings, finder.name(), finder.reason().clone())
     }
 
     /// The namespaces other than those looked into, for a hint; empty where that is no question.
@@ -308,7 +309,12 @@ impl Look {
         let walk = match self.owners_from {
             "none" => "owners: not asked for".to_owned(),
             "proc" => format!("owners: a walk over {}", root.join("PID/fd").display()),
+            "bpf" => "owners: a kernel program lists descriptors (bpf)".to_owned(),
             other => format!("owners: {other}"),
+        };
+        let walk = match self.owners_why {
+            Reason::Asked | Reason::Recorded => walk,
+            _ => format!("{walk}: {}", self.owners_why),
         };
         let unreadable = holdings.unreadable();
         match (holdings.unlisted(), unreadable.len()) {

@@ -3,13 +3,17 @@
 //! Kept flat, because a machine may hold hundreds of thousands of descriptors: one small entry a
 //! descriptor, sorted by inode, and what belongs to a process once a process.
 
+mod birth;
+mod gather;
+mod proc_text;
 mod source;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Range;
 
 use crate::model::{Fd, ForeignText, Gap, Inode, Owner, OwnerStatus, Pid, Timestamp, Uid};
-pub use source::ProcWalk;
+pub use source::{Finder, KernelList, ProcWalk};
 
 /// A process that holds sockets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,6 +249,46 @@ pub enum Choice {
     Proc,
     /// Not at all.
     None,
+}
+
+/// Why a look went the way it did; shown after the name of the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It was asked for.
+    Asked,
+    /// A recorded tree has no kernel to ask.
+    Recorded,
+    /// A walk over so few descriptors takes no time.
+    Few(u64),
+    /// A walk over so many descriptors, or more, takes longer.
+    Many(u64),
+    /// The number of descriptors is not told by this kernel.
+    Uncounted,
+    /// Rights that a walk needs are lacking, and those for a kernel program are there.
+    Rights,
+    /// A walk was refused the descriptors of so many processes.
+    Hidden(usize),
+    /// A kernel program cannot be used, for this reason.
+    Refused(String),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => write!(f, "as asked for"),
+            Self::Recorded => write!(f, "the tree is a recorded one"),
+            Self::Few(count) => write!(f, "{count} descriptors are soon read"),
+            Self::Many(count) => write!(f, "there are {count} descriptors or more"),
+            Self::Uncounted => write!(f, "the number of descriptors is not known"),
+            Self::Rights => write!(
+                f,
+                "a walk would need cap_sys_ptrace and cap_dac_read_search"
+            ),
+            Self::Hidden(1) => write!(f, "a walk was refused 1 process"),
+            Self::Hidden(count) => write!(f, "a walk was refused {count} processes"),
+            Self::Refused(reason) => write!(f, "a kernel program cannot do it: {reason}"),
+        }
+    }
 }
 
 /// Something that can list who holds sockets: the running system, or a recorded tree.
