@@ -13,11 +13,11 @@ use std::process::{Command, ExitCode, Stdio};
 use inspect::listing::{Listing, Rows, SortKey};
 use inspect::model::{Pid, State};
 use inspect::namespaces;
-use inspect::owners::{ProcWalk, Source as _};
+use inspect::owners::{self, Finder, Source as _};
 use inspect::privilege::{self, Right};
 use inspect::render::Screen;
 use inspect::selection::{Selection, Test};
-use inspect::sockets::{ProcTables, Query, Source as _, Table};
+use inspect::sockets::{Choice, Query, Source as _, Table, Tables};
 use inspect::stop::Stop;
 use jiff::tz::TimeZone;
 use pages::Pages;
@@ -129,10 +129,11 @@ pub(crate) fn probe() -> ExitCode {
 fn look() -> anyhow::Result<Listing> {
     let stop = Stop::new()?;
     let netns = namespaces::current();
-    let sockets = ProcTables::new("/proc", netns, stop.clone())
+    let sockets = Tables::new(Choice::Auto, netns, stop.clone())
         .look(&Query::all_of([Table::Tcp]))
         .sockets;
-    Ok(Listing::new(sockets, ProcWalk::new("/proc", stop).look()))
+    let holdings = Finder::new(owners::Choice::Auto, "/proc", stop).look();
+    Ok(Listing::new(sockets, holdings))
 }
 
 /// The listener and both ends of the connection.

@@ -15,7 +15,8 @@ use crate::model::{Family, Gap, NetworkNamespace, Origin, Pid, Timestamp};
 use crate::namespaces::{self, Namespace};
 use crate::owners::{Finder, Holdings, Reason, Source as _};
 use crate::render::Escaped;
-use crate::sockets::{ProcTables, Query, Reading, Snapshot, Source as _, Table};
+use crate::selection::{Selection, Test};
+use crate::sockets::{Query, Reading, Snapshot, Source as _, Table, Tables};
 use crate::stop::Stop;
 
 /// What takes the looks: made once, and asked as often as a view wants.
@@ -151,7 +152,7 @@ impl Eyes {
 
     /// Whether the kernel has sockets of a family at all; `None` where that cannot be told.
     pub(super) fn has_family(&self, family: Family) -> Option<bool> {
-        ProcTables::new(&self.root, None, self.stop.clone()).has_family(family)
+        Tables::recorded(&self.root, None, self.stop.clone()).has_family(family)
     }
 
     /// The limits of each namespace that is looked into. One that cannot be entered has none.
@@ -192,34 +193,20 @@ impl Eyes {
         self.places.len() > 1
     }
 
-    /// Looks once. Sockets and owners are read at the same time, on two threads.
+    /// Looks once. Sockets and owners are read at the same time, on two threads; where only some
+    /// sockets are wanted, one after the other, so that only their owners need be listed.
     pub(super) fn look(&mut self, query: &Query) -> anyhow::Result<Look> {
         let at = clock::now();
-        let places = &self.places;
-        let tables = || {
-            let mut all = Snapshot::default();
-            for (index, place) in places.iter().enumerate() {
-                let found = self.look_into(place, query);
-                all.sockets.extend(found.sockets);
-                all.gaps.extend(found.gaps);
-                all.cut.extend(found.cut);
-                if index == 0 {
-                    all.readings = found.readings;
-                }
-            }
-            all
+        let finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
+        let (snapshot, finder, holdings) = if narrow(&query.selection) {
+            let snapshot = self.tables(query);
+            let wanted = snapshot.sockets.iter().filter_map(|socket| socket.inode);
+            let mut finder = finder.only(wanted.collect());
+            let holdings = finder.look();
+            (snapshot, finder, holdings)
+        } else {
+            self.look_at_once(query, finder)?
         };
-        let (snapshot, holdings, owners_from, owners_why) = thread::scope(|scope| {
-            let tables = thread::Builder::new()
-                .name("inspect-tables".to_owned())
-                .spawn_scoped(scope, tables)
-                .context("cannot start a thread for the socket tables")?;
-            let (holdings, owners_from, owners_why) = self.holdings();
-            let snapshot = tables
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            anyhow::Ok((snapshot, holdings, owners_from, owners_why))
-        })?;
         let mut gaps = self.gaps.clone();
         gaps.extend(snapshot.gaps);
         gaps.extend(holdings.gaps().iter().cloned());
@@ -229,29 +216,59 @@ impl Eyes {
             gaps,
             cut: snapshot.cut,
             readings: snapshot.readings,
-            owners_from,
-            owners_why,
+            owners_from: finder.name(),
+            owners_why: finder.reason().clone(),
         })
     }
 
+    fn look_at_once(
+        &self,
+        query: &Query,
+        mut finder: Finder,
+    ) -> anyhow::Result<(Snapshot, Finder, Holdings)> {
+        thread::scope(|scope| {
+            let tables = thread::Builder::new()
+                .name("inspect-tables".to_owned())
+                .spawn_scoped(scope, || self.tables(query))
+                .context("cannot start a thread for the socket tables")?;
+            let holdings = finder.look();
+            let snapshot = tables
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((snapshot, finder, holdings))
+        })
+    }
+
+    /// The tables of every namespace that is looked into.
+    fn tables(&self, query: &Query) -> Snapshot {
+        let mut places = self.places.iter().map(|place| self.look_into(place, query));
+        let mut all = places.next().unwrap_or_default();
+        for found in places {
+            all.sockets.extend(found.sockets);
+            all.gaps.extend(found.gaps);
+            all.cut.extend(found.cut);
+        }
+        all
+    }
+
     fn look_into(&self, place: &Place, query: &Query) -> Snapshot {
+        let choice = self.sources.tables;
         match place {
-            Place::Here(inode) => {
-                ProcTables::new(&self.root, *inode, self.stop.clone()).look(query)
+            Place::Here(inode) if self.recorded => {
+                Tables::recorded(&self.root, *inode, self.stop.clone()).look(query)
             }
+            Place::Here(inode) => Tables::new(choice, *inode, self.stop.clone()).look(query),
             Place::There(namespace) => {
                 let inode = Some(namespace.inode);
-                // /proc/net is that of the first thread; this one is elsewhere.
-                let root = Path::new("/proc/thread-self");
                 namespaces::on_thread_in(&namespace.path, || {
-                    ProcTables::new(root, inode, self.stop.clone()).look(query)
+                    Tables::new(choice, inode, self.stop.clone()).look(query)
                 })
                 .or_else(|error| match namespace.pid {
                     // Who may not enter a namespace may still read the tables of a process in it
                     // (fs/proc/proc_net.c asks for no right).
                     Some(pid) if error.is_denied() => {
                         let root = Path::new("/proc").join(pid.to_string());
-                        Ok(ProcTables::new(root, inode, self.stop.clone()).look(query))
+                        Ok(Tables::recorded(root, inode, self.stop.clone()).look(query))
                     }
                     _ => Err(error),
                 })
@@ -262,12 +279,6 @@ impl Eyes {
                 })
             }
         }
-    }
-
-    fn holdings(&self) -> (Holdings, &'static str, Reason) {
-        let mut finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
-        let holdings = finder.look();
-        (holdings, finder.name(), finder.reason().clone())
     }
 
     /// The namespaces other than those looked into, for a hint; empty where that is no question.
@@ -285,6 +296,17 @@ impl Eyes {
     pub(super) fn look_there(&self, namespace: &Namespace, query: &Query) -> Snapshot {
         self.look_into(&Place::There(namespace.clone()), query)
     }
+}
+
+/// Whether a selection asks for some ends: what sources can leave out.
+fn narrow(selection: &Selection) -> bool {
+    let names_an_end = |test: &Test| {
+        matches!(
+            test,
+            Test::Port(_) | Test::Host(_) | Test::EndPort { .. } | Test::EndAddress { .. }
+        )
+    };
+    selection.decidable_by(&names_an_end) != Selection::everything()
 }
 
 impl Look {

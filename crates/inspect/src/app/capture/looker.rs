@@ -11,8 +11,8 @@ use crate::capture::interfaces;
 use crate::cli::capture::Request;
 use crate::clock;
 use crate::model::Timestamp;
-use crate::owners::{self, ProcWalk, Source as _};
-use crate::sockets::{self, ProcTables, Query, Source as _};
+use crate::owners::{self, Finder, Source as _};
+use crate::sockets::{self, Choice, Query, Source as _, Tables};
 use crate::stop::Stop;
 
 /// A thread that looks when it is asked.
@@ -229,8 +229,8 @@ fn look(stop: &Stop) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
     let sockets =
-        ProcTables::new("/proc", None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
-    let holdings: owners::Holdings = ProcWalk::new("/proc", stop.clone()).look();
+        Tables::new(Choice::Auto, None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
+    let holdings = Finder::new(owners::Choice::Auto, "/proc", stop.clone()).look();
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
 }
