@@ -62,7 +62,7 @@ struct net {
 
 typedef struct {
 	struct net *net;
-} possible_net_t;
+} KERNEL possible_net_t;
 
 struct sock_common {
 	unsigned char skc_reuse : 4;

@@ -55,10 +55,13 @@ fn the_program_says_which_way_it_took_and_both_show_the_same() {
             .collect();
         let sources = records[0]["sources"].as_array().unwrap();
         assert!(sources.contains(&way.into()), "{sources:?}");
-        (records[1]["owners"].clone(), printed.stderr)
+        // Others hold it too, for as long as another test takes to start a program.
+        let mut owners = records[1]["owners"].as_array().unwrap().clone();
+        owners.retain(|owner| owner["pid"] == std::process::id());
+        (owners, printed.stderr)
     });
     let [(by_kernel, kernel_said), (walked, walk_said)] = shown;
-    assert_eq!(by_kernel[0]["pid"], std::process::id());
+    assert_eq!(by_kernel.len(), 1);
     assert_eq!(by_kernel, walked);
     assert!(
         kernel_said.contains("owners: a kernel program lists descriptors (bpf)"),
@@ -92,7 +95,8 @@ fn what_a_walk_may_not_read_the_kernel_program_lists() {
         let mut finder = Finder::new(Choice::Auto, "/proc", stop());
         let found = finder.look();
         assert_eq!((finder.name(), finder.reason()), ("bpf", &Reason::Rights));
-        assert_eq!(found.of(inode).0[0].pid.0, std::process::id());
+        let owners = found.of(inode).0;
+        assert!(owners.iter().any(|it| it.pid.0 == std::process::id()));
         assert_eq!(found.unreadable(), []);
     });
     checked.join().unwrap();

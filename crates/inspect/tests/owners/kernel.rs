@@ -13,11 +13,13 @@ use rustix::thread::UnshareFlags;
 use crate::support::have_root;
 use crate::{inode, stop, unshare};
 
+/// What is told of this process. Others hold its sockets too, for as long as another test takes
+/// to start a program.
 fn records(sockets: Sockets<'_>) -> Vec<Record> {
     let mut descriptors = SocketDescriptors::open(sockets).unwrap();
     let mut found = Vec::new();
     while let Some(records) = descriptors.next_records().unwrap() {
-        found.extend(records);
+        found.extend(records.filter(|record| record.pid.0 == std::process::id()));
     }
     found
 }
@@ -54,7 +56,6 @@ fn what_the_network_knows_of_a_socket_is_told() {
             .iter()
             .find(|record| record.inode == inodes[which])
             .unwrap();
-        assert_eq!(record.pid.0, std::process::id());
         let sock = record.sock.unwrap();
         (sock.reuse_address, sock.reuse_port, sock.namespace)
     };
@@ -97,6 +98,6 @@ fn only_what_is_asked_for_is_told() {
     let mut finder = Finder::new(Choice::Bpf, "/proc", stop()).only(inodes[..1].to_vec());
     let holdings = finder.look();
     assert_eq!(finder.name(), "bpf");
-    assert_eq!(holdings.held().len(), 1);
-    assert_eq!(holdings.of(inodes[0]).0[0].pid.0, std::process::id());
+    assert!(!holdings.held().is_empty());
+    assert!(holdings.held().iter().all(|held| held.inode == inodes[0]));
 }

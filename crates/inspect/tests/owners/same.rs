@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use inspect::model::{Pid, Timestamp};
 use inspect::owners::{Holdings, KernelList, ProcWalk, Source as _};
@@ -222,4 +225,49 @@ fn in_a_pid_namespace_processes_have_its_numbers() {
     }
     let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     assert!(Part::test("same::inside_a_pid_namespace", &unshare).succeeds());
+}
+
+#[test]
+fn stable_sockets_are_in_every_look_once_while_others_come_and_go() {
+    if !have_root("stable_sockets_are_in_every_look_once_while_others_come_and_go") {
+        return;
+    }
+    let stable: Vec<UdpSocket> = (0..200)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let expected: BTreeSet<(u64, i64)> = stable
+        .iter()
+        .map(|socket| (inode(socket).0, socket.as_raw_fd().into()))
+        .collect();
+    let over = Arc::new(AtomicBool::new(false));
+    let churn = {
+        let over = Arc::clone(&over);
+        thread::spawn(move || {
+            let mut opened = 0u64;
+            while !over.load(Ordering::Relaxed) {
+                // Some of them take the lowest free numbers, below those that stay.
+                let some: Vec<_> = (0..50).map(|_| UnixDatagram::unbound().unwrap()).collect();
+                opened += u64::try_from(some.len()).unwrap();
+            }
+            opened
+        })
+    };
+    let wanted: BTreeSet<u64> = expected.iter().map(|(inode, _)| *inode).collect();
+    for look in 0..20 {
+        let holdings = if look % 2 == 0 {
+            by_kernel()
+        } else {
+            by_walk()
+        };
+        // Others hold them too, for as long as another test takes to start a program.
+        let seen: Vec<(u64, i64)> = facts(&holdings, &BTreeSet::from([std::process::id()]))
+            .into_iter()
+            .filter(|fact| wanted.contains(&fact.6))
+            .map(|fact| (fact.6, fact.5.into()))
+            .collect();
+        assert_eq!(seen.len(), expected.len(), "look {look}");
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+    over.store(true, Ordering::Relaxed);
+    assert!(churn.join().unwrap() > 1_000);
 }

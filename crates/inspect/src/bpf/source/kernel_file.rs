@@ -27,9 +27,8 @@ impl KernelFile {
         const SYSFS_MAGIC: u64 = 0x6265_6572; // include/uapi/linux/magic.h
         let mut file = File::open(path)?;
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-        let kernels =
-            fstatfs(&file).is_ok_and(|system| system.f_type.cast_unsigned() == SYSFS_MAGIC);
-        if kernels {
+        let system = fstatfs(&file)?.f_type;
+        if u64::try_from(system).is_ok_and(|system| system == SYSFS_MAGIC) {
             // SAFETY: a new mapping of its own, where the kernel puts it, disturbs no other
             // memory. That nobody shortens or changes the file is seen to by sysfs, on which it
             // lies: its content is part of the running kernel.
