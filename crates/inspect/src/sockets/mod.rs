@@ -7,7 +7,8 @@ mod source;
 mod table;
 
 use crate::model::{
-    Cookie, Endpoint, Family, Gap, Inode, NetworkNamespace, Protocol, State, Uid, UnixAddress,
+    Cookie, Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol, State, Uid,
+    UnixAddress,
 };
 use crate::selection::Selection;
 pub use detail::{Detail, Memory, Shutdown, TcpInfo, Timer, TimerKind};
@@ -176,6 +177,14 @@ pub struct Snapshot {
     pub cut: Vec<Table>,
     /// How each table was read. A table that the kernel does not have is not in here.
     pub readings: Vec<Reading>,
+}
+
+impl Snapshot {
+    /// An unknown part of some tables is missing.
+    fn cut(&mut self, tables: &[Table], reason: String) {
+        self.cut.extend(tables);
+        self.gaps.push(Gap::uncounted(Origin::Sockets, reason));
+    }
 }
 
 /// Something that can list sockets: the running kernel, or a recorded tree.

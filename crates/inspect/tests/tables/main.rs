@@ -12,6 +12,7 @@ mod agree;
 mod fallback;
 mod filtered;
 mod ss;
+mod steady;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -36,6 +37,11 @@ pub(crate) struct World {
 impl World {
     /// `None`, with a word about it, where this cannot be made.
     pub(crate) fn new(test: &str) -> Option<Self> {
+        Self::of("world.py", test)
+    }
+
+    /// The same with the sockets of another script.
+    pub(crate) fn of(script: &str, test: &str) -> Option<Self> {
         if !have_root(test) || !have_program("python3", test) || !have_program("ip", test) {
             return None;
         }
@@ -47,7 +53,11 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new("ip")
             .args(["netns", "exec", &namespace, "python3"])
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables/world.py"))
+            .arg(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("tests/tables")
+                    .join(script),
+            )
             .arg(folder.path())
             .stdout(Stdio::piped())
             .spawn()

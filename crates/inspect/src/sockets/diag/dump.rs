@@ -10,7 +10,7 @@ use crate::model::{Cookie, Protocol, State};
 
 /// Whether a dump goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Progress {
+pub(super) enum Progress {
     /// More datagrams follow.
     More,
     /// It is over.
@@ -19,7 +19,7 @@ pub(in super::super) enum Progress {
 
 /// How a dump ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Ended {
+pub(super) enum Ended {
     /// With everything.
     Complete,
     /// The table changed in a way that the dump may contradict itself, or messages were lost.
@@ -31,7 +31,7 @@ pub(in super::super) enum Ended {
 /// The sockets of one table while they arrive. One dump lists a table, or several do, each of
 /// some states.
 #[derive(Debug)]
-pub(in super::super) struct Dump {
+pub(super) struct Dump {
     asked: Asked,
     seen: Seen,
     interrupted: bool,
@@ -40,26 +40,23 @@ pub(in super::super) struct Dump {
     first_bad: Option<BadMessage>,
     /// A datagram was cut short.
     cut: bool,
-    pending: Pending,
+    /// A unix listener has clients that wait for it.
+    has_pending: bool,
 }
-
-/// Whether a unix listener has clients that wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in super::super) struct Pending(pub(in super::super) bool);
 
 /// Messages that were kept out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Lost {
+pub(super) struct Lost {
     /// How many.
-    pub(in super::super) count: u64,
+    pub(super) count: u64,
     /// Why the first was.
-    pub(in super::super) first: String,
+    pub(super) first: String,
     /// Whether more may be missing than was counted.
-    pub(in super::super) cut: bool,
+    pub(super) cut: bool,
 }
 
 impl Dump {
-    pub(in super::super) fn new(asked: Asked) -> Self {
+    pub(super) fn new(asked: Asked) -> Self {
         Self {
             asked,
             seen: Seen::default(),
@@ -67,18 +64,18 @@ impl Dump {
             bad: 0,
             first_bad: None,
             cut: false,
-            pending: Pending::default(),
+            has_pending: false,
         }
     }
 
     /// What it lists.
-    pub(in super::super) fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         self.asked.scope
     }
 
     /// Takes one datagram of the answer to the request with this sequence number; its sockets
     /// are added.
-    pub(in super::super) fn take(
+    pub(super) fn take(
         &mut self,
         datagram: &[u8],
         sequence: u32,
@@ -87,7 +84,7 @@ impl Dump {
         self.take_each(datagram, sequence, |dump, message| {
             let socket = decode(message, &dump.asked)?;
             if dump.asked.scope == Scope::Table(Table::Unix) && socket.state == State::Listen {
-                dump.pending.0 |= socket.recv_queue.is_some_and(|clients| clients > 0);
+                dump.has_pending |= socket.recv_queue.is_some_and(|clients| clients > 0);
             }
             dump.seen.add(socket, sockets);
             Ok(())
@@ -95,7 +92,7 @@ impl Dump {
     }
 
     /// Takes one datagram of the answer to [`super::pending_request`].
-    pub(in super::super) fn take_pending(
+    pub(super) fn take_pending(
         &mut self,
         datagram: &[u8],
         sequence: u32,
@@ -151,12 +148,12 @@ impl Dump {
     }
 
     /// Whether a unix listener has clients that wait for it.
-    pub(in super::super) fn pending(&self) -> Pending {
-        self.pending
+    pub(super) fn has_pending(&self) -> bool {
+        self.has_pending
     }
 
     /// The messages that were kept out, where there are any.
-    pub(in super::super) fn lost(&self) -> Option<Lost> {
+    pub(super) fn lost(&self) -> Option<Lost> {
         Some(Lost {
             count: self.bad,
             first: self.first_bad.as_ref()?.to_string(),

@@ -15,18 +15,18 @@ use crate::selection::{Comparison, End, Network, Selection, Test};
 
 /// One dump of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Pass {
+pub(super) struct Pass {
     /// The states that are asked for: one bit each, by the kernel's number.
-    pub(in super::super) states: u32,
+    pub(super) states: u32,
     /// Which of those; all of them where there is no program.
-    pub(in super::super) bytecode: Option<Vec<u8>>,
+    pub(super) bytecode: Option<Vec<u8>>,
 }
 
 /// `1 << TCP_LISTEN`.
 const LISTEN: u32 = 1 << 10;
 
 /// The dumps by which tables are read; none where nothing of them can be selected.
-pub(in super::super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
+pub(super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
     let table = scope.table();
     let mut states = 0;
     let mut conditions = Vec::new();

@@ -6,6 +6,7 @@
 //! | `message` | how netlink frames messages and attributes |
 //! | `request` | what is sent to the kernel for a table |
 //! | `filter`, `bytecode` | the part of a selection that the kernel can decide, and how it is told |
+//! | `exchange` | a table is asked for, again where it changed meanwhile, and told of where it is not whole |
 //! | `dump` | the answers to one request -> sockets, each once, and what went wrong |
 //! | `inet`, `unix`, `netlink`, `packet`, `vsock` | one message of each family -> a socket |
 //! | `tcp_info`, `memory` | the structures that some attributes hold |
@@ -13,6 +14,7 @@
 mod bytecode;
 mod bytes;
 mod dump;
+mod exchange;
 mod filter;
 mod inet;
 mod memory;
@@ -31,9 +33,7 @@ use super::{Detail, Details, Socket, Table};
 use crate::model::{Inode, NetworkNamespace};
 use message::BadMessage;
 
-pub(super) use dump::{Dump, Ended, Pending, Progress};
-pub(super) use filter::{Pass, passes};
-pub(super) use request::{pending_request, request};
+pub(super) use exchange::{Exchange, Refused, Wire};
 
 /// What one dump lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

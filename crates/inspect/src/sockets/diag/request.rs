@@ -43,7 +43,7 @@ const PACKET_MEMINFO: u32 = 0x10;
 
 /// A request for sockets in some states; `None` where sock_diag has no such table. The answers
 /// carry the sequence number.
-pub(in super::super) fn request(
+pub(super) fn request(
     scope: Scope,
     pass: &Pass,
     details: &Details,
@@ -132,7 +132,7 @@ fn unix_show(details: &Details) -> u32 {
 /// A request for the unix listeners and the clients that wait for them. Apart from the others,
 /// because a long queue makes a long message: one that does not fit into the kernel's buffer ends
 /// the dump without a word.
-pub(in super::super) fn pending_request(sequence: u32) -> Vec<u8> {
+pub(super) fn pending_request(sequence: u32) -> Vec<u8> {
     const LISTEN: u32 = 1 << 10;
     unix_request(LISTEN, UNIX_NAME | UNIX_ICONS, sequence)
 }

@@ -7,19 +7,15 @@
 mod diag;
 mod proc;
 
-use std::io;
 use std::path::PathBuf;
 
-use super::diag::Scope;
+use super::diag::{Exchange, Refused, Scope};
 use super::{Choice, Query, Reading, Snapshot, Source, Table};
 use crate::model::{Family, NetworkNamespace};
 use crate::stop::Stop;
-use diag::{Channel, Refused};
+use diag::Channel;
 
 pub use proc::ProcTables;
-
-/// `ENOENT`: the kernel has nobody who answers for such a table.
-const NO_ENTRY: i32 = 2;
 
 /// The socket tables of one network namespace, by the best source for each.
 ///
@@ -67,14 +63,14 @@ impl Tables {
         &self,
         scope: Scope,
         query: &Query,
-        channel: &mut Option<io::Result<Channel>>,
+        exchange: &mut Option<Exchange<Channel>>,
         snapshot: &mut Snapshot,
     ) -> Result<(), Refused> {
-        match channel.get_or_insert_with(Channel::open) {
-            Ok(channel) => channel.dump(scope, query, self.netns, &self.stop, snapshot)?,
-            // The failure is kept, and told of each table.
-            Err(error) => return Err(Refused::Unreachable(error.to_string())),
-        }
+        let exchange = match exchange {
+            Some(open) => open,
+            None => exchange.insert(Exchange::new(Channel::open(self.stop.clone())?)),
+        };
+        exchange.dump(scope, query, self.netns, snapshot)?;
         for table in scope.tables() {
             snapshot.readings.push(Reading {
                 table: *table,
@@ -140,48 +136,27 @@ impl Source for Tables {
             return snapshot;
         }
         // Opened anew for every look: it belongs to the namespace of the thread that opens it.
-        let mut channel = None;
+        let mut exchange = None;
         let both = Scope::Tcp.tables();
         if both.iter().all(|table| tables.contains(table))
             && self
-                .dump(Scope::Tcp, query, &mut channel, &mut snapshot)
+                .dump(Scope::Tcp, query, &mut exchange, &mut snapshot)
                 .is_ok()
         {
             tables.retain(|table| !both.contains(table));
         }
         for table in tables {
-            if let Err(refused) = self.dump(Scope::Table(table), query, &mut channel, &mut snapshot)
+            if let Err(refused) =
+                self.dump(Scope::Table(table), query, &mut exchange, &mut snapshot)
             {
                 self.look_elsewhere(table, &refused, &mut snapshot);
             }
         }
-        if let Some(Ok(channel)) = &channel
+        if let Some(exchange) = &exchange
             && query.tables.contains(&Table::Netlink)
         {
-            channel.leave_out(&mut snapshot.sockets);
+            exchange.wire().leave_out(&mut snapshot.sockets);
         }
         snapshot
-    }
-}
-
-/// What sock_diag answers instead of a table.
-impl Refused {
-    /// Whether the kernel, or sock_diag altogether, does not know the table.
-    fn is_for_want_of_a_table(&self) -> bool {
-        matches!(self, Self::NoTable | Self::Errno(NO_ENTRY))
-    }
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoTable => f.write_str("sock_diag has no such table"),
-            Self::Errno(NO_ENTRY) => f.write_str("this kernel's sock_diag has no such table"),
-            Self::Errno(errno) => {
-                let error = io::Error::from_raw_os_error(*errno);
-                write!(f, "sock_diag refused: {error}")
-            }
-            Self::Unreachable(error) => write!(f, "sock_diag cannot be asked: {error}"),
-        }
     }
 }

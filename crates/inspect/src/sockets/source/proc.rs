@@ -195,13 +195,6 @@ fn read(
     }
 }
 
-impl Snapshot {
-    pub(super) fn cut(&mut self, tables: &[Table], reason: String) {
-        self.cut.extend(tables);
-        self.gaps.push(Gap::uncounted(Origin::Sockets, reason));
-    }
-}
-
 fn rows_word(count: u64) -> &'static str {
     if count == 1 { "row" } else { "rows" }
 }

@@ -1,6 +1,7 @@
 //! Decoders on bytes that were recorded from a kernel (`recorded/`), and on any others.
 
 mod dumps;
+mod exchanges;
 mod families;
 mod filters;
 mod hostile;

@@ -5,7 +5,7 @@ mod kernel;
 
 use std::net::IpAddr;
 
-use super::super::{Pass, passes};
+use super::super::filter::{Pass, passes};
 use super::*;
 use crate::model::{Family, Pid, Protocol, State, Uid};
 use crate::selection::{Comparison, End, Network, Numbers, Selection, Test, parse};
