@@ -2,8 +2,11 @@
 //!
 //! TCP's are in net/ipv4/inet_connection_sock.c (`inet_csk_get_port`, `inet_bind_conflict`,
 //! `inet_rcv_saddr_equal`), UDP's in net/ipv4/udp.c (`udp_lib_get_port`). A test binds real
-//! sockets in all combinations and compares. Left out: virtual routing domains (VRF), flags that
-//! were changed after bind(), and what security modules and cgroup programs refuse.
+//! sockets in all combinations and compares. Left out, for nobody can see it from outside: what
+//! the kernel remembers of sockets that are gone (who is like the last one that was bound with
+//! SO_REUSEPORT is let in without a further look, `tb->fastreuseport`), flags that were changed
+//! after bind(), virtual routing domains (VRF), and what security modules and cgroup programs
+//! refuse.
 //!
 //! What is not known of a socket leaves the answer open where it depends on it: answers are
 //! `Option<bool>`.

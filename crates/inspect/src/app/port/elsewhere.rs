@@ -5,10 +5,12 @@ use super::super::look::{Eyes, Look};
 use super::gather;
 use crate::cli::port::Request;
 use crate::listing::{Listing, Row};
-use crate::model::{ForeignText, Gap, Origin};
+use crate::model::{ForeignText, Gap, Origin, State};
 use crate::namespaces::Namespace;
+use crate::owners::Holdings;
 use crate::render::Escaped;
 use crate::render::port::{Elsewhere, waits};
+use crate::selection::{Selection, Test};
 use crate::sockets::Query;
 
 /// What other namespaces hold.
@@ -25,8 +27,20 @@ pub(super) fn look(eyes: &Eyes, look: &Look, query: &Query) -> Others {
         found: Vec::new(),
         closed: Vec::new(),
     };
+    let waiting = Query {
+        selection: Selection::All(vec![
+            query.selection.clone(),
+            Selection::one_of([Test::State(State::Listen), Test::State(State::Unconnected)]),
+        ]),
+        ..query.clone()
+    };
     for namespace in eyes.others() {
-        let there = eyes.look_there(&namespace, query);
+        let mut there = eyes.look_there(&namespace, &waiting);
+        // A source may list more than is selected, listeners above all.
+        let wanted = Listing::new(std::mem::take(&mut there.sockets), Holdings::not_asked());
+        let mut rows = wanted.rows();
+        rows.select(&waiting.selection);
+        there.sockets = rows.iter().map(|row| row.socket.clone()).collect();
         if !there.sockets.is_empty() {
             // Descriptors were looked for everywhere; only who looks for sockets has to enter.
             let listing = Listing::new(there.sockets, look.listing.holdings().clone());

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use super::super::look::{Eyes, Look};
+use super::super::names::Resolved;
+use super::super::sockets::told::{tell_gaps, write_gaps};
 use super::super::{Context, Exit, machine};
 use super::{Surroundings, gather, looks, output, users};
-use crate::cli::Format;
 use crate::cli::port::Request;
 use crate::listing::Row;
 use crate::model::{Gap, OwnerStatus, Protocol, State};
@@ -65,30 +66,27 @@ pub(super) fn run(
     let mut users = users(eyes);
     let looks = looks(eyes, look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
-    match request.format {
-        Format::Json => {
-            let begin = machine::begin_at(eyes.root(), "port", look.sources());
-            json::write(&mut out, &begin)?;
-            let rows = map.listening.iter().flat_map(|it| &it.rows);
-            let sockets = output::sockets(&mut out, rows.copied(), &looks)?;
-            let records = map.records();
-            for record in &records {
-                json::write(&mut out, record)?;
-            }
-            let rows = map.listening.iter().flat_map(|it| &it.rows);
-            gaps.extend(output::hidden(rows, look));
-            output::write_gaps(&mut out, &gaps)?;
-            let ranges = u64::try_from(records.len())?;
-            let counts = [("sockets", sockets), ("ranges", ranges)];
-            json::write(&mut out, &End::new(counts, &gaps))?;
+    if request.json {
+        let begin = machine::begin_at(eyes.root(), "port", look.sources());
+        json::write(&mut out, &begin)?;
+        let rows = || map.listening.iter().flat_map(|it| &it.rows);
+        let names = Resolved::new(eyes);
+        let sockets = output::sockets(&mut out, rows().copied(), &names, &looks)?;
+        let records = map.records();
+        for record in &records {
+            json::write(&mut out, record)?;
         }
-        Format::Table | Format::Csv => {
-            write_map(&mut out, &map, &looks)?;
-            out.flush()?;
-            output::tell_gaps(&gaps, context);
-            if !request.quiet {
-                output::tell_hidden(hidden, eyes.recorded(), context);
-            }
+        gaps.extend(output::hidden(rows(), look));
+        write_gaps(&mut out, &gaps)?;
+        let ranges = u64::try_from(records.len())?;
+        let counts = [("sockets", sockets), ("ranges", ranges)];
+        json::write(&mut out, &End::new(counts, &gaps))?;
+    } else {
+        write_map(&mut out, &map, &looks)?;
+        out.flush()?;
+        tell_gaps(&gaps, context);
+        if !request.quiet {
+            output::tell_hidden(hidden, eyes.recorded(), context);
         }
     }
     out.flush()?;

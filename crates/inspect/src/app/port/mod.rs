@@ -15,8 +15,8 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::look::{Eyes, Look};
+use super::sockets::told::tell_gaps;
 use super::{Context, Exit, Usage};
-use crate::cli::Format;
 use crate::cli::port::{Request, Wanted};
 use crate::listing::Row;
 use crate::model::{Gap, Origin, Pid, Protocol, Uid};
@@ -76,32 +76,29 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     }
     let looks = looks(&eyes, &look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
-    match request.format {
-        Format::Json => {
-            let mut gaps = gaps;
-            gaps.extend(unlisted);
-            gaps.extend(others.closed_gap());
-            let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
-            gaps.extend(output::hidden(rows, &look));
-            output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+    if request.json {
+        let mut gaps = gaps;
+        gaps.extend(unlisted);
+        gaps.extend(others.closed_gap());
+        let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
+        gaps.extend(output::hidden(rows, &look));
+        output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+    } else {
+        for (index, port) in ports.iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            write(&mut out, port, &looks)?;
         }
-        Format::Table | Format::Csv => {
-            for (index, port) in ports.iter().enumerate() {
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                write(&mut out, port, &looks)?;
-            }
-            out.flush()?;
-            output::tell_gaps(&gaps, context);
-            others.tell_closed(context);
-            if ports.iter().any(Port::is_perhaps_bound) {
-                output::tell_gaps(unlisted.as_slice(), context);
-            }
-            if !request.quiet {
-                let hidden = ports.iter().map(Port::hidden).sum();
-                output::tell_hidden(hidden, eyes.recorded(), context);
-            }
+        out.flush()?;
+        tell_gaps(&gaps, context);
+        others.tell_closed(context);
+        if ports.iter().any(Port::is_perhaps_bound) {
+            tell_gaps(unlisted.as_slice(), context);
+        }
+        if !request.quiet {
+            let hidden = ports.iter().map(Port::hidden).sum();
+            output::tell_hidden(hidden, eyes.recorded(), context);
         }
     }
     out.flush()?;
@@ -179,12 +176,19 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
         (ports::read(root), addresses)
     });
     let (settings, addresses) = inside.unwrap_or_default();
+    // Who runs this program is nobody on the machine of a recorded tree: there root is meant.
+    let (uid, may_bind_low) = if recorded {
+        (0, Some(true))
+    } else {
+        let uid = rustix::process::geteuid().as_raw();
+        (uid, privilege::has(Right::BindLow))
+    };
     Surroundings {
         settings,
         addresses,
         services,
-        uid: Uid(rustix::process::geteuid().as_raw()),
-        may_bind_low: privilege::has(Right::BindLow),
+        uid: Uid(uid),
+        may_bind_low,
     }
 }
 

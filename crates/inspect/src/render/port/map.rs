@@ -34,7 +34,7 @@ pub struct Map<'a> {
     pub listening: Vec<Listening<'a>>,
     /// What the namespace does with port numbers.
     pub settings: &'a Settings,
-    /// Where that is, in words that can follow "Nothing waits".
+    /// Where that is, in words that can follow "No port is open".
     pub place: String,
 }
 
@@ -62,7 +62,7 @@ impl Map<'_> {
     fn answer(&self) -> String {
         let count = self.listening.len();
         if count == 0 {
-            return format!("Nothing waits on a port {}.", self.place);
+            return format!("No port is open {}.", self.place);
         }
         let outward = self
             .listening
@@ -70,14 +70,14 @@ impl Map<'_> {
             .filter(|it| !it.reach.is_this_machine_only())
             .count();
         let ports = if count == 1 {
-            "1 port is waited on".to_owned()
+            "1 port is open".to_owned()
         } else {
-            format!("{count} ports are waited on")
+            format!("{count} ports are open")
         };
         match outward {
-            0 => format!("{ports}, reachable from this machine only."),
-            _ if outward == count => format!("{ports}, reachable from other machines."),
-            some => format!("{ports}, {some} of them reachable from other machines."),
+            0 => format!("{ports}, to this machine only."),
+            _ if outward == count => format!("{ports} to other machines."),
+            some => format!("{ports}, {some} of them to other machines."),
         }
     }
 }

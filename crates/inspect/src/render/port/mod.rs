@@ -192,10 +192,11 @@ impl Port<'_> {
         self.uses.iter().any(|it| !it.rows.is_empty())
     }
 
-    /// Whether a socket that is bound and no more, if there is one, would change the answer.
+    /// Whether a socket of TCP that is bound and no more, if there is one, would change the
+    /// answer. One of UDP waits for datagrams from then on.
     pub fn is_perhaps_bound(&self) -> bool {
         let mut uses = self.uses.iter();
-        uses.any(|it| it.standing() != Standing::Taken)
+        uses.any(|it| it.protocol == Protocol::Tcp && it.standing() != Standing::Taken)
     }
 
     /// The rows whose owners are hidden.
