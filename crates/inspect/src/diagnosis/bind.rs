@@ -19,8 +19,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::limits::Limits;
 use crate::model::{Protocol, State, Uid};
-use crate::ports::Settings;
 pub use usual::{Asked, Place, usual};
 
 /// A socket that has the port on its side, as far as bind() cares.
@@ -302,7 +302,7 @@ pub fn obstacles(
     asks: &[Ask],
     port: u16,
     sockets: &[Bound],
-    settings: &Settings,
+    limits: &Limits,
     may_bind_low: Option<bool>,
 ) -> Vec<Obstacle> {
     let mut found: Vec<Obstacle> = Vec::new();
@@ -336,7 +336,7 @@ pub fn obstacles(
             add(&mut found, obstacle);
         }
     }
-    found.extend(privileged(asks, port, settings, may_bind_low));
+    found.extend(privileged(asks, port, limits, may_bind_low));
     found.sort_by_key(|obstacle| (obstacle.protocol, obstacle.cause));
     found
 }
@@ -360,10 +360,10 @@ fn add(found: &mut Vec<Obstacle>, new: Obstacle) {
 fn privileged(
     asks: &[Ask],
     port: u16,
-    settings: &Settings,
+    limits: &Limits,
     may_bind_low: Option<bool>,
 ) -> Vec<Obstacle> {
-    if settings.is_privileged(port) != Some(true) || may_bind_low == Some(true) {
+    if limits.is_privileged(port) != Some(true) || may_bind_low == Some(true) {
         return Vec::new();
     }
     let mut found = Vec::new();

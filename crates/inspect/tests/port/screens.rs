@@ -57,12 +57,12 @@ fn the_recorded_tree_in_a_pipe_and_in_plain_ascii() {
         60,
     );
     assert!(ascii.is_ascii(), "{ascii}");
-    let painted = run_on_terminal(recorded().arg("2345"), 80);
+    let painted = run_on_terminal(&mut recorded(), 80);
     assert!(
-        painted.contains("\u{1b}[2m  listener\u{1b}[0m"),
+        painted.contains("\u{1b}[1mregistered, 1024-49151\u{1b}[0m"),
         "{painted}"
     );
-    let plain = run_on_terminal(recorded().env("NO_COLOR", "1").arg("2345"), 80);
+    let plain = run_on_terminal(recorded().env("NO_COLOR", "1"), 80);
     assert_eq!(
         anstream::adapter::strip_str(&painted).to_string(),
         plain,

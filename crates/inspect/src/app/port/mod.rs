@@ -15,15 +15,16 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::look::{Eyes, Look};
-use super::sockets::told::tell_gaps;
+use super::sockets::told::{hidden, hidden_rows, tell_gaps};
 use super::{Context, Exit, Usage};
 use crate::cli::port::{Request, Wanted};
-use crate::listing::Row;
+use crate::limits::{self, Limits};
+use crate::listing::{Row, Rows};
 use crate::model::{Gap, Origin, Pid, Protocol, Uid};
 use crate::names::{InterfaceAddress, Services, Users};
-use crate::ports::{self, Settings};
 use crate::privilege::{self, Right};
 use crate::processes;
+use crate::render::When;
 use crate::render::port::{Holder, Looks, Port, Use, write};
 use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query, Table};
@@ -33,7 +34,7 @@ use elsewhere::Others;
 /// What a look at ports knows beside the sockets.
 struct Surroundings {
     /// What the namespace does with port numbers.
-    settings: Settings,
+    limits: Limits,
     /// The addresses of its interfaces; `None` where they cannot be told.
     addresses: Option<Vec<InterfaceAddress>>,
     services: Services,
@@ -63,10 +64,19 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 
     let others = elsewhere::look(&eyes, &look, &query);
     let mut users = users(&eyes);
+    let mut rows = look.listing.rows();
+    rows.retain(|row| {
+        let has = |protocol| {
+            let mut numbers = numbers.iter();
+            numbers.any(|number| gather::has_port(&row, protocol, *number))
+        };
+        is_here(&row, &eyes) && request.protocols.iter().any(|it| has(*it))
+    });
     let mut ports = Vec::new();
     for number in numbers {
         ports.push(known(
             number,
+            &rows,
             request,
             (&eyes, &look),
             &others,
@@ -80,8 +90,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         let mut gaps = gaps;
         gaps.extend(unlisted);
         gaps.extend(others.closed_gap());
-        let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
-        gaps.extend(output::hidden(rows, &look));
+        gaps.extend(hidden(&rows, 0, look.listing.holdings()));
         output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
     } else {
         for (index, port) in ports.iter().enumerate() {
@@ -97,8 +106,8 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             tell_gaps(unlisted.as_slice(), context);
         }
         if !request.quiet {
-            let hidden = ports.iter().map(Port::hidden).sum();
-            output::tell_hidden(hidden, eyes.recorded(), context);
+            let hidden = hidden_rows(&rows);
+            output::not_shown(hidden).tell(eyes.recorded(), context);
         }
     }
     out.flush()?;
@@ -173,9 +182,9 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
         } else {
             crate::names::addresses().ok()
         };
-        (ports::read(root), addresses)
+        (limits::read(root), addresses)
     });
-    let (settings, addresses) = inside.unwrap_or_default();
+    let (limits, addresses) = inside.unwrap_or_default();
     // Who runs this program is nobody on the machine of a recorded tree: there root is meant.
     let (uid, may_bind_low) = if recorded {
         (0, Some(true))
@@ -184,7 +193,7 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
         (uid, privilege::has(Right::BindLow))
     };
     Surroundings {
-        settings,
+        limits,
         addresses,
         services,
         uid: Uid(uid),
@@ -225,33 +234,35 @@ fn looks(eyes: &Eyes, look: &Look, users: &mut Users, context: &Context) -> Look
     }
     Looks {
         screen: context.screen,
-        now: look.at,
-        recorded: eyes.recorded(),
+        at: look.at,
+        when: When::new(TimeZone::system(), (!eyes.recorded()).then_some(look.at)),
         incomplete: !look.cut.is_empty(),
-        zone: TimeZone::system(),
         users: names,
     }
+}
+
+/// Whether a socket is of the namespace that the answer is about.
+fn is_here(row: &Row<'_>, eyes: &Eyes) -> bool {
+    !eyes.several() || row.socket.netns == eyes.namespace()
 }
 
 /// All that is known of one number.
 fn known<'a>(
     number: u16,
+    rows: &Rows<'a>,
     request: &Request,
     (eyes, look): (&Eyes, &'a Look),
     others: &'a Others,
     surroundings: &'a Surroundings,
     users: &mut Users,
 ) -> Port<'a> {
-    let own = eyes.namespace();
     let uses: Vec<Use<'a>> = request
         .protocols
         .iter()
         .map(|protocol| {
-            let rows = look.listing.rows();
             let rows: Vec<Row<'a>> = rows
                 .iter()
                 .filter(|row| gather::has_port(row, *protocol, number))
-                .filter(|row| !eyes.several() || row.socket.netns == own)
                 .collect();
             let options = gather::options(&rows, eyes);
             gather::use_of(number, *protocol, rows, &options, surroundings)
@@ -264,7 +275,7 @@ fn known<'a>(
     Port {
         number,
         services: services.collect(),
-        settings: &surroundings.settings,
+        limits: &surroundings.limits,
         processes: holders(&uses, eyes, users),
         elsewhere: elsewhere::of(number, request, (eyes, look), others),
         uses,

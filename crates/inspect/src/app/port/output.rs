@@ -3,12 +3,11 @@
 use std::io::Write;
 
 use super::super::look::{Eyes, Look};
+use super::super::machine;
 use super::super::names::Resolved;
-use super::super::sockets::told::write_gaps;
-use super::super::{Context, machine};
-use crate::listing::Row;
-use crate::model::{Gap, Origin, OwnerStatus};
-use crate::privilege::{self, Right};
+use super::super::sockets::told::{NotShown, write_gaps};
+use crate::listing::{Row, Undecided};
+use crate::model::Gap;
 use crate::render::json::{self, End, SocketRecord};
 use crate::render::port::{self, Looks, Port};
 
@@ -53,39 +52,18 @@ pub(super) fn sockets<'a>(
     for row in rows {
         let user = row.socket.uid.and_then(|uid| looks.users.get(&uid.0));
         let interface = names.bound_to(row.socket);
-        let record = SocketRecord::new(&row, looks.now, user.map(String::as_str), interface);
+        let record = SocketRecord::new(&row, looks.at, user.map(String::as_str), interface);
         json::write(out, &record)?;
         count += 1;
     }
     Ok(count)
 }
 
-/// That owners are hidden, for the records.
-pub(super) fn hidden<'a>(rows: impl IntoIterator<Item = &'a Row<'a>>, look: &Look) -> Option<Gap> {
-    let hidden =
-        |row: &Row<'_>| matches!(row.owner_status, OwnerStatus::Hidden | OwnerStatus::Partial);
-    rows.into_iter().find(|row| hidden(row))?;
-    let unreadable = look.listing.holdings().unreadable().len();
-    let reason = "processes could not be read, so that owners are hidden";
-    Some(match u64::try_from(unreadable) {
-        Ok(count @ 1..) => Gap::counted(Origin::Owners, reason, count),
-        _ => Gap::uncounted(Origin::Owners, reason),
-    })
-}
-
-/// That owners are hidden, and the command that would show them.
-pub(super) fn tell_hidden(hidden: usize, recorded: bool, context: &Context) {
-    let words = match hidden {
-        0 => return,
-        1 => "1 owner hidden".to_owned(),
-        more => format!("{more} owners hidden"),
-    };
-    if !recorded && privilege::has(Right::ReadOwners) == Some(false) {
-        let them = if hidden == 1 { "it" } else { "them" };
-        context.hint(&format!("{words}; to see {them}:"));
-        let command = privilege::with_sudo(&context.program, &context.arguments);
-        context.hint(&format!("  {command}"));
-    } else {
-        context.hint(&format!("{words} (-v says why)."));
+/// What is said of rows with hidden owners; nothing else is left out here.
+pub(super) fn not_shown(hidden: usize) -> NotShown {
+    NotShown {
+        folded: 0,
+        undecided: Undecided::default(),
+        hidden,
     }
 }

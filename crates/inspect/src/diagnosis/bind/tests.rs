@@ -334,7 +334,7 @@ fn a_group_of_another_user_is_not_joined() {
         none_wrong(&wrong);
         let asks = [ask(protocol, "127.0.0.1")];
         let sockets = [there.bound.clone()];
-        let found = obstacles(&asks, port, &sockets, &Settings::default(), Some(true));
+        let found = obstacles(&asks, port, &sockets, &Limits::default(), Some(true));
         let causes: Vec<Cause> = found.iter().map(|it| it.cause).collect();
         assert!(
             causes.contains(&Cause::ReusePortOfAnotherUser),
@@ -393,9 +393,9 @@ fn each_cause_has_its_name() {
             FLAGS[1],
         )
     };
-    let settings = Settings::default();
+    let limits = Limits::default();
     let causes = |sockets: &[Bound]| -> BTreeMap<Cause, (Vec<usize>, Option<bool>)> {
-        obstacles(&asks, 80, sockets, &settings, None)
+        obstacles(&asks, 80, sockets, &limits, None)
             .into_iter()
             .map(|it| {
                 (
@@ -427,12 +427,12 @@ fn each_cause_has_its_name() {
 
 #[test]
 fn a_low_port_is_in_the_way_of_those_who_may_not_have_it() {
-    let settings = Settings {
+    let limits = Limits {
         unprivileged_start: Some(1_024),
-        ..Settings::default()
+        ..Limits::default()
     };
     let asks = [ask(Protocol::Tcp, "0.0.0.0")];
-    let found = |port, may| obstacles(&asks, port, &[], &settings, may);
+    let found = |port, may| obstacles(&asks, port, &[], &limits, may);
     assert_eq!(found(80, Some(false))[0].cause, Cause::Privileged);
     assert!(found(80, Some(false))[0].certain);
     assert!(!found(80, None)[0].certain);
