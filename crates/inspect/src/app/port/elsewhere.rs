@@ -11,7 +11,7 @@ use crate::owners::Holdings;
 use crate::render::Escaped;
 use crate::render::port::{Elsewhere, waits};
 use crate::selection::{Selection, Test};
-use crate::sockets::Query;
+use crate::sockets::{Query, Socket};
 
 /// What other namespaces hold.
 pub(super) struct Others {
@@ -21,12 +21,14 @@ pub(super) struct Others {
     closed: Vec<Namespace>,
 }
 
-/// Looks into the other namespaces.
-pub(super) fn look(eyes: &Eyes, look: &Look, query: &Query) -> Others {
-    let mut others = Others {
-        found: Vec::new(),
-        closed: Vec::new(),
-    };
+/// Sockets of other namespaces, before anybody looked for their owners.
+pub(super) struct Sockets {
+    found: Vec<(Option<ForeignText>, Vec<Socket>)>,
+    closed: Vec<Namespace>,
+}
+
+/// Looks into the other namespaces for sockets that wait.
+pub(super) fn look(eyes: &Eyes, query: &Query) -> Sockets {
     let waiting = Query {
         selection: Selection::All(vec![
             query.selection.clone(),
@@ -34,22 +36,42 @@ pub(super) fn look(eyes: &Eyes, look: &Look, query: &Query) -> Others {
         ]),
         ..query.clone()
     };
+    let mut sockets = Sockets {
+        found: Vec::new(),
+        closed: Vec::new(),
+    };
     for namespace in eyes.others() {
-        let mut there = eyes.look_there(&namespace, &waiting);
+        let there = eyes.look_there(&namespace, &waiting);
         // A source may list more than is selected, listeners above all.
-        let wanted = Listing::new(std::mem::take(&mut there.sockets), Holdings::not_asked());
-        let mut rows = wanted.rows();
+        let listing = Listing::new(there.sockets, Holdings::not_asked());
+        let mut rows = listing.rows();
         rows.select(&waiting.selection);
-        there.sockets = rows.iter().map(|row| row.socket.clone()).collect();
-        if !there.sockets.is_empty() {
-            // Descriptors were looked for everywhere; only who looks for sockets has to enter.
-            let listing = Listing::new(there.sockets, look.listing.holdings().clone());
-            others.found.push((namespace.name, listing));
+        if !rows.is_empty() {
+            let found = rows.iter().map(|row| row.socket.clone()).collect();
+            sockets.found.push((namespace.name, found));
         } else if !there.cut.is_empty() {
-            others.closed.push(namespace);
+            sockets.closed.push(namespace);
         }
     }
-    others
+    sockets
+}
+
+impl Sockets {
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Socket> {
+        let found = self.found.iter().flat_map(|(_, sockets)| sockets);
+        found.cloned().collect()
+    }
+
+    /// Joins them with their owners.
+    pub(super) fn owned(self, holdings: &Holdings) -> Others {
+        let found = self.found.into_iter();
+        let joined = found.map(|(name, sockets)| (name, Listing::new(sockets, holdings.clone())));
+        Others {
+            found: joined.collect(),
+            closed: self.closed,
+        }
+    }
 }
 
 impl Others {

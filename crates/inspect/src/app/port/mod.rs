@@ -52,17 +52,21 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     let numbers = numbers(&request.ports, &services)?;
     let surroundings = surroundings(&eyes, services);
     let query = query(request, &numbers);
-    let look = eyes.look(&query)?;
+    let others = (!numbers.is_empty()).then(|| elsewhere::look(&eyes, &query));
+    let sockets = others
+        .as_ref()
+        .map_or_else(Vec::new, elsewhere::Sockets::all);
+    let look = eyes.look_for(&query, &sockets)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
     let gaps = look.gaps.clone();
-    let unlisted = unlisted(&eyes, &look, &query);
-    if numbers.is_empty() {
+    let unlisted = unlisted(&eyes, &look);
+    let Some(others) = others else {
         return map::run(request, &eyes, &look, &surroundings, gaps, context);
-    }
+    };
 
-    let others = elsewhere::look(&eyes, &look, &query);
+    let others = others.owned(look.listing.holdings());
     let mut users = users(&eyes);
     let mut rows = look.listing.rows();
     rows.retain(|row| {
@@ -202,11 +206,11 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
 }
 
 /// /proc/net lists no socket that is bound and neither listens nor talks.
-fn unlisted(eyes: &Eyes, look: &Look, query: &Query) -> Option<Gap> {
-    let by_proc = look
-        .readings
-        .iter()
-        .any(|it| it.source == Some("proc") && query.tables.contains(&it.table));
+fn unlisted(eyes: &Eyes, look: &Look) -> Option<Gap> {
+    // One of UDP waits for datagrams from bind() on, and is listed.
+    let tcp = |table| matches!(table, Table::Tcp | Table::Tcp6);
+    let mut readings = look.readings.iter();
+    let by_proc = readings.any(|it| it.source == Some("proc") && tcp(it.table));
     (by_proc && !eyes.recorded()).then(|| {
         Gap::uncounted(
             Origin::Sockets,
