@@ -16,7 +16,7 @@ use crate::namespaces::{self, Namespace};
 use crate::owners::{Finder, Holdings, Reason, Source as _};
 use crate::render::Escaped;
 use crate::selection::{Selection, Test};
-use crate::sockets::{Query, Reading, Snapshot, Source as _, Table, Tables};
+use crate::sockets::{Query, Reading, Snapshot, Socket, Source as _, Table, Tables};
 use crate::stop::Stop;
 
 /// What takes the looks: made once, and asked as often as a view wants.
@@ -196,11 +196,17 @@ impl Eyes {
     /// Looks once. Sockets and owners are read at the same time, on two threads; where only some
     /// sockets are wanted, one after the other, so that only their owners need be listed.
     pub(super) fn look(&mut self, query: &Query) -> anyhow::Result<Look> {
+        self.look_for(query, &[])
+    }
+
+    /// The same; the owners of `others` are looked for too.
+    pub(super) fn look_for(&mut self, query: &Query, others: &[Socket]) -> anyhow::Result<Look> {
         let at = clock::now();
         let finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
         let (snapshot, finder, holdings) = if narrow(&query.selection) {
             let snapshot = self.tables(query);
-            let wanted = snapshot.sockets.iter().filter_map(|socket| socket.inode);
+            let sockets = snapshot.sockets.iter().chain(others);
+            let wanted = sockets.filter_map(|socket| socket.inode);
             let mut finder = finder.only(wanted.collect());
             let holdings = finder.look();
             (snapshot, finder, holdings)

@@ -36,7 +36,7 @@ pub struct Flags {
     #[arg(short = 'u', long, help_heading = "Which of them")]
     udp: bool,
 
-    /// Write sentences, or json: one record a line.
+    /// Write sentences (table), or json: one record a line.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -74,8 +74,8 @@ pub struct Request {
     pub ports: Vec<Wanted>,
     /// The protocols.
     pub protocols: Vec<Protocol>,
-    /// How to write.
-    pub format: Format,
+    /// Whether records are wanted, rather than sentences.
+    pub json: bool,
     /// No hints: `-q`, short for --quiet.
     pub quiet: bool,
     /// Where the look comes from.
@@ -105,7 +105,7 @@ impl Flags {
         Ok(Request {
             ports,
             protocols,
-            format: page_format(self.format, self.json)?,
+            json: page_format(self.format, self.json)? == Format::Json,
             quiet: self.hush,
             sources: self.sources.into(),
         })
@@ -146,6 +146,7 @@ mod tests {
             (":http", "no port number"),
             ("0", "port 0"),
             ("80x", "no port number"),
+            ("80 --format csv", "not as csv"),
         ] {
             let error = request(words).unwrap_err();
             assert!(error.contains(part), "{words}: {error}");

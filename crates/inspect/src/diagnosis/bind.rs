@@ -2,8 +2,11 @@
 //!
 //! TCP's are in net/ipv4/inet_connection_sock.c (`inet_csk_get_port`, `inet_bind_conflict`,
 //! `inet_rcv_saddr_equal`), UDP's in net/ipv4/udp.c (`udp_lib_get_port`). A test binds real
-//! sockets in all combinations and compares. Left out: virtual routing domains (VRF), flags that
-//! were changed after bind(), and what security modules and cgroup programs refuse.
+//! sockets in all combinations and compares. Left out, for nobody can see it from outside: what
+//! the kernel remembers of sockets that are gone (who is like the last one that was bound with
+//! SO_REUSEPORT is let in without a further look, `tb->fastreuseport`), flags that were changed
+//! after bind(), virtual routing domains (VRF), and what security modules and cgroup programs
+//! refuse.
 //!
 //! What is not known of a socket leaves the answer open where it depends on it: answers are
 //! `Option<bool>`.
@@ -16,8 +19,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::limits::Limits;
 use crate::model::{Protocol, State, Uid};
-use crate::ports::Settings;
 pub use usual::{Asked, Place, usual};
 
 /// A socket that has the port on its side, as far as bind() cares.
@@ -299,7 +302,7 @@ pub fn obstacles(
     asks: &[Ask],
     port: u16,
     sockets: &[Bound],
-    settings: &Settings,
+    limits: &Limits,
     may_bind_low: Option<bool>,
 ) -> Vec<Obstacle> {
     let mut found: Vec<Obstacle> = Vec::new();
@@ -333,7 +336,7 @@ pub fn obstacles(
             add(&mut found, obstacle);
         }
     }
-    found.extend(privileged(asks, port, settings, may_bind_low));
+    found.extend(privileged(asks, port, limits, may_bind_low));
     found.sort_by_key(|obstacle| (obstacle.protocol, obstacle.cause));
     found
 }
@@ -357,10 +360,10 @@ fn add(found: &mut Vec<Obstacle>, new: Obstacle) {
 fn privileged(
     asks: &[Ask],
     port: u16,
-    settings: &Settings,
+    limits: &Limits,
     may_bind_low: Option<bool>,
 ) -> Vec<Obstacle> {
-    if settings.is_privileged(port) != Some(true) || may_bind_low == Some(true) {
+    if limits.is_privileged(port) != Some(true) || may_bind_low == Some(true) {
         return Vec::new();
     }
     let mut found = Vec::new();

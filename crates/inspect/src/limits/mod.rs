@@ -21,6 +21,9 @@ pub struct Limits {
     pub time_wait_reuse: Option<Reuse>,
     /// No accept queue may be longer, whatever listen() asks for: `somaxconn`.
     pub accept_queue: Option<u32>,
+    /// The first port that needs no CAP_NET_BIND_SERVICE: `ip_unprivileged_port_start`. It may
+    /// be 65536: then every port needs it.
+    pub unprivileged_start: Option<u32>,
 }
 
 /// Whether connect() may take the port of a TIME_WAIT that is a second old (net/ipv4/tcp_ipv4.c
@@ -43,6 +46,28 @@ impl Limits {
         let reserved = self.reserved.as_deref().unwrap_or_default();
         let usable = range.filter(|port| !reserved.iter().any(|part| part.contains(port)));
         u32::try_from(usable.count()).ok()
+    }
+
+    /// Whether the kernel may give the port to a socket that did not choose one.
+    pub fn hands_out(&self, port: u16) -> Option<bool> {
+        let inside = self.ephemeral.as_ref()?.contains(&port);
+        match self.is_reserved(port) {
+            Some(true) => Some(false),
+            // Outside of the range it does not matter what is reserved.
+            None if inside => None,
+            _ => Some(inside),
+        }
+    }
+
+    /// Whether the port is reserved: a bind() that names it may have it all the same.
+    pub fn is_reserved(&self, port: u16) -> Option<bool> {
+        let reserved = self.reserved.as_ref()?;
+        Some(reserved.iter().any(|range| range.contains(&port)))
+    }
+
+    /// Whether bind() to the port needs CAP_NET_BIND_SERVICE.
+    pub fn is_privileged(&self, port: u16) -> Option<bool> {
+        Some(u32::from(port) < self.unprivileged_start?)
     }
 }
 
@@ -105,6 +130,23 @@ mod tests {
         };
         assert_eq!(limits.ephemeral_ports(), Some(14));
         assert_eq!(Limits::default().ephemeral_ports(), None);
+    }
+
+    #[test]
+    fn a_reserved_port_is_not_handed_out() {
+        let limits = Limits {
+            ephemeral: Some(32_768..=60_999),
+            reserved: Some(vec![50_000..=50_001]),
+            unprivileged_start: Some(1_024),
+            ..Limits::default()
+        };
+        for (port, handed_out) in [(50_123, true), (50_000, false), (2_345, false)] {
+            assert_eq!(limits.hands_out(port), Some(handed_out), "{port}");
+        }
+        assert_eq!(limits.is_privileged(80), Some(true));
+        assert_eq!(limits.is_privileged(1_024), Some(false));
+        assert_eq!(Limits::default().hands_out(1), None);
+        assert_eq!(Limits::default().is_privileged(1), None);
     }
 
     proptest::proptest! {

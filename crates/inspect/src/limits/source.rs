@@ -15,6 +15,7 @@ pub fn read(root: &Path) -> Limits {
         time_wait: number("ipv4/tcp_max_tw_buckets"),
         time_wait_reuse: text("ipv4/tcp_tw_reuse").and_then(|it| parse_reuse(&it)),
         accept_queue: number("core/somaxconn"),
+        unprivileged_start: number("ipv4/ip_unprivileged_port_start"),
     }
 }
 
@@ -29,6 +30,7 @@ mod tests {
         assert!(limits.time_wait.is_some(), "{limits:?}");
         assert!(limits.time_wait_reuse.is_some(), "{limits:?}");
         assert!(limits.accept_queue.is_some(), "{limits:?}");
+        assert!(limits.unprivileged_start.is_some(), "{limits:?}");
         assert_eq!(read(Path::new("/nonexistent")), Limits::default());
     }
 }

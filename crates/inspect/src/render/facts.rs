@@ -69,7 +69,22 @@ pub fn write_sentence(out: &mut dyn Write, sentence: &str, screen: Screen) -> io
 /// # Errors
 /// What the writer answers.
 pub fn write_facts(out: &mut dyn Write, facts: &[Fact], screen: Screen) -> io::Result<()> {
-    let keys = facts.iter().map(|fact| fact.key.width()).max().unwrap_or(0);
+    write_facts_beside(out, facts, 0, screen)
+}
+
+/// The same, with values that begin no further left than beside a key of so many columns: pages
+/// of one view look alike, whatever there is to say.
+///
+/// # Errors
+/// What the writer answers.
+pub fn write_facts_beside(
+    out: &mut dyn Write,
+    facts: &[Fact],
+    keys: usize,
+    screen: Screen,
+) -> io::Result<()> {
+    let longest = facts.iter().map(|fact| fact.key.width()).max();
+    let keys = longest.unwrap_or(0).max(keys);
     let value_at = INDENT + keys + GUTTER;
     let room = screen
         .width

@@ -8,7 +8,6 @@ pub mod packet;
 pub mod port;
 pub mod process;
 mod screen;
-pub mod sheet;
 mod since;
 pub mod sockets;
 pub mod table;

@@ -5,11 +5,13 @@ use super::super::look::{Eyes, Look};
 use super::gather;
 use crate::cli::port::Request;
 use crate::listing::{Listing, Row};
-use crate::model::{ForeignText, Gap, Origin};
+use crate::model::{ForeignText, Gap, Origin, State};
 use crate::namespaces::Namespace;
+use crate::owners::Holdings;
 use crate::render::Escaped;
 use crate::render::port::{Elsewhere, waits};
-use crate::sockets::Query;
+use crate::selection::{Selection, Test};
+use crate::sockets::{Query, Socket};
 
 /// What other namespaces hold.
 pub(super) struct Others {
@@ -19,23 +21,57 @@ pub(super) struct Others {
     closed: Vec<Namespace>,
 }
 
-/// Looks into the other namespaces.
-pub(super) fn look(eyes: &Eyes, look: &Look, query: &Query) -> Others {
-    let mut others = Others {
+/// Sockets of other namespaces, before anybody looked for their owners.
+pub(super) struct Sockets {
+    found: Vec<(Option<ForeignText>, Vec<Socket>)>,
+    closed: Vec<Namespace>,
+}
+
+/// Looks into the other namespaces for sockets that wait.
+pub(super) fn look(eyes: &Eyes, query: &Query) -> Sockets {
+    let waiting = Query {
+        selection: Selection::All(vec![
+            query.selection.clone(),
+            Selection::one_of([Test::State(State::Listen), Test::State(State::Unconnected)]),
+        ]),
+        ..query.clone()
+    };
+    let mut sockets = Sockets {
         found: Vec::new(),
         closed: Vec::new(),
     };
     for namespace in eyes.others() {
-        let there = eyes.look_there(&namespace, query);
-        if !there.sockets.is_empty() {
-            // Descriptors were looked for everywhere; only who looks for sockets has to enter.
-            let listing = Listing::new(there.sockets, look.listing.holdings().clone());
-            others.found.push((namespace.name, listing));
+        let there = eyes.look_there(&namespace, &waiting);
+        // A source may list more than is selected, listeners above all.
+        let listing = Listing::new(there.sockets, Holdings::not_asked());
+        let mut rows = listing.rows();
+        rows.select(&waiting.selection);
+        if !rows.is_empty() {
+            let found = rows.iter().map(|row| row.socket.clone()).collect();
+            sockets.found.push((namespace.name, found));
         } else if !there.cut.is_empty() {
-            others.closed.push(namespace);
+            sockets.closed.push(namespace);
         }
     }
-    others
+    sockets
+}
+
+impl Sockets {
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Socket> {
+        let found = self.found.iter().flat_map(|(_, sockets)| sockets);
+        found.cloned().collect()
+    }
+
+    /// Joins them with their owners.
+    pub(super) fn owned(self, holdings: &Holdings) -> Others {
+        let found = self.found.into_iter();
+        let joined = found.map(|(name, sockets)| (name, Listing::new(sockets, holdings.clone())));
+        Others {
+            found: joined.collect(),
+            closed: self.closed,
+        }
+    }
 }
 
 impl Others {

@@ -58,7 +58,7 @@ pub(super) fn use_of<'a>(
         &asks,
         number,
         &bound,
-        &surroundings.settings,
+        &surroundings.limits,
         surroundings.may_bind_low,
     );
     Use {

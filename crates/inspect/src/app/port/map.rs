@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 
 use super::super::look::{Eyes, Look};
+use super::super::names::Resolved;
+use super::super::sockets::told::{hidden, hidden_rows, tell_gaps, write_gaps};
 use super::super::{Context, Exit, machine};
-use super::{Surroundings, gather, looks, output, users};
-use crate::cli::Format;
+use super::{Surroundings, gather, is_here, looks, output, users};
 use crate::cli::port::Request;
 use crate::listing::Row;
-use crate::model::{Gap, OwnerStatus, Protocol, State};
+use crate::model::{Gap, Protocol, State};
 use crate::render::json::{self, End};
 use crate::render::port::{Listening, Map, waits, write_map};
 use crate::selection::{Selection, Test};
@@ -27,17 +28,18 @@ pub(super) fn run(
     mut gaps: Vec<Gap>,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let own = eyes.namespace();
-    let mut by_port: BTreeMap<(u16, Protocol), Vec<Row<'_>>> = BTreeMap::new();
-    let rows = look.listing.rows();
-    for row in rows.iter().filter(waits) {
-        let here = !eyes.several() || row.socket.netns == own;
+    let mut rows = look.listing.rows();
+    rows.retain(|row| {
         // A datagram socket that was given no port yet waits for nobody.
+        let has_port = row.socket.endpoints().is_some_and(|it| it.0.port != 0);
+        let wanted = request.protocols.contains(&row.socket.protocol);
+        waits(&row) && has_port && wanted && is_here(&row, eyes)
+    });
+    let mut by_port: BTreeMap<(u16, Protocol), Vec<Row<'_>>> = BTreeMap::new();
+    for row in rows.iter() {
         let port = row.socket.endpoints().map_or(0, |(local, _)| local.port);
-        if here && port != 0 && request.protocols.contains(&row.socket.protocol) {
-            let key = (port, row.socket.protocol);
-            by_port.entry(key).or_default().push(row);
-        }
+        let key = (port, row.socket.protocol);
+        by_port.entry(key).or_default().push(row);
     }
     let listening: Vec<Listening<'_>> = by_port
         .into_iter()
@@ -48,14 +50,9 @@ pub(super) fn run(
             rows,
         })
         .collect();
-    let hidden = listening
-        .iter()
-        .flat_map(|it| &it.rows)
-        .filter(|row| row.owner_status == OwnerStatus::Hidden)
-        .count();
     let map = Map {
         listening,
-        settings: &surroundings.settings,
+        limits: &surroundings.limits,
         place: if eyes.recorded() {
             "in the recorded tree".to_owned()
         } else {
@@ -65,30 +62,26 @@ pub(super) fn run(
     let mut users = users(eyes);
     let looks = looks(eyes, look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
-    match request.format {
-        Format::Json => {
-            let begin = machine::begin_at(eyes.root(), "port", look.sources());
-            json::write(&mut out, &begin)?;
-            let rows = map.listening.iter().flat_map(|it| &it.rows);
-            let sockets = output::sockets(&mut out, rows.copied(), &looks)?;
-            let records = map.records();
-            for record in &records {
-                json::write(&mut out, record)?;
-            }
-            let rows = map.listening.iter().flat_map(|it| &it.rows);
-            gaps.extend(output::hidden(rows, look));
-            output::write_gaps(&mut out, &gaps)?;
-            let ranges = u64::try_from(records.len())?;
-            let counts = [("sockets", sockets), ("ranges", ranges)];
-            json::write(&mut out, &End::new(counts, &gaps))?;
+    if request.json {
+        let begin = machine::begin_at(eyes.root(), "port", look.sources());
+        json::write(&mut out, &begin)?;
+        let names = Resolved::new(eyes);
+        let sockets = output::sockets(&mut out, rows.iter(), &names, &looks)?;
+        let records = map.records();
+        for record in &records {
+            json::write(&mut out, record)?;
         }
-        Format::Table | Format::Csv => {
-            write_map(&mut out, &map, &looks)?;
-            out.flush()?;
-            output::tell_gaps(&gaps, context);
-            if !request.quiet {
-                output::tell_hidden(hidden, eyes.recorded(), context);
-            }
+        gaps.extend(hidden(&rows, 0, look.listing.holdings()));
+        write_gaps(&mut out, &gaps)?;
+        let ranges = u64::try_from(records.len())?;
+        let counts = [("sockets", sockets), ("ranges", ranges)];
+        json::write(&mut out, &End::new(counts, &gaps))?;
+    } else {
+        write_map(&mut out, &map, &looks)?;
+        out.flush()?;
+        tell_gaps(&gaps, context);
+        if !request.quiet {
+            output::not_shown(hidden_rows(&rows)).tell(eyes.recorded(), context);
         }
     }
     out.flush()?;

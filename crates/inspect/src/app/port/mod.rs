@@ -15,15 +15,16 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::look::{Eyes, Look};
+use super::sockets::told::{hidden, hidden_rows, tell_gaps};
 use super::{Context, Exit, Usage};
-use crate::cli::Format;
 use crate::cli::port::{Request, Wanted};
-use crate::listing::Row;
+use crate::limits::{self, Limits};
+use crate::listing::{Row, Rows};
 use crate::model::{Gap, Origin, Pid, Protocol, Uid};
 use crate::names::{InterfaceAddress, Services, Users};
-use crate::ports::{self, Settings};
 use crate::privilege::{self, Right};
 use crate::processes;
+use crate::render::When;
 use crate::render::port::{Holder, Looks, Port, Use, write};
 use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query, Table};
@@ -33,7 +34,7 @@ use elsewhere::Others;
 /// What a look at ports knows beside the sockets.
 struct Surroundings {
     /// What the namespace does with port numbers.
-    settings: Settings,
+    limits: Limits,
     /// The addresses of its interfaces; `None` where they cannot be told.
     addresses: Option<Vec<InterfaceAddress>>,
     services: Services,
@@ -51,22 +52,35 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     let numbers = numbers(&request.ports, &services)?;
     let surroundings = surroundings(&eyes, services);
     let query = query(request, &numbers);
-    let look = eyes.look(&query)?;
+    let others = (!numbers.is_empty()).then(|| elsewhere::look(&eyes, &query));
+    let sockets = others
+        .as_ref()
+        .map_or_else(Vec::new, elsewhere::Sockets::all);
+    let look = eyes.look_for(&query, &sockets)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
     }
     let gaps = look.gaps.clone();
-    let unlisted = unlisted(&eyes, &look, &query);
-    if numbers.is_empty() {
+    let unlisted = unlisted(&eyes, &look);
+    let Some(others) = others else {
         return map::run(request, &eyes, &look, &surroundings, gaps, context);
-    }
+    };
 
-    let others = elsewhere::look(&eyes, &look, &query);
+    let others = others.owned(look.listing.holdings());
     let mut users = users(&eyes);
+    let mut rows = look.listing.rows();
+    rows.retain(|row| {
+        let has = |protocol| {
+            let mut numbers = numbers.iter();
+            numbers.any(|number| gather::has_port(&row, protocol, *number))
+        };
+        is_here(&row, &eyes) && request.protocols.iter().any(|it| has(*it))
+    });
     let mut ports = Vec::new();
     for number in numbers {
         ports.push(known(
             number,
+            &rows,
             request,
             (&eyes, &look),
             &others,
@@ -76,32 +90,28 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     }
     let looks = looks(&eyes, &look, &mut users, context);
     let mut out = BufWriter::new(io::stdout().lock());
-    match request.format {
-        Format::Json => {
-            let mut gaps = gaps;
-            gaps.extend(unlisted);
-            gaps.extend(others.closed_gap());
-            let rows = ports.iter().flat_map(|it| &it.uses).flat_map(|it| &it.rows);
-            gaps.extend(output::hidden(rows, &look));
-            output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+    if request.json {
+        let mut gaps = gaps;
+        gaps.extend(unlisted);
+        gaps.extend(others.closed_gap());
+        gaps.extend(hidden(&rows, 0, look.listing.holdings()));
+        output::records(&mut out, &ports, (&eyes, &look), &gaps, &looks)?;
+    } else {
+        for (index, port) in ports.iter().enumerate() {
+            if index > 0 {
+                writeln!(out)?;
+            }
+            write(&mut out, port, &looks)?;
         }
-        Format::Table | Format::Csv => {
-            for (index, port) in ports.iter().enumerate() {
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                write(&mut out, port, &looks)?;
-            }
-            out.flush()?;
-            output::tell_gaps(&gaps, context);
-            others.tell_closed(context);
-            if ports.iter().any(Port::is_perhaps_bound) {
-                output::tell_gaps(unlisted.as_slice(), context);
-            }
-            if !request.quiet {
-                let hidden = ports.iter().map(Port::hidden).sum();
-                output::tell_hidden(hidden, eyes.recorded(), context);
-            }
+        out.flush()?;
+        tell_gaps(&gaps, context);
+        others.tell_closed(context);
+        if ports.iter().any(Port::is_perhaps_bound) {
+            tell_gaps(unlisted.as_slice(), context);
+        }
+        if !request.quiet {
+            let hidden = hidden_rows(&rows);
+            output::not_shown(hidden).tell(eyes.recorded(), context);
         }
     }
     out.flush()?;
@@ -176,24 +186,31 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
         } else {
             crate::names::addresses().ok()
         };
-        (ports::read(root), addresses)
+        (limits::read(root), addresses)
     });
-    let (settings, addresses) = inside.unwrap_or_default();
+    let (limits, addresses) = inside.unwrap_or_default();
+    // Who runs this program is nobody on the machine of a recorded tree: there root is meant.
+    let (uid, may_bind_low) = if recorded {
+        (0, Some(true))
+    } else {
+        let uid = rustix::process::geteuid().as_raw();
+        (uid, privilege::has(Right::BindLow))
+    };
     Surroundings {
-        settings,
+        limits,
         addresses,
         services,
-        uid: Uid(rustix::process::geteuid().as_raw()),
-        may_bind_low: privilege::has(Right::BindLow),
+        uid: Uid(uid),
+        may_bind_low,
     }
 }
 
 /// /proc/net lists no socket that is bound and neither listens nor talks.
-fn unlisted(eyes: &Eyes, look: &Look, query: &Query) -> Option<Gap> {
-    let by_proc = look
-        .readings
-        .iter()
-        .any(|it| it.source == Some("proc") && query.tables.contains(&it.table));
+fn unlisted(eyes: &Eyes, look: &Look) -> Option<Gap> {
+    // One of UDP waits for datagrams from bind() on, and is listed.
+    let tcp = |table| matches!(table, Table::Tcp | Table::Tcp6);
+    let mut readings = look.readings.iter();
+    let by_proc = readings.any(|it| it.source == Some("proc") && tcp(it.table));
     (by_proc && !eyes.recorded()).then(|| {
         Gap::uncounted(
             Origin::Sockets,
@@ -221,33 +238,35 @@ fn looks(eyes: &Eyes, look: &Look, users: &mut Users, context: &Context) -> Look
     }
     Looks {
         screen: context.screen,
-        now: look.at,
-        recorded: eyes.recorded(),
+        at: look.at,
+        when: When::new(TimeZone::system(), (!eyes.recorded()).then_some(look.at)),
         incomplete: !look.cut.is_empty(),
-        zone: TimeZone::system(),
         users: names,
     }
+}
+
+/// Whether a socket is of the namespace that the answer is about.
+fn is_here(row: &Row<'_>, eyes: &Eyes) -> bool {
+    !eyes.several() || row.socket.netns == eyes.namespace()
 }
 
 /// All that is known of one number.
 fn known<'a>(
     number: u16,
+    rows: &Rows<'a>,
     request: &Request,
     (eyes, look): (&Eyes, &'a Look),
     others: &'a Others,
     surroundings: &'a Surroundings,
     users: &mut Users,
 ) -> Port<'a> {
-    let own = eyes.namespace();
     let uses: Vec<Use<'a>> = request
         .protocols
         .iter()
         .map(|protocol| {
-            let rows = look.listing.rows();
             let rows: Vec<Row<'a>> = rows
                 .iter()
                 .filter(|row| gather::has_port(row, *protocol, number))
-                .filter(|row| !eyes.several() || row.socket.netns == own)
                 .collect();
             let options = gather::options(&rows, eyes);
             gather::use_of(number, *protocol, rows, &options, surroundings)
@@ -260,7 +279,7 @@ fn known<'a>(
     Port {
         number,
         services: services.collect(),
-        settings: &surroundings.settings,
+        limits: &surroundings.limits,
         processes: holders(&uses, eyes, users),
         elsewhere: elsewhere::of(number, request, (eyes, look), others),
         uses,

@@ -112,10 +112,11 @@ impl Scene {
             options: Vec::new(),
             processes: Vec::new(),
             surroundings: Surroundings {
-                settings: Settings {
+                limits: Limits {
                     ephemeral: Some(32_768..=60_999),
                     reserved: Some(Vec::new()),
                     unprivileged_start: Some(1_024),
+                    ..Limits::default()
                 },
                 addresses: None,
                 services: Services::default(),
@@ -156,7 +157,7 @@ impl Scene {
         let port = Port {
             number,
             services: Vec::new(),
-            settings: &self.surroundings.settings,
+            limits: &self.surroundings.limits,
             uses: uses.into(),
             processes: self.processes.clone(),
             elsewhere: Vec::new(),
@@ -167,10 +168,9 @@ impl Scene {
                 colour: false,
                 charset: self.charset,
             },
-            now: Timestamp::from_parts(NOW, 0),
-            recorded: false,
+            at: Timestamp::from_parts(NOW, 0),
+            when: When::new(TimeZone::UTC, Some(Timestamp::from_parts(NOW, 0))),
             incomplete: false,
-            zone: TimeZone::UTC,
             users: BTreeMap::from([(1_000, "student".to_owned()), (0, "root".to_owned())]),
         };
         let mut out = Vec::new();
@@ -433,13 +433,16 @@ fn a_full_queue_and_a_narrow_screen() {
     scene.processes = vec![about(4_845, "chat-server", &["chat", &text], &text)];
     for width in [40, 60, 80, 200] {
         let shown = scene.shown(2_345, width);
-        assert!(shown.contains("…\n"), "{shown}");
+        assert!(shown.contains("… 305 characters in all\n"), "{shown}");
     }
     // In a pipe nothing is cut.
     assert!(scene.shown(2_345, 0).contains(&format!("chat {text}\n")));
     scene.charset = Charset::Ascii;
     let shown = scene.shown(2_345, 60);
-    assert!(shown.is_ascii() && shown.contains("...\n"), "{shown}");
+    assert!(
+        shown.is_ascii() && shown.contains("... 305 characters in all\n"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -39,6 +39,7 @@ impl Machine {
                 time_wait: Some(1_000),
                 time_wait_reuse: Some(Reuse::Loopback),
                 accept_queue: Some(4_096),
+                unprivileged_start: Some(1_024),
             },
             ..Self::default()
         }

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::{exact, time};
 use crate::diagnosis::reach::Reach;
+use crate::limits::Limits;
 use crate::model::ForeignText;
-use crate::ports::{Class, Settings};
+use crate::ports::Class;
 use crate::processes::About;
 
 /// Ports from one to another.
@@ -173,7 +174,7 @@ impl<'a> PortRecord<'a> {
     /// each, and the processes.
     pub fn new(
         port: u16,
-        settings: &Settings,
+        limits: &Limits,
         [tcp_name, udp_name]: [Option<&'a str>; 2],
         [tcp, udp]: [Option<ProtocolUse>; 2],
         processes: Vec<HolderRecord<'a>>,
@@ -187,11 +188,11 @@ impl<'a> PortRecord<'a> {
                 tcp: tcp_name,
                 udp: udp_name,
             },
-            ephemeral_range: settings.ephemeral.as_ref().map(Into::into),
-            ephemeral: settings.hands_out(port),
-            reserved: settings.is_reserved(port),
-            unprivileged_start: settings.unprivileged_start,
-            privileged: settings.is_privileged(port),
+            ephemeral_range: limits.ephemeral.as_ref().map(Into::into),
+            ephemeral: limits.hands_out(port),
+            reserved: limits.is_reserved(port),
+            unprivileged_start: limits.unprivileged_start,
+            privileged: limits.is_privileged(port),
             tcp,
             udp,
             processes,
@@ -215,7 +216,7 @@ pub struct RangeRecord {
 
 impl RangeRecord {
     /// A range with the ports in it that are waited on.
-    pub fn new(class: Class, settings: &Settings, tcp: Vec<u16>, udp: Vec<u16>) -> Self {
+    pub fn new(class: Class, limits: &Limits, tcp: Vec<u16>, udp: Vec<u16>) -> Self {
         let range = class.range();
         Self {
             class: class.word(),
@@ -223,12 +224,12 @@ impl RangeRecord {
             last: *range.end(),
             tcp,
             udp,
-            ephemeral_range: settings.ephemeral.as_ref().map(Into::into),
-            reserved: settings
+            ephemeral_range: limits.ephemeral.as_ref().map(Into::into),
+            reserved: limits
                 .reserved
                 .as_ref()
                 .map(|all| all.iter().map(Into::into).collect()),
-            unprivileged_start: settings.unprivileged_start,
+            unprivileged_start: limits.unprivileged_start,
         }
     }
 }

@@ -111,10 +111,14 @@ fn sharing(one: &Use<'_>, looks: &Looks) -> Option<String> {
     if one.standing() != Standing::Taken {
         return None;
     }
+    let us = one.asked.first()?.ask.uid;
     let waiting = || {
-        one.bound
-            .iter()
-            .filter(|it| super::waits_in(it.state) && it.reuse_port != Some(false))
+        let waiting = one.bound.iter().filter(|it| super::waits_in(it.state));
+        // Another user's may not be joined, whatever it has set.
+        waiting.filter(|it| match it.reuse_port {
+            Some(shares) => shares,
+            None => it.uid.is_none_or(|uid| uid == us),
+        })
     };
     waiting().next()?;
     if waiting().any(|it| it.reuse_port.is_none()) {

@@ -1,20 +1,21 @@
 //! The labelled facts: sockets, processes, connections, binds.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
-use super::words::{ago, clock, ends, escaped, local, processes, some, user};
-use super::{Holder, Looks, Port, Use, bind, stands_alone, waits};
+use super::words::{ends, escaped, local, processes, some, user};
+use super::{Elsewhere, Holder, Looks, Port, Use, bind, stands_alone, waits};
 use crate::listing::Row;
-use crate::model::{ForeignText, OwnerStatus, Pid, Protocol, State};
-use crate::privilege::shell_word;
-use crate::render::sockets::{ends_words, grouped, owner_words};
-use crate::render::{Charset, Escaped, Screen, sheet};
+use crate::model::{OwnerStatus, Pid, Protocol, State};
+use crate::render::facts::Fact;
+use crate::render::process::command_words;
+use crate::render::sockets::{grouped, owner_words};
+use crate::render::{Charset, Escaped, Screen};
 
 /// So many processes, and sockets, are shown whole on a terminal.
 const SHOWN: usize = 8;
 
-pub(super) fn write(out: &mut dyn Write, port: &Port<'_>, looks: &Looks) -> io::Result<()> {
+/// All that stands between the answer and the number.
+pub(super) fn of(port: &Port<'_>, looks: &Looks) -> Vec<Fact> {
     let screen = looks.screen;
     let alone = only_owner(port);
     let most = if screen.is_terminal() {
@@ -22,64 +23,59 @@ pub(super) fn write(out: &mut dyn Write, port: &Port<'_>, looks: &Looks) -> io::
     } else {
         usize::MAX
     };
+    let mut facts = Vec::new();
     for one in &port.uses {
-        let label = match one.protocol {
+        let key = match one.protocol {
             Protocol::Tcp => "listener",
             _ => "udp socket",
         };
         let waiting: Vec<_> = one.sockets().filter(|(row, _)| waits(row)).collect();
-        for (row, bound) in waiting.iter().take(most) {
+        facts.extend(waiting.iter().take(most).map(|(row, bound)| {
             let words = waiting_words(row, bound.v6_only, alone, looks);
-            sheet::fact(out, label, &words, screen)?;
-        }
-        rest(out, waiting.len(), most, screen)?;
+            Fact::new(key, words)
+        }));
+        facts.extend(rest(waiting.len(), most));
     }
     // Those that no listener stands for: what is bound, and connections of clients.
     for one in &port.uses {
         let own = one.sockets().filter(|(_, bound)| stands_alone(bound));
         let own: Vec<Row<'_>> = own.map(|(row, _)| row).collect();
-        for row in own.iter().take(most) {
-            let label = match row.socket.state {
+        facts.extend(own.iter().take(most).map(|row| {
+            let key = match row.socket.state {
                 State::Bound | State::Closed => "bound",
                 _ => "connection",
             };
-            sheet::fact(out, label, &own_words(row, alone, looks), screen)?;
-        }
-        rest(out, own.len(), most, screen)?;
+            Fact::new(key, own_words(row, alone, looks))
+        }));
+        facts.extend(rest(own.len(), most));
     }
     for holder in port.processes.iter().take(most) {
-        write_holder(out, holder, looks)?;
+        facts.extend(process_facts(holder, looks));
     }
-    if port.processes.len() > most {
-        let others: Vec<String> = port.processes[most..]
+    if let Some(others) = port.processes.get(most..).filter(|it| !it.is_empty()) {
+        let names: Vec<String> = others
             .iter()
             .map(|it| process_words(it, screen.charset))
             .collect();
-        let words = format!("{} more: {}", others.len(), some(&others, 3));
-        sheet::fact(out, "processes", &words, screen)?;
+        let words = format!("{} more: {}", others.len(), some(&names, 3));
+        facts.push(Fact::new("processes", words));
     }
     for one in &port.uses {
-        if let Some(words) = connections(one, looks) {
-            sheet::fact(out, "connections", &words, screen)?;
-        }
+        facts.extend(connections(one, looks).map(|words| Fact::new("connections", words)));
     }
-    let binds = port.uses.iter().filter_map(|one| bind::words(one, looks));
     let mut told: Vec<String> = Vec::new();
-    for words in binds {
+    for words in port.uses.iter().filter_map(|one| bind::words(one, looks)) {
         if !told.contains(&words) {
-            sheet::fact(out, "bind()", &words, screen)?;
             told.push(words);
         }
     }
-    Ok(())
+    facts.extend(told.into_iter().map(|words| Fact::new("bind()", words)));
+    facts
 }
 
-fn rest(out: &mut dyn Write, count: usize, most: usize, screen: Screen) -> io::Result<()> {
-    if count > most {
-        let words = format!("and {} more", count - most);
-        sheet::fact(out, "", &words, screen)?;
-    }
-    Ok(())
+fn rest(count: usize, most: usize) -> Option<Fact> {
+    let more = count.checked_sub(most).filter(|more| *more > 0)?;
+    Some(Fact::new("", format!("and {more} more")))
 }
 
 /// The process that has all of it, where it is one: its name need not be repeated.
@@ -186,8 +182,8 @@ fn process_words(holder: &Holder, charset: Charset) -> String {
     format!("{}[{}]", Escaped::name(&about.command, charset), about.pid)
 }
 
-fn write_holder(out: &mut dyn Write, holder: &Holder, looks: &Looks) -> io::Result<()> {
-    let (screen, charset) = (looks.screen, looks.screen.charset);
+fn process_facts(holder: &Holder, looks: &Looks) -> [Fact; 3] {
+    let charset = looks.screen.charset;
     let about = &holder.about;
     let mut words = process_words(holder, charset);
     match (&holder.user, about.uid) {
@@ -195,36 +191,25 @@ fn write_holder(out: &mut dyn Write, holder: &Holder, looks: &Looks) -> io::Resu
         (None, Some(uid)) => words += &format!(", user {uid}"),
         (None, None) => {}
     }
-    if let Some(started) = about.started
-        && let Some(time) = clock(started, looks.now, &looks.zone)
-    {
-        words += &format!(", since {time}");
-        if !looks.recorded {
-            words += &format!(" ({})", ago(started, looks.now));
-        }
+    if let Some(started) = about.started {
+        words += &format!(", {}", looks.when.since(started));
     }
-    sheet::fact(out, "process", &words, screen)?;
-    match about.command_line.as_deref() {
-        Some([]) => sheet::fact(out, "command", "none, or erased by the process", screen)?,
-        Some(line) => sheet::line(out, "command", &command(line, charset), screen)?,
-        None => sheet::fact(out, "command", "cannot be read", screen)?,
-    }
-    match &about.directory {
-        Some(path) => {
-            let path = Escaped::name(path, charset).to_string();
-            sheet::line(out, "directory", &path, screen)
-        }
-        None => sheet::fact(out, "directory", "cannot be read", screen),
-    }
-}
-
-/// The words of a command line, so that a shell would read them back.
-fn command(words: &[ForeignText], charset: Charset) -> String {
-    let words: Vec<String> = words
-        .iter()
-        .map(|word| shell_word(&Escaped::name(word, charset).to_string()))
-        .collect();
-    words.join(" ")
+    let command = match about.command_line.as_deref() {
+        Some([]) => "erased by the process itself".to_owned(),
+        Some(line) => command_words(line, charset),
+        None => "hidden".to_owned(),
+    };
+    let directory = about.directory.as_ref();
+    let directory = directory.map(|path| Escaped::name(path, charset).to_string());
+    [
+        Fact::new("process", words),
+        Fact::new("command", command).cut_after(1),
+        Fact::new(
+            "directory",
+            directory.unwrap_or_else(|| "hidden".to_owned()),
+        )
+        .cut_after(1),
+    ]
 }
 
 /// `1 ESTABLISHED (chat-client[4847]), 3 TIME_WAIT`.
@@ -286,22 +271,9 @@ fn others(rows: &[Row<'_>], charset: Charset) -> String {
 }
 
 /// Sockets of other namespaces.
-pub(super) fn write_elsewhere(
-    out: &mut dyn Write,
-    port: &Port<'_>,
-    screen: Screen,
-) -> io::Result<()> {
-    if port.elsewhere.is_empty() {
-        return Ok(());
-    }
+pub(super) fn elsewhere(port: &Port<'_>, screen: Screen) -> Vec<Fact> {
     let charset = screen.charset;
-    writeln!(out)?;
-    sheet::paragraph(
-        out,
-        "Seen elsewhere, where it is in nobody's way here:",
-        screen,
-    )?;
-    for other in &port.elsewhere {
+    let fact = |other: &Elsewhere<'_>| {
         let owners = processes([other.row], charset);
         let owners = match (owners.is_empty(), other.row.owner_status) {
             (false, _) => some(&owners, 3),
@@ -314,10 +286,9 @@ pub(super) fn write_elsewhere(
             (None, Some(inode)) => format!("network namespace {inode}"),
             (None, None) => "another network namespace".to_owned(),
         };
-        let place = ends_words(other.row.socket, charset).0;
-        let label = other.row.socket.protocol.word();
-        let words = format!("{place}, {owners}, in {namespace}");
-        sheet::fact(out, label, &words, screen)?;
-    }
-    Ok(())
+        let place = local(&other.row, charset);
+        let key = other.row.socket.protocol.word();
+        Fact::new(key, format!("{place}, {owners}, in {namespace}"))
+    };
+    port.elsewhere.iter().map(fact).collect()
 }

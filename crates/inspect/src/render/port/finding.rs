@@ -40,10 +40,7 @@ fn finding(port: &Port<'_>, one: &Use<'_>, obstacle: &Obstacle, looks: &Looks) -
     put("with_reuse_address", json!(obstacle.with_reuse_address));
     put("with_reuse_port", json!(obstacle.with_reuse_port));
     if obstacle.cause == Cause::Privileged {
-        put(
-            "unprivileged_start",
-            json!(port.settings.unprivileged_start),
-        );
+        put("unprivileged_start", json!(port.limits.unprivileged_start));
     } else {
         put("count", json!(rows.len()));
         let sockets = rows.iter().take(EVIDENCE).filter_map(|row| {
@@ -123,7 +120,7 @@ fn record<'a>(port: &'a Port<'_>) -> PortRecord<'a> {
     };
     PortRecord::new(
         port.number,
-        port.settings,
+        port.limits,
         [service(Protocol::Tcp), service(Protocol::Udp)],
         [
             of(Protocol::Tcp).map(protocol_use),

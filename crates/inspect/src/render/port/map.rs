@@ -8,11 +8,13 @@ use unicode_width::UnicodeWidthStr;
 use super::Looks;
 use super::words::{brief_holders, reach};
 use crate::diagnosis::reach::Reach;
+use crate::limits::Limits;
 use crate::listing::Row;
 use crate::model::Protocol;
-use crate::ports::{Class, Settings};
+use crate::ports::Class;
+use crate::render::Style;
+use crate::render::facts::{wrapped, write_sentence};
 use crate::render::json::RangeRecord;
-use crate::render::{Style, sheet};
 
 /// A port that is waited on.
 #[derive(Debug)]
@@ -33,8 +35,8 @@ pub struct Map<'a> {
     /// By port, then protocol.
     pub listening: Vec<Listening<'a>>,
     /// What the namespace does with port numbers.
-    pub settings: &'a Settings,
-    /// Where that is, in words that can follow "Nothing waits".
+    pub limits: &'a Limits,
+    /// Where that is, in words that can follow "No port is open".
     pub place: String,
 }
 
@@ -49,7 +51,7 @@ impl Map<'_> {
         };
         let record = |class| {
             let (tcp, udp) = (ports(class, Protocol::Tcp), ports(class, Protocol::Udp));
-            RangeRecord::new(class, self.settings, tcp, udp)
+            RangeRecord::new(class, self.limits, tcp, udp)
         };
         Class::ALL.map(record).to_vec()
     }
@@ -62,7 +64,7 @@ impl Map<'_> {
     fn answer(&self) -> String {
         let count = self.listening.len();
         if count == 0 {
-            return format!("Nothing waits on a port {}.", self.place);
+            return format!("No port is open {}.", self.place);
         }
         let outward = self
             .listening
@@ -70,14 +72,14 @@ impl Map<'_> {
             .filter(|it| !it.reach.is_this_machine_only())
             .count();
         let ports = if count == 1 {
-            "1 port is waited on".to_owned()
+            "1 port is open".to_owned()
         } else {
-            format!("{count} ports are waited on")
+            format!("{count} ports are open")
         };
         match outward {
-            0 => format!("{ports}, reachable from this machine only."),
-            _ if outward == count => format!("{ports}, reachable from other machines."),
-            some => format!("{ports}, {some} of them reachable from other machines."),
+            0 => format!("{ports}, to this machine only."),
+            _ if outward == count => format!("{ports} to other machines."),
+            some => format!("{ports}, {some} of them to other machines."),
         }
     }
 }
@@ -101,7 +103,7 @@ const OWNER: usize = 28;
 /// What the writer answers.
 pub fn write_map(out: &mut dyn Write, map: &Map<'_>, looks: &Looks) -> io::Result<()> {
     let screen = looks.screen;
-    sheet::paragraph(out, &map.answer(), screen)?;
+    write_sentence(out, &map.answer(), screen)?;
     let lines: Vec<Line> = Class::ALL
         .into_iter()
         .flat_map(|class| lines(map, class, looks))
@@ -115,9 +117,9 @@ pub fn write_map(out: &mut dyn Write, map: &Map<'_>, looks: &Looks) -> io::Resul
     if screen.is_terminal() {
         for class in Class::ALL {
             writeln!(out)?;
-            let title = title(class, map.settings);
-            let title = sheet::cut(&title, screen.width.unwrap_or(usize::MAX), screen);
-            writeln!(out, "{}", screen.paint(Style::Heading, &title))?;
+            for title in wrapped(&title(class, map.limits), screen.width) {
+                writeln!(out, "{}", screen.paint(Style::Heading, &title))?;
+            }
             let mut any = false;
             for line in lines.iter().filter(|it| it.class == class) {
                 any = true;
@@ -127,9 +129,9 @@ pub fn write_map(out: &mut dyn Write, map: &Map<'_>, looks: &Looks) -> io::Resul
                 writeln!(out, "  {}", screen.paint(Style::Dim, "nothing"))?;
             }
         }
-        if let Some(words) = settings_words(map.settings) {
+        if let Some(words) = settings_words(map.limits) {
             writeln!(out)?;
-            sheet::paragraph(out, &words, screen)?;
+            write_sentence(out, &words, screen)?;
         }
         return Ok(());
     }
@@ -143,16 +145,16 @@ pub fn write_map(out: &mut dyn Write, map: &Map<'_>, looks: &Looks) -> io::Resul
             line.reach
         )?;
     }
-    match settings_words(map.settings) {
+    match settings_words(map.limits) {
         Some(words) => writeln!(out, "{words}"),
         None => Ok(()),
     }
 }
 
-fn title(class: Class, settings: &Settings) -> String {
+fn title(class: Class, limits: &Limits) -> String {
     let range = class.range();
     let mut title = format!("{}, {}-{}", class.word(), range.start(), range.end());
-    if let Some(start) = settings.unprivileged_start
+    if let Some(start) = limits.unprivileged_start
         && class == Class::WellKnown
     {
         title += &format!(": below {start} a bind() needs CAP_NET_BIND_SERVICE");
@@ -160,14 +162,14 @@ fn title(class: Class, settings: &Settings) -> String {
     title
 }
 
-fn settings_words(settings: &Settings) -> Option<String> {
-    let range = settings.ephemeral.as_ref()?;
+fn settings_words(limits: &Limits) -> Option<String> {
+    let range = limits.ephemeral.as_ref()?;
     let mut words = format!(
         "This kernel hands out {}-{} to clients",
         range.start(),
         range.end()
     );
-    if let Some(reserved) = settings.reserved.as_ref().filter(|it| !it.is_empty()) {
+    if let Some(reserved) = limits.reserved.as_ref().filter(|it| !it.is_empty()) {
         let spans: Vec<String> = reserved
             .iter()
             .map(|it| span(*it.start(), *it.end()))
@@ -279,7 +281,7 @@ fn write_line(
     let room = width.saturating_sub(indent).max(20);
     let mut start = start;
     for words in [&line.owner, &line.reach] {
-        for part in sheet::wrap(words, room) {
+        for part in wrapped(words, Some(room)) {
             let start = std::mem::take(&mut start);
             let gap = indent.saturating_sub(start.width());
             writeln!(out, "{start}{:gap$}{part}", "")?;

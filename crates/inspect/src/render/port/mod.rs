@@ -11,14 +11,13 @@ mod words;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use jiff::tz::TimeZone;
-
-use super::{Screen, sheet};
+use super::facts::{write_facts_beside, write_sentence};
+use super::{Screen, When};
 use crate::diagnosis::bind::{Asked, Bound, Cause, Obstacle};
 use crate::diagnosis::reach::Reach;
+use crate::limits::Limits;
 use crate::listing::Row;
-use crate::model::{ForeignText, NetworkNamespace, OwnerStatus, Protocol, State, Timestamp};
-use crate::ports::Settings;
+use crate::model::{ForeignText, NetworkNamespace, Protocol, State, Timestamp};
 use crate::processes::About;
 
 pub use finding::records;
@@ -32,7 +31,7 @@ pub struct Port<'a> {
     /// Its names in services(5), by protocol.
     pub services: Vec<(Protocol, String)>,
     /// What the namespace does with port numbers.
-    pub settings: &'a Settings,
+    pub limits: &'a Limits,
     /// Who has it, for each protocol that was asked about.
     pub uses: Vec<Use<'a>>,
     /// The processes that have it.
@@ -86,13 +85,11 @@ pub struct Looks {
     /// Where it goes.
     pub screen: Screen,
     /// When the look was.
-    pub now: Timestamp,
-    /// Whether it was a look at a tree recorded earlier: then nothing is so long ago.
-    pub recorded: bool,
+    pub at: Timestamp,
+    /// How moments are told.
+    pub when: When,
     /// Whether part of the tables could not be read.
     pub incomplete: bool,
-    /// The clock on the wall.
-    pub zone: TimeZone,
     /// Names of users, for owners that are hidden.
     pub users: BTreeMap<u32, String>,
 }
@@ -192,19 +189,16 @@ impl Port<'_> {
         self.uses.iter().any(|it| !it.rows.is_empty())
     }
 
-    /// Whether a socket that is bound and no more, if there is one, would change the answer.
+    /// Whether a socket of TCP that is bound and no more, if there is one, would change the
+    /// answer. One of UDP waits for datagrams from then on.
     pub fn is_perhaps_bound(&self) -> bool {
         let mut uses = self.uses.iter();
-        uses.any(|it| it.standing() != Standing::Taken)
-    }
-
-    /// The rows whose owners are hidden.
-    pub fn hidden(&self) -> usize {
-        let rows = self.uses.iter().flat_map(|it| &it.rows);
-        rows.filter(|row| row.owner_status == OwnerStatus::Hidden)
-            .count()
+        uses.any(|it| it.protocol == Protocol::Tcp && it.standing() != Standing::Taken)
     }
 }
+
+/// The longest key: values begin beside it on every page.
+const KEYS: usize = "connections".len();
 
 /// Writes all that is known of a port: the answer first.
 ///
@@ -212,13 +206,19 @@ impl Port<'_> {
 /// What the writer answers.
 pub fn write(out: &mut dyn Write, port: &Port<'_>, looks: &Looks) -> io::Result<()> {
     let screen = looks.screen;
-    sheet::paragraph(out, &headline::sentences(port, looks), screen)?;
-    let mut facts = Vec::new();
-    facts::write(&mut facts, port, looks)?;
+    write_sentence(out, &headline::sentences(port, looks), screen)?;
+    let mut facts = facts::of(port, looks);
     if !facts.is_empty() {
         writeln!(out)?;
-        out.write_all(&facts)?;
     }
-    number::write(out, port, screen)?;
-    facts::write_elsewhere(out, port, screen)
+    facts.push(number::fact(port, screen));
+    write_facts_beside(out, &facts, KEYS, screen)?;
+    let elsewhere = facts::elsewhere(port, screen);
+    if elsewhere.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    let heading = "Seen elsewhere, where it is in nobody's way here:";
+    write_sentence(out, heading, screen)?;
+    write_facts_beside(out, &elsewhere, KEYS, screen)
 }

@@ -1,17 +1,16 @@
 //! What kind of number it is.
 
-use std::io::{self, Write};
-
 use super::words::escaped;
 use super::{Port, Standing};
 use crate::ports::Class;
-use crate::render::{Screen, sheet};
+use crate::render::Screen;
+use crate::render::facts::Fact;
 
-pub(super) fn write(out: &mut dyn Write, port: &Port<'_>, screen: Screen) -> io::Result<()> {
-    sheet::fact(out, "number", &words(port, screen), screen)
+pub(super) fn fact(port: &Port<'_>, screen: Screen) -> Fact {
+    Fact::new("number", words(port, screen))
 }
 
-pub(super) fn words(port: &Port<'_>, screen: Screen) -> String {
+fn words(port: &Port<'_>, screen: Screen) -> String {
     let class = Class::of(port.number);
     let range = class.range();
     let mut parts = Vec::new();
@@ -38,7 +37,7 @@ pub(super) fn words(port: &Port<'_>, screen: Screen) -> String {
 }
 
 fn privileged(port: &Port<'_>) -> Option<String> {
-    let start = port.settings.unprivileged_start?;
+    let start = port.limits.unprivileged_start?;
     if u32::from(port.number) < start {
         return Some(format!("below {start} a bind() needs CAP_NET_BIND_SERVICE"));
     }
@@ -48,10 +47,10 @@ fn privileged(port: &Port<'_>) -> Option<String> {
 }
 
 fn handed_out(port: &Port<'_>) -> Option<String> {
-    let range = port.settings.ephemeral.as_ref()?;
+    let range = port.limits.ephemeral.as_ref()?;
     let (first, last) = (range.start(), range.end());
     let inside = range.contains(&port.number);
-    Some(match (inside, port.settings.is_reserved(port.number)) {
+    Some(match (inside, port.limits.is_reserved(port.number)) {
         (true, Some(true)) => format!(
             "inside this kernel's {first}-{last}, but reserved (ip_local_reserved_ports): no \
              client is given it"

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use jiff::tz::TimeZone;
-
 use super::Looks;
 use crate::diagnosis::reach::Reach;
 use crate::listing::Row;
-use crate::model::{OwnerStatus, Pid, Timestamp, Uid};
+use crate::model::{OwnerStatus, Pid, Uid};
 use crate::render::sockets::ends_words;
 use crate::render::{Charset, Escaped};
 
@@ -173,33 +171,6 @@ pub(super) fn reach(reach: &Reach, charset: Charset) -> String {
     format!("{}{versions}", listed(&places))
 }
 
-/// `11:58:02`, with the day where it is another.
-pub(super) fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> Option<String> {
-    let zoned = |time: Timestamp| {
-        let time = jiff::Timestamp::from_second(time.seconds()).ok()?;
-        Some(time.to_zoned(zone.clone()))
-    };
-    let (at, now) = (zoned(at)?, zoned(now)?);
-    let form = if at.date() == now.date() {
-        "%H:%M:%S"
-    } else {
-        "%Y-%m-%d %H:%M:%S"
-    };
-    Some(at.strftime(form).to_string())
-}
-
-/// `2 min ago`.
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    // Clocks are set back; what seems to come is now.
-    let seconds = now.seconds().saturating_sub(at.seconds()).max(0);
-    match seconds {
-        0..60 => format!("{seconds} s ago"),
-        60..3_600 => format!("{} min ago", seconds / 60),
-        3_600..172_800 => format!("{} h ago", seconds / 3_600),
-        _ => format!("{} days ago", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,25 +182,5 @@ mod tests {
         assert_eq!(listed(&words[..3]), "a, b and c");
         assert_eq!(some(&words, 3), "a, b, c and d");
         assert_eq!(some(&words, 2), "a, b and 2 more");
-    }
-
-    #[test]
-    fn times_are_of_the_zone_and_of_the_day() {
-        let zone = TimeZone::fixed(jiff::tz::offset(2));
-        let at = |seconds| Timestamp::from_parts(seconds, 0);
-        let now = at(86_400 * 10 + 3_600);
-        let words = |seconds| clock(at(seconds), now, &zone).unwrap();
-        assert_eq!(words(86_400 * 10 + 3_480), "02:58:00");
-        assert_eq!(words(86_400 * 10 - 3_600 * 3), "1970-01-10 23:00:00");
-        for (before, said) in [
-            (0, "0 s ago"),
-            (-5, "0 s ago"),
-            (59, "59 s ago"),
-            (120, "2 min ago"),
-            (7_200, "2 h ago"),
-            (86_400 * 2, "2 days ago"),
-        ] {
-            assert_eq!(ago(at(now.seconds() - before), now), said);
-        }
     }
 }
