@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint install uninstall programs clean
+.PHONY: demo test lint bench install uninstall programs clean
 
 ## demo: build, and show one conversation from every side
 demo: programs
@@ -22,6 +22,11 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+## bench: how fast, beside ss and lsof; for one row `make bench ARGS="--only port"` (`--help` tells more)
+bench: programs
+	@./.ci/need ss lsof python3
+	@$(CARGO) bench --quiet --bench sockets --config 'target."cfg(unix)".runner="$(CURDIR)/.ci/as-root"' -- $(ARGS)
 
 ## install: both programs, manual and completions into $(PREFIX) (asks for root itself; after a build, also `sudo make install`)
 install:
