@@ -83,7 +83,7 @@ fn compared(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
         match &line.result {
             None => writeln!(
                 out,
-                "| {work} | {ours} | {theirs} | not there yet | {limit} | - | - |"
+                "| {work} | {ours} | {theirs} | not here | {limit} | - | - |"
             )?,
             Some(ratios) => {
                 let met = line

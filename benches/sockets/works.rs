@@ -280,7 +280,7 @@ impl Bench {
         for (ours, theirs, limit) in pairs {
             let name = |index: usize| match &tools[index] {
                 Some(tool) => tool.line(),
-                None => format!("inspect with owners by {owners:?}"),
+                None => format!("inspect with owners by {}", owners.word()),
             };
             let result = match (of(*ours), of(*theirs)) {
                 (Some(ours), Some(theirs)) => Ratios::of(ours, theirs),
