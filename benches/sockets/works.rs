@@ -65,6 +65,8 @@ pub(crate) struct Ratios {
 pub(crate) struct Peak {
     pub(crate) tool: String,
     pub(crate) kib: u64,
+    /// What is measured of a process that needs nothing.
+    pub(crate) floor_kib: u64,
     /// At most so much; `None` for the tools of others.
     pub(crate) limit_kib: Option<u64>,
 }
@@ -176,6 +178,7 @@ impl Bench {
             }
         }
         let ours = tools.len();
+        let floor = run(&Tool::typed("true"))?.peak;
         tools.extend(["ss -tanp", "ss -tan", "lsof -nP -i"].map(Tool::typed));
         for (index, tool) in tools.iter().enumerate() {
             say(&format!("memory of {}", tool.line()));
@@ -183,6 +186,7 @@ impl Bench {
             self.peaks.push(Peak {
                 tool: tool.line(),
                 kib: costs.peak().context("no measurement")?,
+                floor_kib: floor,
                 limit_kib: (index < ours).then_some(40_000_000 / 1024),
             });
         }
