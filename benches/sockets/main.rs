@@ -15,7 +15,7 @@ mod load;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Parser;
 
 use tools::Inspect;
@@ -51,7 +51,6 @@ fn main() -> anyhow::Result<()> {
         Path::new(env!("CARGO_BIN_EXE_net-companion")).with_file_name("inspect")
     });
     let inspect = Inspect::find(inspect)?;
-    load::private_network().context("cannot make a network namespace")?;
 
     let works = if options.only.is_empty() {
         Work::ALL.to_vec()

@@ -14,7 +14,8 @@ pub(crate) struct Cost {
     pub(crate) wall: Duration,
     /// User and system time.
     pub(crate) cpu: Duration,
-    /// The most memory it had at once, KiB.
+    /// The most memory it had at once, KiB; at least what we had when we started it, because
+    /// fork and exec carry that over.
     pub(crate) peak: u64,
 }
 
@@ -35,8 +36,6 @@ pub(crate) fn run(tool: &Tool) -> anyhow::Result<Cost> {
     Ok(Cost {
         wall,
         cpu: duration(usage.ru_utime)? + duration(usage.ru_stime)?,
-        // It is at least what we had when it was started (fork and exec carry that over), which
-        // is less than any of the tools needs.
         peak: u64::try_from(usage.ru_maxrss)?,
     })
 }

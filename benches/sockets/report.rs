@@ -83,7 +83,7 @@ fn compared(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
         match &line.result {
             None => writeln!(
                 out,
-                "| {work} | {ours} | {theirs} | not there yet | {limit} | - | - |"
+                "| {work} | {ours} | {theirs} | not here | {limit} | - | - |"
             )?,
             Some(ratios) => {
                 let met = line
@@ -115,9 +115,10 @@ fn memory(out: &mut impl Write, peaks: &[Peak], sockets: u32) -> io::Result<()> 
             Some(limit) => (megabytes(limit), yes(peak.kib <= limit)),
             None => ("-".to_owned(), "-"),
         };
+        let at_most = if peak.kib <= peak.floor_kib { "at most " } else { "" };
         writeln!(
             out,
-            "| {} | {} | {limit} | {met} |",
+            "| {} | {at_most}{} | {limit} | {met} |",
             peak.tool,
             megabytes(peak.kib)
         )?;

@@ -47,16 +47,28 @@ pub(crate) enum Owners {
     None,
 }
 
-/// The program of this workspace, and what it can do by now.
+impl Owners {
+    /// As `--owners` has it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Bpf => "bpf",
+            Self::Proc => "proc",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The program of this workspace.
 #[derive(Debug)]
 pub(crate) struct Inspect {
     program: PathBuf,
-    sockets_help: String,
-    has_port: bool,
+    /// Whether a kernel program may find owners here.
+    has_bpf: bool,
 }
 
 impl Inspect {
-    /// Asks the program what it can do.
+    /// Asks the program what it can do here.
     pub(crate) fn find(program: PathBuf) -> anyhow::Result<Self> {
         if !program.is_file() {
             bail!(
@@ -64,54 +76,43 @@ impl Inspect {
                 program.display()
             );
         }
-        let help = |view: &str| {
-            Command::new(&program)
-                .args([view, "--help"])
-                .output()
-                .with_context(|| format!("cannot run {}", program.display()))
-        };
-        let sockets_help = String::from_utf8(help("sockets")?.stdout)?;
-        let has_port = help("port")?.status.success();
+        // Where the kernel refuses, the walk is taken instead, and `begin` says so. Nothing uses
+        // port 1: a long answer would make this process large, see `measure::Cost::peak`.
+        let output = Command::new(&program)
+            .args(["sockets", ":1", "--json", "--owners", "bpf"])
+            .output()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let begin = output.stdout.split(|byte| *byte == b'\n').next();
+        let begin = String::from_utf8_lossy(begin.unwrap_or_default());
         Ok(Self {
             program,
-            sockets_help,
-            has_port,
+            has_bpf: begin.contains("\"bpf\""),
         })
+    }
+
+    /// `inspect sockets` with owners found so; `None` where this kernel or build has no such way.
+    pub(crate) fn sockets(&self, arguments: &[&str], owners: Owners) -> Option<Tool> {
+        let mut words = vec!["sockets"];
+        words.extend(arguments);
+        words.extend(match owners {
+            Owners::Auto => &[][..],
+            Owners::Bpf if !self.has_bpf => return None,
+            Owners::Bpf => &["--owners", "bpf"],
+            Owners::Proc => &["--owners", "proc"],
+            Owners::None => &["--no-owners"],
+        });
+        Some(self.tool(&words))
+    }
+
+    /// What answers who has a port.
+    pub(crate) fn port(&self, port: &str) -> Tool {
+        self.tool(&["port", port])
     }
 
     fn tool(&self, arguments: &[&str]) -> Tool {
         Tool {
             program: self.program.clone(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
-        }
-    }
-
-    /// `inspect sockets` with owners found so; `None` where this build has no such way.
-    pub(crate) fn sockets(&self, arguments: &[&str], owners: Owners) -> Option<Tool> {
-        let mut words = vec!["sockets"];
-        words.extend(arguments);
-        match owners {
-            Owners::Auto => {}
-            _ if self.sockets_help.contains("--owners") => {
-                words.extend(match owners {
-                    Owners::Bpf => ["--owners", "bpf"],
-                    Owners::Proc => ["--owners", "proc"],
-                    _ => ["--owners", "none"],
-                });
-            }
-            // A build without the flag knows the walk only.
-            Owners::Proc => {}
-            _ => return None,
-        }
-        Some(self.tool(&words))
-    }
-
-    /// What answers who has a port.
-    pub(crate) fn port(&self, port: &str) -> Tool {
-        if self.has_port {
-            self.tool(&["port", port])
-        } else {
-            self.tool(&["sockets", &format!(":{port}")])
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What is compared with what, on which sockets, and how fast it shall be.
 
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use crate::load::Load;
+use crate::load::{Load, private_network};
 use crate::measure::{Cost, Costs, Spread, lines, run};
 use crate::tools::{Inspect, Owners, Tool};
 
@@ -64,6 +65,8 @@ pub(crate) struct Ratios {
 pub(crate) struct Peak {
     pub(crate) tool: String,
     pub(crate) kib: u64,
+    /// What is measured of a process that needs nothing.
+    pub(crate) floor_kib: u64,
     /// At most so much; `None` for the tools of others.
     pub(crate) limit_kib: Option<u64>,
 }
@@ -131,8 +134,8 @@ impl Bench {
                 (0, 1, Some(ss)),
                 (2, 1, Some(ss)),
             ];
-            let least = usize::try_from(self.sockets)?;
-            self.compare(&work, owners, &tools, &pairs, least)?;
+            let printed = around(self.sockets)?;
+            self.compare(&work, owners, &tools, &pairs, &printed)?;
         }
         Ok(())
     }
@@ -145,9 +148,9 @@ impl Bench {
             Some(Tool::typed("ss -tan")),
             self.inspect.sockets(&["-ta", "--json"], Owners::None),
         ];
-        let least = usize::try_from(self.sockets)?;
         let pairs = [(0, 1, Some(0.75)), (2, 1, None)];
-        self.compare(&work, Owners::None, &tools, &pairs, least)
+        let printed = around(self.sockets)?;
+        self.compare(&work, Owners::None, &tools, &pairs, &printed)
     }
 
     fn port(&mut self) -> anyhow::Result<()> {
@@ -157,7 +160,13 @@ impl Bench {
             Some(self.inspect.port("2345")),
             Some(Tool::typed("lsof -nP -iTCP:2345")),
         ];
-        self.compare(&work, Owners::Auto, &tools, &[(0, 1, Some(0.10))], 1)
+        self.compare(
+            &work,
+            Owners::Auto,
+            &tools,
+            &[(0, 1, Some(0.10))],
+            &(1..=50),
+        )
     }
 
     fn memory(&mut self) -> anyhow::Result<()> {
@@ -169,6 +178,7 @@ impl Bench {
             }
         }
         let ours = tools.len();
+        let floor = run(&Tool::typed("true"))?.peak;
         tools.extend(["ss -tanp", "ss -tan", "lsof -nP -i"].map(Tool::typed));
         for (index, tool) in tools.iter().enumerate() {
             say(&format!("memory of {}", tool.line()));
@@ -176,6 +186,7 @@ impl Bench {
             self.peaks.push(Peak {
                 tool: tool.line(),
                 kib: costs.peak().context("no measurement")?,
+                floor_kib: floor,
                 limit_kib: (index < ours).then_some(40_000_000 / 1024),
             });
         }
@@ -190,7 +201,13 @@ impl Bench {
                 self.inspect.sockets(&["-ta"], owners),
                 Some(Tool::typed("ss -tanp")),
             ];
-            self.compare(work, owners, &tools, &[(0, 1, Some(limit))], 2_000)?;
+            self.compare(
+                work,
+                owners,
+                &tools,
+                &[(0, 1, Some(limit))],
+                &around(2_000)?,
+            )?;
         }
         Ok(())
     }
@@ -204,7 +221,7 @@ impl Bench {
                 .into_iter()
                 .filter_map(|owners| self.inspect.sockets(&["-ta"], owners))
                 .collect();
-            let costs = self.rounds(&tools, usize::try_from(sockets)?)?;
+            let costs = self.rounds(&tools, &around(sockets)?)?;
             for (tool, costs) in tools.iter().zip(costs) {
                 self.curve.push(Point {
                     tool: tool.line(),
@@ -228,8 +245,10 @@ impl Bench {
         if self.load.as_ref().is_some_and(|(there, _)| there == tasks) {
             return Ok(());
         }
-        // The old go first: both together may be more than the machine can hold.
+        // The old go first: both together may be more than the machine can hold. The namespace
+        // goes with them, and so do the TIME_WAIT sockets they leave.
         self.load = None;
+        private_network().context("cannot make a network namespace")?;
         say(&format!("making sockets: {}", tasks.join(" ")));
         let load = Load::start(tasks).context("cannot make the sockets to look at")?;
         let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
@@ -245,7 +264,7 @@ impl Bench {
         owners: Owners,
         tools: &[Option<Tool>],
         pairs: &[Pair],
-        least: usize,
+        printed: &RangeInclusive<usize>,
     ) -> anyhow::Result<()> {
         let there = |index: &usize| tools[*index].is_some();
         let comparable = pairs
@@ -254,7 +273,7 @@ impl Bench {
         let present: Vec<usize> = (0..tools.len()).filter(there).collect();
         let costs = if comparable {
             let present: Vec<Tool> = tools.iter().flatten().cloned().collect();
-            self.rounds(&present, least)?
+            self.rounds(&present, printed)?
         } else {
             Vec::new()
         };
@@ -265,7 +284,7 @@ impl Bench {
         for (ours, theirs, limit) in pairs {
             let name = |index: usize| match &tools[index] {
                 Some(tool) => tool.line(),
-                None => format!("inspect with owners by {owners:?}"),
+                None => format!("inspect with owners by {}", owners.word()),
             };
             let result = match (of(*ours), of(*theirs)) {
                 (Some(ours), Some(theirs)) => Ratios::of(ours, theirs),
@@ -283,14 +302,14 @@ impl Bench {
     }
 
     /// What each tool takes in each round. Before, each runs once for the caches' sake, and is
-    /// seen to answer with at least so many lines.
-    fn rounds(&self, tools: &[Tool], least: usize) -> anyhow::Result<Vec<Costs>> {
+    /// seen to answer with so many lines: fewer are no answer, more are not from our sockets.
+    fn rounds(&self, tools: &[Tool], wanted: &RangeInclusive<usize>) -> anyhow::Result<Vec<Costs>> {
         let mut costs: Vec<Costs> = Vec::new();
         for tool in tools {
             let printed = lines(tool)?;
             anyhow::ensure!(
-                printed >= least,
-                "{} printed {printed} lines where there are {least} sockets",
+                wanted.contains(&printed),
+                "{} printed {printed} lines, not {wanted:?}",
                 tool.line()
             );
             costs.push(Costs(Vec::new()));
@@ -318,6 +337,12 @@ impl Ratios {
             cpu: ours.to(theirs, |cost| cost.cpu)?,
         })
     }
+}
+
+/// How many lines a listing of so many sockets has, with listeners and headings.
+fn around(sockets: u32) -> anyhow::Result<RangeInclusive<usize>> {
+    let sockets = usize::try_from(sockets)?;
+    Ok(sockets..=sockets + sockets / 10 + 50)
 }
 
 /// What is going on, to who waits.
