@@ -2,7 +2,6 @@
 
 pub mod doctor;
 pub mod expression;
-pub mod facts;
 pub mod json;
 pub mod packet;
 pub mod port;

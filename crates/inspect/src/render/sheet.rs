@@ -28,13 +28,29 @@ pub fn paragraph(out: &mut dyn Write, text: &str, screen: Screen) -> io::Result<
 /// # Errors
 /// What the writer answers.
 pub fn fact(out: &mut dyn Write, label: &str, value: &str, screen: Screen) -> io::Result<()> {
-    let room = screen
-        .width
-        .map_or(usize::MAX, |width| width.saturating_sub(VALUES_AT).max(20));
+    painted(out, label, value, None, screen)
+}
+
+/// Writes a label and its value, painted.
+///
+/// # Errors
+/// What the writer answers.
+pub fn painted(
+    out: &mut dyn Write,
+    label: &str,
+    value: &str,
+    style: Option<Style>,
+    screen: Screen,
+) -> io::Result<()> {
+    let room = room(screen);
     let mut label = format!("  {label}");
     for line in wrap(value, room) {
         let gap = VALUES_AT.saturating_sub(label.width()).max(1);
         let label = std::mem::take(&mut label);
+        let line = match style {
+            Some(style) => screen.paint(style, &line),
+            None => line,
+        };
         writeln!(out, "{}{:gap$}{line}", screen.paint(Style::Dim, &label), "")?;
     }
     Ok(())
@@ -45,10 +61,14 @@ pub fn fact(out: &mut dyn Write, label: &str, value: &str, screen: Screen) -> io
 /// # Errors
 /// What the writer answers.
 pub fn line(out: &mut dyn Write, label: &str, value: &str, screen: Screen) -> io::Result<()> {
-    let room = screen
+    fact(out, label, &cut(value, room(screen), screen), screen)
+}
+
+/// Columns beside the labels; without end in a pipe.
+pub fn room(screen: Screen) -> usize {
+    screen
         .width
-        .map_or(usize::MAX, |width| width.saturating_sub(VALUES_AT).max(20));
-    fact(out, label, &cut(value, room, screen), screen)
+        .map_or(usize::MAX, |width| width.saturating_sub(VALUES_AT).max(20))
 }
 
 /// The text, with an ellipsis in place of what has no room.

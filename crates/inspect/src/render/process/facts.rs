@@ -5,14 +5,31 @@ use super::{Look, Portrait, Sight, process_words};
 use crate::model::{ForeignText, Pid};
 use crate::privilege::shell_word;
 use crate::processes::{Descriptors, Kind};
-use crate::render::facts::Fact;
 use crate::render::sockets::grouped;
-use crate::render::{Charset, Escaped, Style};
+use crate::render::{Charset, Escaped, Style, sheet};
 
 /// Lines of a command line on a terminal: it may be megabytes long.
-const COMMAND_LINES: usize = 4;
+const COMMAND_LINES: usize = 3;
 /// A container is known by the first digits of its id (`docker ps`).
 const SHORT_ID: usize = 12;
+
+/// One thing to know.
+pub(super) struct Fact {
+    pub(super) key: &'static str,
+    /// Escaped.
+    pub(super) value: String,
+    pub(super) style: Option<Style>,
+}
+
+impl Fact {
+    fn new(key: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            key,
+            value: value.into(),
+            style: None,
+        }
+    }
+}
 
 /// What there is to know of a process besides its sockets.
 pub(super) fn of(portrait: &Portrait<'_>, look: &Look<'_>) -> Vec<Fact> {
@@ -23,8 +40,9 @@ pub(super) fn of(portrait: &Portrait<'_>, look: &Look<'_>) -> Vec<Fact> {
     let mut facts = vec![Fact::new("user", user(portrait, look))];
     match &about.command_line {
         Some(words) if !words.is_empty() => {
+            let room = sheet::room(look.screen).saturating_mul(COMMAND_LINES);
             let words = command_words(words, charset);
-            facts.push(Fact::new("command", words).cut_after(COMMAND_LINES));
+            facts.push(Fact::new("command", sheet::cut(&words, room, look.screen)));
         }
         Some(_) if alive => facts.push(Fact::new("command", "erased by the process itself")),
         _ => {}
@@ -184,7 +202,10 @@ fn descriptors(portrait: &Portrait<'_>) -> Fact {
     if full {
         words += "; nearly all are used";
     }
-    Fact::new("descriptors", words).painted(full.then_some(Style::Notable))
+    Fact {
+        style: full.then_some(Style::Notable),
+        ..Fact::new("descriptors", words)
+    }
 }
 
 /// Nine of ten are in use.

@@ -12,9 +12,8 @@ mod words;
 
 use std::io::{self, Write};
 
-use super::facts::{write_facts, write_sentence};
 use super::sockets::{Names, Text};
-use super::{Charset, Escaped, Screen, When};
+use super::{Charset, Escaped, Screen, When, sheet};
 use crate::listing::Standing;
 use crate::model::{ForeignText, Pid};
 use crate::namespaces::Namespace;
@@ -86,9 +85,11 @@ impl<'a> Look<'a> {
 /// # Errors
 /// What the writer answers.
 pub fn write_one(out: &mut dyn Write, portrait: &Portrait<'_>, look: &Look<'_>) -> io::Result<()> {
-    write_sentence(out, &sentence::of_one(portrait, look.words()), look.screen)?;
+    sheet::paragraph(out, &sentence::of_one(portrait, look.words()), look.screen)?;
     writeln!(out)?;
-    write_facts(out, &facts::of(portrait, look), look.screen)?;
+    for fact in facts::of(portrait, look) {
+        sheet::painted(out, fact.key, &fact.value, fact.style, look.screen)?;
+    }
     if portrait.standing.held.is_empty() {
         return Ok(());
     }
@@ -108,7 +109,7 @@ pub fn write_several(
     look: &Look<'_>,
 ) -> io::Result<()> {
     let sentence = sentence::of_several(asked, portraits, look.words());
-    write_sentence(out, &sentence, look.screen)?;
+    sheet::paragraph(out, &sentence, look.screen)?;
     writeln!(out)?;
     pool::write(out, portraits, look)
 }

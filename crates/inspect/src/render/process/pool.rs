@@ -2,16 +2,13 @@
 
 use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr;
-
 use super::doings::Doings;
 use super::facts::{command_words, nearly_full};
 use super::sentence::has_ended;
 use super::{Look, Portrait, Sight, process_words};
-use crate::render::Style;
-use crate::render::facts::wrapped;
 use crate::render::sockets::{grouped, left};
 use crate::render::table::{self, Cell, Column, Narrow, Note, TextRow};
+use crate::render::{Style, sheet};
 
 /// With less room than this a command line says nothing.
 const LEAST_COMMAND: usize = 16;
@@ -212,17 +209,8 @@ fn below(command: &Cell, room: usize, look: &Look<'_>) -> Option<Note> {
     if room < LEAST_COMMAND {
         return None;
     }
-    let mut lines = wrapped(words, Some(room)).into_iter();
-    let mut text = lines.next()?;
-    if lines.next().is_some() {
-        let ellipsis = format!(" {}", look.screen.ellipsis());
-        text = wrapped(words, Some(room - ellipsis.width()))
-            .into_iter()
-            .next()?;
-        text += &ellipsis;
-    }
     Some(Note {
-        text,
+        text: sheet::cut(words, room, look.screen),
         style: Some(Style::Dim),
     })
 }
