@@ -12,6 +12,8 @@ mod words;
 
 use std::io::{self, Write};
 
+pub(super) use facts::{command_words, container_words};
+
 use super::sockets::{Names, Text};
 use super::{Charset, Escaped, Screen, When, sheet};
 use crate::listing::Standing;
