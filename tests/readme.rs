@@ -177,6 +177,57 @@ fn the_exercise_step_by_step() {
     assert_eq!(anonymous_lines(&installed), steps[4].shown, "{shown}");
 }
 
+#[test]
+fn the_process_of_the_exercise() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let steps = transcripts("One process");
+    let one = steps.first().expect("the process of the exercise");
+    assert_eq!(one.command, "inspect process 4845");
+    let server = Terminal::run(&mut command_line("chat server"), 80);
+    server.wait_for(|text| text.contains("Waiting for a client."), "the server");
+    let client = Terminal::run(&mut command_line("chat client"), 80);
+    server.wait_for(|text| text.contains("joined"), "the client at the server");
+    let command = format!("inspect process {}", server.pid());
+    let (code, shown) = Terminal::run(&mut command_line(&command), 80).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let (lines, expected) = (anonymous_lines(&shown), &one.shown);
+    // The sentence breaks where the ids let it.
+    let sentence = |lines: &[String]| {
+        let until_user = lines.iter().take_while(|line| !line.starts_with("user"));
+        until_user
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(sentence(&lines), sentence(expected), "{shown}");
+    // Of the facts what they are about; a session that has a unit says so too.
+    let keys = [
+        "user",
+        "command",
+        "program",
+        "directory",
+        "parent",
+        "threads",
+        "descriptors",
+    ];
+    for key in keys {
+        let told = |lines: &[String]| {
+            lines
+                .iter()
+                .any(|line| line.starts_with(&format!("{key} ")))
+        };
+        assert!(told(expected) && told(&lines), "{key}: {shown}");
+    }
+    for line in expected.iter().filter(|line| line.contains("127.0.0.1:")) {
+        assert!(lines.contains(line), "{line}: {shown}");
+    }
+    drop((client, server));
+}
+
 /// Commands in the given column of the tables of a section.
 fn table_commands(section: &str, column: usize) -> Vec<String> {
     let text = readme();
@@ -247,6 +298,14 @@ fn every_command_of_the_tables_runs() {
         if line.starts_with("inspect sockets") {
             let (code, text) = shell(&line, folder.path());
             assert_eq!(code, Some(0), "{line}: {text}");
+        } else if line.starts_with("inspect process") {
+            let (code, text) = shell(&line, folder.path());
+            // Whether an nginx runs here is not the README's business.
+            let there = !line.ends_with("nginx");
+            assert!(
+                code == Some(0) || (code == Some(1) && !there),
+                "{line}: {text}"
+            );
         } else if line.starts_with("inspect capture") {
             if !root {
                 continue;

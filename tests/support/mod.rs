@@ -116,6 +116,10 @@ impl Terminal {
     }
 
     /// What was written to the screen so far, without escape sequences, line by line.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn text(&self) -> String {
         let bytes = self.shown.lock().unwrap().clone();
         let text = String::from_utf8_lossy(&bytes).replace('\r', "\n");

@@ -1,5 +1,6 @@
 //! One file per view: sources in, views out, exit code. Owns files, signals and the terminal.
 
+mod abouts;
 mod capture;
 mod doctor;
 mod look;

@@ -7,15 +7,18 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Usage;
+use super::abouts::Abouts;
 use super::look::Eyes;
 use crate::listing::Rows;
-use crate::model::{NetworkNamespace, Pid, Protocol, Uid};
+use crate::model::{NetworkNamespace, Owner, Pid, Protocol, Uid};
 use crate::names::{Hosts, Interfaces, Services, Users};
 use crate::namespaces;
-use crate::processes::{self, Placement};
+use crate::processes::{self, About, Placement};
+use crate::render::When;
 use crate::render::sockets::Names;
 use crate::selection::{self, Test};
 use crate::sockets::Socket;
@@ -108,6 +111,8 @@ pub(super) struct Resolved {
     interfaces: RefCell<Interfaces>,
     /// The namespace whose interfaces are known by name.
     own: Option<NetworkNamespace>,
+    /// What processes say of themselves, where that is wanted.
+    abouts: Option<Abouts>,
 }
 
 impl Resolved {
@@ -132,7 +137,14 @@ impl Resolved {
             namespaces: named.collect(),
             interfaces: RefCell::new(interfaces),
             own: namespaces::current(),
+            abouts: None,
         }
+    }
+
+    /// The same, and what processes say of themselves.
+    pub(super) fn with_processes(mut self, eyes: &Eyes) -> Self {
+        self.abouts = Some(Abouts::new(eyes));
+        self
     }
 
     /// The name of the interface that a socket is bound to.
@@ -179,5 +191,13 @@ impl Names for Resolved {
         let mut interfaces = self.interfaces.borrow_mut();
         let name = interfaces.name(index)?;
         Some(name.to_lossy().into_owned())
+    }
+
+    fn process(&self, owner: &Owner) -> Option<Rc<About>> {
+        self.abouts.as_ref()?.of(owner)
+    }
+
+    fn when(&self) -> Option<&When> {
+        Some(&self.abouts.as_ref()?.when)
     }
 }

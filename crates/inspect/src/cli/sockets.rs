@@ -120,8 +120,14 @@ pub struct Flags {
     #[arg(short = 'i', long, help_heading = "What to show of them")]
     info: bool,
 
+    /// Who it is that holds them: since when, command line, directory, unit and container; and
+    /// namespace, inode, cookie, interface, mark of each socket.
+    #[arg(short = 'e', long, help_heading = "What to show of them")]
+    extended: bool,
+
     /// These columns, separated by commas: netns, family, proto, state, recv-q, send-q, local,
-    /// remote, user, owner, peer, inode, cookie, interface, timer, details.
+    /// remote, user, owner, peer, inode, cookie, interface, timer, v6only, mark, unit, container,
+    /// cgroup, since, directory, command, details.
     #[arg(
         long,
         value_name = "NAMES",
@@ -214,6 +220,10 @@ pub struct Request {
     pub summary: bool,
     /// What else is wanted of each socket.
     pub details: Details,
+    /// Whether everything is wanted that is known of sockets and the processes that hold them.
+    pub extended: bool,
+    /// Whether processes are asked what they say of themselves.
+    pub processes: bool,
     /// The columns; empty for those that fit.
     pub columns: Vec<SocketColumn>,
     /// Look again so often, and show what changed.
@@ -316,8 +326,12 @@ impl Flags {
                 timers: self.options || columns.contains(&SocketColumn::Timer),
                 memory: self.memory,
                 tcp: self.info,
-                extended: false,
+                extended: self.extended
+                    || columns.contains(&SocketColumn::V6Only)
+                    || columns.contains(&SocketColumn::Mark),
             },
+            extended: self.extended,
+            processes: self.extended || columns.iter().any(|it| it.is_about_processes()),
             columns,
             watch: self.watch,
             sort: self.sort.into(),
@@ -631,6 +645,21 @@ mod tests {
             process_name("a-very-long-process-name"),
             ForeignText::from("a-very-long-pro")
         );
+    }
+
+    #[test]
+    fn processes_are_asked_only_when_something_of_theirs_is_shown() {
+        for (words, extended, asked) in [
+            ("", false, false),
+            ("-i", false, false),
+            ("-e", true, true),
+            ("--columns local,unit", false, true),
+            ("--columns local,v6only", true, false),
+        ] {
+            let request = request(words).unwrap();
+            let told = (request.details.extended, request.processes);
+            assert_eq!(told, (extended, asked), "{words}");
+        }
     }
 
     #[test]

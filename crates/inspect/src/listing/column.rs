@@ -33,13 +33,29 @@ pub enum SocketColumn {
     Interface,
     /// The timer that runs.
     Timer,
+    /// Whether it refuses IPv4 (IPV6_V6ONLY).
+    V6Only,
+    /// The mark of its packets (SO_MARK).
+    Mark,
+    /// The systemd unit of its owners.
+    Unit,
+    /// The container of its owners.
+    Container,
+    /// The cgroup of its owners.
+    Cgroup,
+    /// When its owners started.
+    Since,
+    /// The directory its owners work in.
+    Directory,
+    /// The command line of its owners.
+    Command,
     /// What -o, -m and -i tell, on one line.
     Details,
 }
 
 impl SocketColumn {
     /// All, in the order in which help names them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 24] = [
         Self::Netns,
         Self::Family,
         Self::Proto,
@@ -55,6 +71,14 @@ impl SocketColumn {
         Self::Cookie,
         Self::Interface,
         Self::Timer,
+        Self::V6Only,
+        Self::Mark,
+        Self::Unit,
+        Self::Container,
+        Self::Cgroup,
+        Self::Since,
+        Self::Directory,
+        Self::Command,
         Self::Details,
     ];
 
@@ -80,6 +104,35 @@ impl SocketColumn {
         Self::Peer,
     ];
 
+    /// What -e adds in a pipe. What may hold spaces comes last.
+    pub const EXTENDED: [Self; 12] = [
+        Self::Netns,
+        Self::Inode,
+        Self::Cookie,
+        Self::Interface,
+        Self::V6Only,
+        Self::Mark,
+        Self::Unit,
+        Self::Container,
+        Self::Cgroup,
+        Self::Since,
+        Self::Directory,
+        Self::Command,
+    ];
+
+    /// Whether it tells of the processes that hold a socket what they say of themselves.
+    pub fn is_about_processes(self) -> bool {
+        matches!(
+            self,
+            Self::Unit
+                | Self::Container
+                | Self::Cgroup
+                | Self::Since
+                | Self::Directory
+                | Self::Command
+        )
+    }
+
     /// Its heading; in small letters, the name by which it is asked for.
     pub fn title(self) -> &'static str {
         match self {
@@ -98,6 +151,14 @@ impl SocketColumn {
             Self::Cookie => "COOKIE",
             Self::Interface => "INTERFACE",
             Self::Timer => "TIMER",
+            Self::V6Only => "V6ONLY",
+            Self::Mark => "MARK",
+            Self::Unit => "UNIT",
+            Self::Container => "CONTAINER",
+            Self::Cgroup => "CGROUP",
+            Self::Since => "SINCE",
+            Self::Directory => "DIRECTORY",
+            Self::Command => "COMMAND",
             Self::Details => "DETAILS",
         }
     }

@@ -34,6 +34,16 @@ impl Placement {
         first.map(Self::of_path)
     }
 
+    /// Whether the unit is named after the container, as engines do: `docker-ID.scope`.
+    pub fn unit_is_the_container(&self) -> bool {
+        let (Some(unit), Some(container)) = (&self.unit, &self.container) else {
+            return false;
+        };
+        let id = container.as_bytes();
+        let mut parts = unit.as_bytes().windows(id.len().max(1));
+        parts.any(|part| part == id)
+    }
+
     /// What a path says.
     pub fn of_path(path: &[u8]) -> Self {
         let folders: Vec<&[u8]> = path
@@ -123,6 +133,14 @@ mod tests {
         ] {
             assert_eq!(said(path), (unit, container), "{path}");
         }
+    }
+
+    #[test]
+    fn an_engine_names_its_unit_after_the_container() {
+        let named = |path: &str| Placement::of_path(path.as_bytes()).unit_is_the_container();
+        assert!(named(&format!("/system.slice/docker-{ID}.scope")));
+        assert!(!named(&format!("/system.slice/a.service/{ID}")));
+        assert!(!named("/system.slice/a.service"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 pub use cgroup::Placement;
 pub use kin::{Attention, Standing, Usage};
 pub use source::{
-    about, attention, named, names, placement, process_of, socket_options, standing, usage,
+    about, about_but_descriptors, attention, named, names, placement, process_of, socket_options,
+    standing, usage,
 };
 
 use crate::model::{ForeignText, NetworkNamespace, Pid, Timestamp, Uid};

@@ -31,6 +31,13 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// What is known of a process below `root`; `None` when there is no such process.
 pub fn about(root: &Path, pid: Pid) -> Option<About> {
+    let mut about = about_but_descriptors(root, pid)?;
+    about.descriptors = descriptors(&root.join(pid.to_string()).join("fd"));
+    Some(about)
+}
+
+/// The same, but its descriptors, of which there may be a hundred thousand, are not counted.
+pub fn about_but_descriptors(root: &Path, pid: Pid) -> Option<About> {
     let folder = root.join(pid.to_string());
     let command = name(&folder)?;
     let process = Process::new_with_root(folder.clone()).ok();
@@ -54,7 +61,7 @@ pub fn about(root: &Path, pid: Pid) -> Option<About> {
             .ok()
             .and_then(|link| inode_of_link(link.as_os_str()))
             .map(NetworkNamespace),
-        descriptors: descriptors(&folder.join("fd")),
+        descriptors: None,
         descriptor_limit: process
             .and_then(|process| process.limits().ok())
             .and_then(|limits| match limits.max_open_files.soft_limit {

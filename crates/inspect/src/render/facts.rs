@@ -149,6 +149,15 @@ pub fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
     lines
 }
 
+/// The text, with an ellipsis in place of what does not fit into so many columns.
+pub fn cut(text: &str, room: usize, screen: Screen) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let room = room.saturating_sub(screen.ellipsis().width());
+    start_of(text, room).to_owned() + screen.ellipsis()
+}
+
 /// The longest beginning of at most so many columns.
 fn start_of(text: &str, room: usize) -> &str {
     let mut width = 0;

@@ -1,4 +1,5 @@
-//! `inspect process`, the real program, on a recorded tree and on real processes.
+//! `inspect process`, and `inspect sockets -e`, which tells of processes too: the real program on a
+//! recorded tree and on real processes.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +8,7 @@
     reason = "tests may fail, and say why; clippy knows only #[test] functions as tests"
 )]
 
+mod extended;
 mod real;
 mod recorded;
 mod rights;

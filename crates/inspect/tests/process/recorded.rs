@@ -98,17 +98,21 @@ fn the_recorded_tree_as_json() {
         assert_eq!(printed.code, Some(code), "{arguments}");
         assert_eq!(printed.stderr, "");
         for line in printed.stdout.lines() {
-            let mut record: Value = serde_json::from_str(line).unwrap();
-            // The clock is the only thing that is not recorded.
-            for field in ["time", "monotonic_ns"] {
-                if let Some(value) = record.get_mut(field) {
-                    assert!(value.is_string());
-                    *value = "now".into();
-                }
-            }
-            assert!(line.starts_with("{\"type\":"), "{line}");
-            text += &format!("{record}\n");
+            text += &timeless(line);
         }
     }
     expect_screen("process.json", &text);
+}
+
+/// A record without the time of this run: the clock is the only thing that is not recorded.
+pub(crate) fn timeless(line: &str) -> String {
+    let mut record: Value = serde_json::from_str(line).unwrap();
+    for field in ["time", "monotonic_ns"] {
+        if let Some(value) = record.get_mut(field) {
+            assert!(value.is_string());
+            *value = "now".into();
+        }
+    }
+    assert!(line.starts_with("{\"type\":"), "{line}");
+    format!("{record}\n")
 }

@@ -67,6 +67,9 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     if request.resolve {
         names = names.with_hosts_of(&rows);
     }
+    if request.processes {
+        names = names.with_processes(&eyes);
+    }
     let view = View {
         request,
         eyes: &eyes,
@@ -137,6 +140,7 @@ impl View<'_> {
             several_netns: self.eyes.several(),
             owners: self.request.sources.owners != owners::Choice::None,
             details: details.timers || details.memory || details.tcp,
+            extended: self.request.extended,
         }
     }
 
@@ -164,7 +168,15 @@ impl View<'_> {
         let user = row.socket.uid.and_then(|uid| self.names.user(uid));
         let interface = self.names.bound_to(row.socket);
         let record = SocketRecord::new(row, look.at, user.as_deref(), interface);
-        json::write(out, &record)
+        json::write(out, &self.extended(record, row))
+    }
+
+    fn extended<'r>(&self, record: SocketRecord<'r>, row: &Row<'_>) -> SocketRecord<'r> {
+        if self.request.processes {
+            record.extended(row, self.names)
+        } else {
+            record
+        }
     }
 
     /// "Nothing" is said only of what could be read.

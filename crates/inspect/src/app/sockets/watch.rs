@@ -24,6 +24,9 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
     let mut names = Resolved::new(&eyes);
+    if request.processes {
+        names = names.with_processes(&eyes);
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let json = request.format == Format::Json;
     let mut before = eyes.look(query)?;
@@ -109,11 +112,12 @@ impl View<'_> {
             }
             _ => None,
         };
+        let socket = SocketRecord::new(&row, at, user.as_deref(), interface);
         json::write(
             out,
             &ChangeRecord {
                 kind: change.word(),
-                socket: SocketRecord::new(&row, at, user.as_deref(), interface),
+                socket: self.extended(socket, &row),
                 state_before,
             },
         )

@@ -5,6 +5,7 @@
 
 mod about;
 mod detail;
+mod extended;
 mod finding;
 mod packet;
 mod port;
@@ -141,6 +142,10 @@ pub struct OwnerRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     command_base64: Option<String>,
     started: Option<String>,
+    /// What the process says of itself; `null` when that could not be read, and left out when
+    /// nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Option<Box<AboutFields>>>,
 }
 
 impl From<Owner> for OwnerRecord<'static> {
@@ -152,6 +157,7 @@ impl From<Owner> for OwnerRecord<'static> {
             command_base64: exact(&owner.command),
             command: Cow::Owned(owner.command.to_lossy().into_owned()),
             started: owner.started.map(time),
+            process: None,
         }
     }
 }
@@ -165,6 +171,7 @@ impl<'a> From<&'a Owner> for OwnerRecord<'a> {
             command: owner.command.to_lossy(),
             command_base64: exact(&owner.command),
             started: owner.started.map(time),
+            process: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct ProcessRecord<'a> {
     uid: Option<u32>,
     user: Option<&'a str>,
     #[serde(flatten)]
-    about: AboutFields<'a>,
+    about: AboutFields,
     netns: Option<u64>,
     descriptors: Option<DescriptorsRecord>,
     descriptor_limit: Option<u64>,

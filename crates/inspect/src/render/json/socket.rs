@@ -26,7 +26,7 @@ pub struct SocketRecord<'a> {
     uid: Option<u32>,
     user: Option<&'a str>,
     netns: Option<u64>,
-    owners: Vec<OwnerRecord<'static>>,
+    pub(super) owners: Vec<OwnerRecord<'static>>,
     owner_status: &'static str,
     peer: Option<PeerRecord>,
     #[serde(flatten)]

@@ -104,13 +104,8 @@ fn placement(portrait: &Portrait<'_>, look: &Look<'_>) -> Vec<Fact> {
             container_words(container, short, charset),
         ));
     }
-    // An engine names its unit after the container: `docker-ID.scope`.
-    let container = placement.container.as_ref().map(ForeignText::as_bytes);
-    let says_the_same = |unit: &ForeignText| {
-        container.is_some_and(|id| unit.as_bytes().windows(id.len().max(1)).any(|it| it == id))
-    };
     match &placement.unit {
-        Some(unit) if says_the_same(unit) => {}
+        Some(_) if placement.unit_is_the_container() => {}
         Some(unit) => facts.push(Fact::new("unit", name(unit))),
         None if placement.container.is_none() && placement.cgroup.as_bytes() != b"/" => {
             facts.push(Fact::new("cgroup", name(&placement.cgroup)));

@@ -19,7 +19,7 @@ use crate::listing::Standing;
 use crate::model::{ForeignText, Pid};
 use crate::namespaces::Namespace;
 use crate::processes::About;
-pub(in crate::render) use facts::command_words;
+pub(in crate::render) use facts::{command_words, container_words};
 use words::Words;
 
 /// One process as it is shown.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::extended;
 use super::words::Text;
 use crate::listing::{Row, SocketColumn};
 use crate::model::State;
@@ -91,6 +92,13 @@ pub(in crate::render) fn write(
             Some(timer) => super::details::timer(out, timer),
             None => out.push('?'),
         },
+        SocketColumn::V6Only | SocketColumn::Mark => extended::of_socket(column, out, socket),
+        SocketColumn::Unit
+        | SocketColumn::Container
+        | SocketColumn::Cgroup
+        | SocketColumn::Since
+        | SocketColumn::Directory
+        | SocketColumn::Command => extended::of_owners(column, out, row, text),
         SocketColumn::Details => super::details::on_one_line(out, socket),
     }
     None

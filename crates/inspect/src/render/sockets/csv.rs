@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::words::Text;
 use super::{Look, Names, columns};
-use crate::listing::{Rows, SocketColumn};
+use crate::listing::Rows;
 use crate::render::Charset;
 
 /// Writes the rows as CSV. A row is a line: what other programs chose is escaped as on a screen,
@@ -24,9 +24,7 @@ pub fn write_csv(
         stacked: false,
     };
     let chosen = if look.columns.is_empty() {
-        let mut columns = look.adapt(&SocketColumn::WIDE);
-        columns.extend(look.details.then_some(SocketColumn::Details));
-        columns
+        look.whole()
     } else {
         look.columns.clone()
     };

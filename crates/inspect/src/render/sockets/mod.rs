@@ -4,6 +4,7 @@ mod change;
 pub(super) mod columns;
 mod csv;
 mod details;
+mod extended;
 mod queues;
 mod summary;
 mod words;
@@ -38,6 +39,8 @@ pub struct Look {
     pub owners: bool,
     /// Whether details were asked for.
     pub details: bool,
+    /// Whether everything was asked for that is known of sockets and owners.
+    pub extended: bool,
 }
 
 impl Look {
@@ -50,6 +53,18 @@ impl Look {
                 self.owners || !matches!(column, SocketColumn::Owner | SocketColumn::Peer)
             }))
             .collect()
+    }
+
+    /// The columns where there is room for all.
+    fn whole(&self) -> Vec<SocketColumn> {
+        let mut columns = self.adapt(&SocketColumn::WIDE);
+        if self.extended {
+            let further = SocketColumn::EXTENDED.into_iter();
+            let further = further.filter(|column| !columns.contains(column));
+            columns.extend(further.collect::<Vec<_>>());
+        }
+        columns.extend(self.details.then_some(SocketColumn::Details));
+        columns
     }
 }
 
@@ -93,6 +108,8 @@ pub fn write_rows(
 struct Notes {
     queues: bool,
     details: bool,
+    /// The width of the screen on which everything is told.
+    extended: Option<usize>,
 }
 
 /// The columns that suit the screen, and what has none and stands below the rows.
@@ -105,15 +122,15 @@ fn chosen(
     let notes = |queues| Notes {
         queues,
         details: look.details && screen.is_terminal(),
+        extended: screen.width.filter(|_| look.extended),
     };
     if !look.columns.is_empty() {
         return (look.columns.clone(), notes(false));
     }
-    let mut wide = look.adapt(&SocketColumn::WIDE);
     let Some(width) = screen.width else {
-        wide.extend(look.details.then_some(SocketColumn::Details));
-        return (wide, notes(false));
+        return (look.whole(), notes(false));
     };
+    let wide = look.adapt(&SocketColumn::WIDE);
     // More columns are worth it only while the owner still stands beside them.
     let needed = wide
         .iter()
@@ -153,6 +170,9 @@ fn text_row(
     }
     if notes.details {
         below.extend(details::notes(row.socket, text.charset));
+    }
+    if let Some(width) = notes.extended {
+        below.extend(extended::notes(&row, text, width));
     }
     TextRow {
         cells: columns.iter().map(cell).collect(),

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use crate::listing::Row;
 use crate::model::{
     Endpoint, ForeignText, NetworkNamespace, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress,
 };
 use crate::owners::Owners;
-use crate::render::{Charset, Escaped};
+use crate::processes::About;
+use crate::render::{Charset, Escaped, When};
 use crate::sockets::{Address, Socket};
 
 /// What the listing is told about numbers. What is not told stays a number.
@@ -31,6 +33,14 @@ pub trait Names {
     }
     /// The name of an interface.
     fn interface(&self, _index: u32) -> Option<String> {
+        None
+    }
+    /// What the process says of itself, where it was asked.
+    fn process(&self, _owner: &Owner) -> Option<Rc<About>> {
+        None
+    }
+    /// How moments are told.
+    fn when(&self) -> Option<&When> {
         None
     }
 }
