@@ -5,8 +5,8 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
-//! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`limits`], [`ports`], [`clock`], [`privilege`], [`stop`] |
-//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
+//! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`ports`], [`clock`], [`privilege`], [`stop`] |
+//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`processes`]: what a process says of itself; [`limits`]: what the kernel allows; [`capture`]: frames and what they say |
 //! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both |
 //! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |

@@ -160,7 +160,7 @@ pub fn unseen(scene: &Scene<'_>) -> Vec<String> {
     if scene
         .limits
         .values()
-        .any(|limits| limits.ephemeral.is_none())
+        .any(|limits| limits.ports.ephemeral.is_none())
     {
         reasons.push("ports that run out: the range of ports cannot be read".to_owned());
     }

@@ -105,7 +105,7 @@ fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, bool)> {
         return None;
     }
     let limits = scene.limits.get(&socket.netns)?;
-    if !limits.ephemeral.as_ref()?.contains(&local.port) {
+    if !limits.ports.ephemeral.as_ref()?.contains(&local.port) {
         return None;
     }
     let rests = socket.state == State::TimeWait;

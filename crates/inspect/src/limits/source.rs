@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Limits, parse_range, parse_reserved, parse_reuse};
+use super::{Limits, parse_reuse};
+use crate::ports;
 
 /// The settings below a proc root. Below /proc they are those of the network namespace of the
 /// calling thread (fs/proc/proc_sysctl.c asks the thread that looks a name up).
@@ -10,8 +11,7 @@ pub fn read(root: &Path) -> Limits {
     let text = |name: &str| std::fs::read_to_string(root.join("sys/net").join(name)).ok();
     let number = |name: &str| text(name)?.trim().parse().ok();
     Limits {
-        ephemeral: text("ipv4/ip_local_port_range").and_then(|it| parse_range(&it)),
-        reserved: text("ipv4/ip_local_reserved_ports").and_then(|it| parse_reserved(&it)),
+        ports: ports::read(root),
         time_wait: number("ipv4/tcp_max_tw_buckets"),
         time_wait_reuse: text("ipv4/tcp_tw_reuse").and_then(|it| parse_reuse(&it)),
         accept_queue: number("core/somaxconn"),

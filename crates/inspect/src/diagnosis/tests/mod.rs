@@ -14,6 +14,7 @@ use crate::limits::Reuse;
 use crate::listing::tests_support::tcp;
 use crate::model::{Cookie, ForeignText, Uid};
 use crate::owners::{Holdings, tests_support::seen, tests_support::unreadable};
+use crate::ports::Settings;
 use crate::sockets::{Detail, Memory, TcpInfo, Timer, TimerKind};
 
 /// A machine that is made up: sockets, who holds them, and what else is known.
@@ -34,8 +35,11 @@ impl Machine {
     pub(super) fn new() -> Self {
         Self {
             limits: Limits {
-                ephemeral: Some(40_000..=40_099),
-                reserved: Some(Vec::new()),
+                ports: Settings {
+                    ephemeral: Some(40_000..=40_099),
+                    reserved: Some(Vec::new()),
+                    unprivileged_start: None,
+                },
                 time_wait: Some(1_000),
                 time_wait_reuse: Some(Reuse::Loopback),
                 accept_queue: Some(4_096),
