@@ -182,12 +182,17 @@ struct Facts {
 impl Facts {
     fn about(listing: &Listing, eyes: &Eyes) -> Self {
         let root = eyes.root();
-        let holders = listing.holdings().processes().iter();
-        let usage = holders
-            .filter_map(|process| Some((process.pid, processes::usage(root, process.pid)?)))
+        let rows = listing.rows();
+        // Not every process of the machine: those whose sockets were looked at.
+        let holders: BTreeSet<Pid> = rows
+            .iter()
+            .flat_map(|row| row.owners.map(|owner| owner.pid))
             .collect();
-        let listeners: BTreeSet<_> = listing
-            .rows()
+        let usage = holders
+            .into_iter()
+            .filter_map(|pid| Some((pid, processes::usage(root, pid)?)))
+            .collect();
+        let listeners: BTreeSet<_> = rows
             .iter()
             .filter(|row| row.socket.state == State::Listen && row.socket.endpoints().is_some())
             .flat_map(|row| {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Evidence, Finding, Holders, Scene, Severity};
-use crate::model::{Owner, OwnerStatus, Pid};
+use crate::model::{OwnerStatus, Pid};
 use crate::processes::Usage;
 
 /// From this share of the limit on it is near.
@@ -44,19 +44,10 @@ pub(super) fn find(scene: &Scene<'_>, piles: &[Finding]) -> Vec<Finding> {
 
 /// The process, by the first of its sockets.
 fn holder(scene: &Scene<'_>, pid: Pid) -> Holders {
-    let holdings = scene.listing.holdings();
-    let processes = holdings.processes();
-    let process = |place: u32| processes.get(usize::try_from(place).ok()?);
-    let owner = holdings.held().iter().find_map(|held| {
-        let process = process(held.process).filter(|process| process.pid == pid)?;
-        Some(Owner {
-            pid,
-            tid: held.tid,
-            fd: held.fd,
-            command: process.command.clone(),
-            started: process.started,
-        })
-    });
+    let rows = scene.listing.rows();
+    let owner = rows
+        .iter()
+        .find_map(|mut row| row.owners.find(|owner| owner.pid == pid));
     Holders {
         owners: owner.into_iter().collect(),
         processes: 1,

@@ -13,6 +13,7 @@ pub mod bind;
 mod close_wait;
 mod descriptors;
 mod finding;
+mod holders;
 mod inherited;
 mod ports;
 mod queues;
@@ -29,7 +30,8 @@ use crate::model::{Fd, NetworkNamespace, Pid, Protocol, State};
 use crate::processes::{Attention, Standing, Usage};
 use crate::sockets::Socket;
 
-pub use finding::{Evidence, Finding, Holders, Name, Path, Severity, Sharer};
+pub use finding::{Evidence, Finding, Name, Path, Severity, Sharer};
+pub use holders::Holders;
 pub use watch::Watch;
 
 /// What is judged: the last look, what the looks before it have shown, and what the kernel and
@@ -42,7 +44,7 @@ pub struct Scene<'a> {
     pub watch: &'a Watch,
     /// The limits of each network namespace that was looked into.
     pub limits: &'a BTreeMap<Option<NetworkNamespace>, Limits>,
-    /// How many descriptors the processes use.
+    /// How many descriptors the holders of the sockets use.
     pub usage: &'a BTreeMap<Pid, Usage>,
     /// Where the processes stand that hold listeners.
     pub standing: &'a BTreeMap<Pid, Standing>,
@@ -152,7 +154,7 @@ pub fn unseen(scene: &Scene<'_>) -> Vec<String> {
     let untold = |socket: &Socket| socket.detail.as_ref().is_none_or(|it| it.timer.is_none());
     if sockets().filter(tcp).filter(connected).any(untold) {
         reasons.push(
-            "peers that do not read or do not answer: only sock_diag tells the timers".to_owned(),
+            "who does not read or does not answer: only sock_diag tells what moves".to_owned(),
         );
     }
     if scene

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::finding::grouped;
+use super::holders::grouped;
 use super::watch::Run;
 use super::{Evidence, Finding, Scene, Severity, plain};
 use crate::listing::Row;
@@ -19,19 +19,12 @@ use crate::sockets::{Socket, TimerKind};
 /// error page.
 const UNREAD_BYTES: u32 = 4_096;
 
-/// With so much unread a sender has been stopped that was never granted more: the first window
-/// that Linux offers (half of `tcp_rmem`'s default of 131,072, tcp(7)).
-const FIRST_WINDOW: u32 = 65_535;
-
 /// Less room than a small segment carries (RFC 9293, 3.7.1) is none: the kernel offers no less.
 const SMALLEST_SEGMENT: u32 = 536;
 
 /// A receive buffer filled so far takes little more: what a packet costs is counted, not what it
 /// carries.
 const FULL_BUFFER_PERCENT: u64 = 75;
-
-/// `net.core.rmem_default`, for a source that does not tell a socket's own.
-const USUAL_RECEIVE_BUFFER: u32 = 212_992;
 
 /// A socket that stands still.
 #[derive(Clone, Copy)]
@@ -128,9 +121,10 @@ fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
     }
     match socket.protocol {
         Protocol::Tcp | Protocol::Mptcp => {
-            let full = is_full(socket, run.last);
-            // Where reading is not told, only what cannot have been read is certain enough.
-            let grew = run.grew() && run.last >= UNREAD_BYTES && run.moved.is_some();
+            // A queue that does not shrink may be read and filled again.
+            run.moved?;
+            let full = is_full(socket);
+            let grew = run.grew() && run.last >= UNREAD_BYTES;
             (full || grew).then_some(Still {
                 bytes: run.last,
                 lasting,
@@ -140,9 +134,7 @@ fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
             })
         }
         Protocol::Udp | Protocol::UdpLite => {
-            let memory = socket.detail.as_ref().and_then(|detail| detail.memory);
-            let limit = memory.and_then(|memory| memory.receive_limit);
-            let limit = limit.unwrap_or(USUAL_RECEIVE_BUFFER);
+            let limit = socket.detail.as_ref()?.memory?.receive_limit?;
             // Both looks found it full, and what is dropped meanwhile had no room.
             let full = |length| percent(length, limit) >= FULL_BUFFER_PERCENT;
             (full(run.first) && full(run.last)).then_some(Still {
@@ -158,7 +150,7 @@ fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
 }
 
 /// Whether the peer may send no more.
-fn is_full(socket: &Socket, unread: u32) -> bool {
+fn is_full(socket: &Socket) -> bool {
     let detail = socket.detail.as_ref();
     let tcp = detail.and_then(|detail| detail.tcp.as_ref());
     if let Some(window) = tcp.and_then(|tcp| tcp.receive_window) {
@@ -166,10 +158,8 @@ fn is_full(socket: &Socket, unread: u32) -> bool {
         return window < segment.unwrap_or(SMALLEST_SEGMENT).max(SMALLEST_SEGMENT);
     }
     let memory = detail.and_then(|detail| detail.memory);
-    if let Some((used, limit)) = memory.and_then(|it| it.receive_used.zip(it.receive_limit)) {
-        return percent(used, limit) >= FULL_BUFFER_PERCENT;
-    }
-    unread >= FIRST_WINDOW
+    let buffer = memory.and_then(|memory| memory.receive_used.zip(memory.receive_limit));
+    buffer.is_some_and(|(used, limit)| percent(used, limit) >= FULL_BUFFER_PERCENT)
 }
 
 fn percent(part: u32, whole: u32) -> u64 {

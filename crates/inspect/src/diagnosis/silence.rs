@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::finding::grouped;
+use super::holders::grouped;
 use super::{Evidence, Finding, Holders, Jammed, Scene, Severity, plain};
 use crate::listing::Row;
 use crate::model::{Endpoint, Protocol, State};

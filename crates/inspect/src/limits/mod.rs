@@ -71,7 +71,7 @@ impl Limits {
     }
 }
 
-/// `32768	60999`.
+/// `32768 60999`, with a tab between.
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     let mut words = text.split_whitespace();
     let first = words.next()?.parse().ok()?;

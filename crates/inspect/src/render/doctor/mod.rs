@@ -1,5 +1,6 @@
 //! The findings of `inspect doctor`: what it is, where, whose; below it what that means.
 
+mod text;
 mod words;
 
 use std::io::{self, Write};

@@ -1,14 +1,14 @@
 //! A finding in words.
 
 use std::fmt::Write;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::diagnosis::{Evidence, Finding, Holders, Path, Severity, Sharer};
-use crate::model::{Endpoint, ForeignText, NetworkNamespace, OwnerStatus, Protocol, Uid};
-use crate::processes::Usage;
-use crate::render::sockets::{Names, ends_words, grouped, owner_words};
-use crate::render::{Charset, Escaped, Screen};
+use super::text::{Text, bytes, count, number, time, used_of};
+
+use crate::diagnosis::{Evidence, Finding, Holders, Path, Severity};
+use crate::model::{OwnerStatus, Protocol};
+use crate::render::Screen;
+use crate::render::sockets::{Names, grouped};
 use crate::sockets::Socket;
 
 /// A finding in words. Names from outside stand in them escaped.
@@ -34,9 +34,6 @@ impl Words {
     }
 }
 
-/// So many holders are named; the others are counted.
-const NAMED: usize = 3;
-
 /// Says what a finding is. With `several_netns`, in which network namespace too.
 pub fn words(finding: &Finding, several_netns: bool, names: &dyn Names, screen: Screen) -> Words {
     let text = Text {
@@ -46,13 +43,6 @@ pub fn words(finding: &Finding, several_netns: bool, names: &dyn Names, screen: 
         several_netns,
     };
     text.words(finding)
-}
-
-struct Text<'a> {
-    names: &'a dyn Names,
-    charset: Charset,
-    arrow: &'static str,
-    several_netns: bool,
 }
 
 impl Text<'_> {
@@ -71,7 +61,7 @@ impl Text<'_> {
                 title: if urgent {
                     "accept queue full"
                 } else {
-                    "accept queue fills up"
+                    "accept queue fills"
                 },
                 subject: format!(
                     "{}  {}  {} of {}",
@@ -85,13 +75,13 @@ impl Text<'_> {
                         "new clients wait or time out; the server does not accept".to_owned()
                     }
                     (true, Some(false)) => {
-                        "new clients wait or time out; the server accepts too slowly".to_owned()
+                        "new clients wait or time out; it accepts too slowly".to_owned()
                     }
                     (true, None) => {
-                        "new clients wait; the server does not accept, or too slowly".to_owned()
+                        "new clients wait; it does not accept, or too slowly".to_owned()
                     }
                     (false, _) => format!(
-                        "nobody was accepted for {}; soon new clients wait or time out",
+                        "nobody accepted for {}; soon new clients wait",
                         time(*lasting)
                     ),
                 }],
@@ -120,7 +110,7 @@ impl Text<'_> {
                 ..
             } => Words {
                 title: "peer not reading",
-                subject: self.one_or_many(holders, *sockets, worst, "to", "the fullest "),
+                subject: self.one_or_fullest(holders, *sockets, worst, "to"),
                 meaning: vec![
                     format!(
                         "{} wait, {} for {}",
@@ -128,7 +118,7 @@ impl Text<'_> {
                         if *grew { "growing" } else { "none taken" },
                         time(*lasting)
                     ),
-                    "the peer answers, and its window is closed: it does not read".to_owned(),
+                    "its window is closed: it answers, and does not read".to_owned(),
                 ],
             },
             Evidence::CloseWait {
@@ -144,7 +134,7 @@ impl Text<'_> {
                             "{}  {} sockets, {} descriptors",
                             self.processes(holders),
                             grouped(*sockets),
-                            self::usage(*usage)
+                            used_of(*usage)
                         ),
                         None => {
                             format!("{}  {} sockets", self.processes(holders), grouped(*sockets))
@@ -175,8 +165,7 @@ impl Text<'_> {
                 ),
                 meaning: vec![
                     format!(
-                        "this side closes first, some {} times a second, and each port rests for a \
-                         minute",
+                        "this side closes first, some {} times a second",
                         number((time_wait / TIME_WAIT_SECONDS).max(1))
                     ),
                     KEEP_OPEN.to_owned(),
@@ -190,13 +179,13 @@ impl Text<'_> {
                 title: "TIME_WAIT piles up",
                 subject: self.placed(
                     *netns,
-                    format!("{} of {}", number(*time_wait), number(*limit)),
+                    format!(
+                        "{} of {} that the kernel keeps",
+                        number(*time_wait),
+                        number(*limit)
+                    ),
                 ),
-                meaning: vec![
-                    "the kernel keeps no more (net.ipv4.tcp_max_tw_buckets); without TIME_WAIT a \
-                     late segment may meet a new connection"
-                        .to_owned(),
-                ],
+                meaning: vec!["others are dropped early: net.ipv4.tcp_max_tw_buckets".to_owned()],
             },
             Evidence::HalfOpen {
                 sockets,
@@ -205,7 +194,7 @@ impl Text<'_> {
                 silent,
             } => Words {
                 title: "half-open",
-                subject: self.one_or_many(holders, *sockets, worst, "to", "one of them "),
+                subject: self.one_or_many_to(holders, *sockets, worst, false),
                 meaning: vec![
                     match silent {
                         Some(silent) => format!(
@@ -224,7 +213,7 @@ impl Text<'_> {
                 lasting,
             } => Words {
                 title: "SYN_SENT stuck",
-                subject: self.one_or_many(holders, *sockets, worst, "to", "one of them "),
+                subject: self.one_or_many_to(holders, *sockets, worst, true),
                 meaning: vec![
                     match tries {
                         Some(tries) => format!("no answer to {tries} SYN"),
@@ -240,42 +229,35 @@ impl Text<'_> {
             } => Words {
                 title: "inherited socket",
                 subject: format!("{}  {}", self.local(listener), self.descriptors(holders)),
-                meaning: vec![
-                    if *count == 1 {
-                        "the process that opened it is gone, and this one does not accept"
-                            .to_owned()
-                    } else {
-                        format!(
-                            "the process that opened it is gone; {} that it left hold it on",
-                            grouped(*count)
-                        )
-                    },
-                    "a server that wants the port fails with \"address in use\" until they end"
-                        .replace("they end", if *count == 1 { "it ends" } else { "they end" }),
-                ],
+                meaning: if *count == 1 {
+                    vec![
+                        "who opened it is gone, and this one does not accept".to_owned(),
+                        "until it ends, bind() fails with \"address in use\"".to_owned(),
+                    ]
+                } else {
+                    vec![
+                        "who opened it is gone, and its children hold it on".to_owned(),
+                        "until they end, bind() fails with \"address in use\"".to_owned(),
+                    ]
+                },
             },
             Evidence::SharedPort {
                 listener, sharers, ..
             } => Words {
                 title: "shared port",
                 subject: format!("{}  {}", self.local(listener), self.sharers(sharers)),
-                meaning: vec![
-                    "different programs listen (SO_REUSEPORT), and each gets a part of the \
-                     connections"
-                        .to_owned(),
-                ],
+                meaning: vec!["each gets a part of the connections (SO_REUSEPORT)".to_owned()],
             },
             Evidence::LoopbackOnly { listener } => Words {
                 title: "this machine only",
                 subject: format!("{}  {}", self.local(listener), self.descriptors(holders)),
                 meaning: vec![
-                    "no other machine can connect; a server for others binds 0.0.0.0 or [::]"
-                        .to_owned(),
+                    "other machines cannot connect; 0.0.0.0 or [::] lets them".to_owned(),
                 ],
             },
             Evidence::Descriptors { usage } => Words {
                 title: "descriptors run out",
-                subject: format!("{}  {}", self.processes(holders), self::usage(*usage)),
+                subject: format!("{}  {}", self.processes(holders), used_of(*usage)),
                 meaning: vec![
                     if usage.used >= usage.limit {
                         "accept(), socket() and open() fail (EMFILE)".to_owned()
@@ -317,7 +299,7 @@ impl Text<'_> {
         });
         Words {
             title: "not reading",
-            subject: self.one_or_many(holders, sockets, worst, "from", "the fullest "),
+            subject: self.one_or_fullest(holders, sockets, worst, "from"),
             meaning,
         }
     }
@@ -343,10 +325,13 @@ impl Text<'_> {
         } else {
             "connect() to there soon fails (EADDRNOTAVAIL)"
         };
-        let mut meaning = vec![match time_wait {
-            0 => fails.to_owned(),
-            resting => format!("{fails}; {} of them rest in TIME_WAIT", number(resting)),
-        }];
+        let mut meaning = vec![fails.to_owned()];
+        if time_wait > 0 {
+            let resting = number(time_wait);
+            meaning.push(format!(
+                "{resting} of them rest in TIME_WAIT, a minute each"
+            ));
+        }
         meaning.push(KEEP_OPEN.to_owned());
         Words {
             title: "ports run out",
@@ -354,184 +339,10 @@ impl Text<'_> {
             meaning,
         }
     }
-
-    /// `name[pid] fd N from 10.0.0.2:80`, or how many there are and one of them.
-    fn one_or_many(
-        &self,
-        holders: &Holders,
-        sockets: u64,
-        worst: &Socket,
-        towards: &str,
-        which: &str,
-    ) -> String {
-        let (local, remote) = ends_words(worst, self.charset);
-        let end = if remote == "any" {
-            format!("at {local}")
-        } else {
-            format!("{towards} {remote}")
-        };
-        let subject = if sockets == 1 {
-            format!("{} {end}", self.descriptors(holders))
-        } else {
-            let fd = match holders.owners.first() {
-                Some(owner) => format!("fd {} ", owner.fd),
-                None => String::new(),
-            };
-            format!(
-                "{}  {} sockets, {which}{fd}{end}",
-                self.processes(holders),
-                grouped(sockets)
-            )
-        };
-        self.placed(worst.netns, subject)
-    }
-
-    /// With the network namespace, where there are several.
-    fn placed(&self, netns: Option<NetworkNamespace>, mut subject: String) -> String {
-        if self.several_netns
-            && let Some(netns) = netns
-        {
-            let name = match self.names.netns(netns) {
-                Some(name) => Escaped::name(&ForeignText::new(name), self.charset).to_string(),
-                None => netns.to_string(),
-            };
-            let _ = write!(subject, "  netns {name}");
-        }
-        subject
-    }
-
-    fn local(&self, socket: &Socket) -> String {
-        self.placed(socket.netns, ends_words(socket, self.charset).0)
-    }
-
-    fn path(&self, path: &Path) -> String {
-        let words = format!(
-            "{} {} {}",
-            path.source,
-            self.arrow,
-            endpoint(path.destination)
-        );
-        self.placed(path.netns, words)
-    }
-
-    /// `name[pid] fd N`, of each process.
-    fn descriptors(&self, holders: &Holders) -> String {
-        let owners = holders.owners.iter();
-        self.holders(
-            holders,
-            owners.map(|owner| owner_words(owner, self.charset)),
-        )
-    }
-
-    /// `name[pid]`, of each process.
-    fn processes(&self, holders: &Holders) -> String {
-        let owners = holders.owners.iter();
-        let name = |text| Escaped::name(text, self.charset);
-        self.holders(
-            holders,
-            owners.map(|owner| format!("{}[{}]", name(&owner.command), owner.pid)),
-        )
-    }
-
-    fn holders(&self, holders: &Holders, words: impl Iterator<Item = String>) -> String {
-        let mut text = words.take(NAMED).collect::<Vec<_>>().join(", ");
-        if text.is_empty() {
-            return match (holders.status, holders.uid) {
-                (OwnerStatus::Hidden, Some(uid)) => format!("hidden (user {})", self.user(uid)),
-                (OwnerStatus::Hidden, None) => "hidden".to_owned(),
-                (OwnerStatus::NotAsked, _) => "owner not asked for".to_owned(),
-                (OwnerStatus::Pending, _) => "waiting for accept()".to_owned(),
-                (OwnerStatus::Kernel, _) => "kernel".to_owned(),
-                _ => "no owner".to_owned(),
-            };
-        }
-        let named = u64::try_from(holders.owners.len().min(NAMED)).unwrap_or(u64::MAX);
-        let more = holders.processes.saturating_sub(named);
-        if more > 0 {
-            let _ = write!(text, ", {} more", grouped(more));
-        }
-        if holders.status == OwnerStatus::Partial {
-            text.push_str(", perhaps others, hidden");
-        }
-        text
-    }
-
-    /// The programs, with their files and users where these tell them apart.
-    fn sharers(&self, sharers: &[Sharer]) -> String {
-        let first = sharers.first().and_then(|sharer| sharer.uid);
-        let users = sharers.iter().any(|sharer| sharer.uid != first);
-        let name = |text| Escaped::name(text, self.charset);
-        let mut words: Vec<String> = sharers
-            .iter()
-            .take(NAMED)
-            .map(|sharer| {
-                let mut text = format!("{}[{}]", name(&sharer.command), sharer.pid);
-                if let Some(path) = &sharer.executable {
-                    let _ = write!(text, " {}", name(path));
-                }
-                if users && let Some(uid) = sharer.uid {
-                    let _ = write!(text, " (user {})", self.user(uid));
-                }
-                text
-            })
-            .collect();
-        if sharers.len() > NAMED {
-            words.push(format!("{} more", sharers.len() - NAMED));
-        }
-        words.join(", ")
-    }
-
-    fn user(&self, uid: Uid) -> String {
-        match self.names.user(uid) {
-            Some(name) => Escaped::name(&ForeignText::new(name), self.charset).to_string(),
-            None => uid.to_string(),
-        }
-    }
 }
 
 /// What helps against ports that run out.
-const KEEP_OPEN: &str = "keep connections open and use them again, or widen \
-                         net.ipv4.ip_local_port_range";
+const KEEP_OPEN: &str = "reuse connections; widen net.ipv4.ip_local_port_range";
 
 /// A TIME_WAIT lasts so long (include/net/tcp.h TCP_TIMEWAIT_LEN).
 const TIME_WAIT_SECONDS: u32 = 60;
-
-fn endpoint(end: Endpoint) -> String {
-    match end.address {
-        IpAddr::V4(address) => format!("{address}:{}", end.port),
-        IpAddr::V6(address) => format!("[{address}]:{}", end.port),
-    }
-}
-
-fn usage(usage: Usage) -> String {
-    format!("{} of {}", grouped(usage.used), grouped(usage.limit))
-}
-
-fn number(number: u32) -> String {
-    grouped(number.into())
-}
-
-fn bytes(number: u64) -> String {
-    match number {
-        1 => "1 byte".to_owned(),
-        more => format!("{} bytes", grouped(more)),
-    }
-}
-
-fn count(number: u32, thing: &str) -> String {
-    match number {
-        1 => format!("1 {thing}"),
-        more => format!("{} {thing}s", grouped(more.into())),
-    }
-}
-
-/// `12 s`, `3 min`, `2 h`: rounded down, but never to nothing.
-fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        _ => format!("{} h", grouped(seconds / 3_600)),
-    }
-}
