@@ -326,16 +326,10 @@ fn from_ss(port: u16) -> BTreeSet<Facts> {
                 "FIN-WAIT-2" => "FIN_WAIT2".to_owned(),
                 other => other.replace('-', "_"),
             };
-            // ss shows a listener's backlog as its Send-Q; /proc/net does not tell it.
-            let send_queue = if state == "LISTEN" {
-                0
-            } else {
-                columns[2].parse().unwrap()
-            };
             (
                 state,
                 columns[1].parse().unwrap(),
-                send_queue,
+                columns[2].parse().unwrap(),
                 columns[3].to_owned(),
                 columns[4].replace(":*", ":0"),
                 holders,
@@ -360,7 +354,7 @@ fn from_inspect(port: u16) -> BTreeSet<Facts> {
             (
                 row["state"].as_str().unwrap().to_owned(),
                 row["recv_queue"].as_u64().unwrap(),
-                row["send_queue"].as_u64().unwrap_or(0),
+                row["send_queue"].as_u64().unwrap(),
                 end("local"),
                 end("remote"),
                 holders
