@@ -3,6 +3,7 @@
 mod elsewhere;
 mod gather;
 mod map;
+mod options;
 mod output;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query, Table};
 use crate::stop::Stop;
 use elsewhere::Others;
+use options::Options;
 
 /// What a look at ports knows beside the sockets.
 struct Surroundings {
@@ -268,7 +270,7 @@ fn known<'a>(
                 .iter()
                 .filter(|row| gather::has_port(row, *protocol, number))
                 .collect();
-            let options = gather::options(&rows, eyes);
+            let options = Options::read(&rows, eyes);
             gather::use_of(number, *protocol, rows, &options, surroundings)
         })
         .collect();
