@@ -22,15 +22,19 @@ pub(super) fn has_port(row: &Row<'_>, protocol: Protocol, port: u16) -> bool {
             .is_some_and(|(local, _)| local.port == port)
 }
 
-/// Who has a port of one protocol: its sockets, and what no table tells of them.
+/// Those that wait first: they matter most.
+pub(super) fn sort(rows: &mut [Row<'_>]) {
+    rows.sort_by_key(|row| (!waits(row), row.socket.state, row.socket.endpoints()));
+}
+
+/// Who has a port of one protocol: its sockets in order, and what no table tells of them.
 pub(super) fn use_of<'a>(
     number: u16,
     protocol: Protocol,
-    mut rows: Vec<Row<'a>>,
+    rows: Vec<Row<'a>>,
     options: &Options,
     surroundings: &Surroundings,
 ) -> Use<'a> {
-    rows.sort_by_key(|row| (!waits(row), row.socket.state, row.socket.endpoints()));
     let mut places: HashMap<Bound, usize> = HashMap::new();
     let mut bound: Vec<Bound> = Vec::new();
     let mut bound_of = Vec::with_capacity(rows.len());
@@ -79,7 +83,16 @@ fn reach<'a>(waiting: impl Iterator<Item = &'a Bound>, surroundings: &Surroundin
 
 /// From where sockets that wait can be reached.
 pub(super) fn reach_of(rows: &[Row<'_>], eyes: &Eyes, surroundings: &Surroundings) -> Reach {
-    let options = Options::read(rows, eyes);
+    // Options matter here only where it is not told whether `::` is of IPv4 as well.
+    let open = rows.iter().any(|row| {
+        let bound = as_bound(row, SocketOptions::default());
+        bound.v6_only.is_none()
+    });
+    let options = if open {
+        Options::read(rows, eyes)
+    } else {
+        Options::default()
+    };
     let bound: Vec<Bound> = rows
         .iter()
         .map(|row| as_bound(row, options.of(row.socket)))
