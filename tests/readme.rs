@@ -228,6 +228,52 @@ fn the_process_of_the_exercise() {
     drop((client, server));
 }
 
+#[test]
+fn the_port_of_the_exercise() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let steps = transcripts("One port");
+    let [taken, left] = &steps[..] else {
+        panic!("this test does two steps");
+    };
+    let server = Terminal::run(&mut command_line("chat server"), 80);
+    server.wait_for(|text| text.contains("Waiting for a client."), "the server");
+    let client = Terminal::run(&mut command_line("chat client"), 80);
+    server.wait_for(|text| text.contains("joined"), "the client at the server");
+    let (code, shown) = Terminal::run(&mut command_line(&taken.command), 80).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let lines = anonymous_lines(&shown);
+    assert_eq!(taken.command, "inspect port 2345");
+    for (expected, line) in taken.shown.iter().zip(&lines) {
+        let (key, _) = expected.split_once(' ').unwrap();
+        match key {
+            // Whose it is, and how it was started, is another matter here.
+            "process" | "command" | "directory" => assert!(line.starts_with(key), "{shown}"),
+            // Earlier conversations on this machine are not the README's business.
+            "connections" => assert!(line.starts_with(expected), "{shown}"),
+            _ => assert_eq!(line, expected, "{shown}"),
+        }
+    }
+
+    // The side that closes first keeps the TIME_WAIT.
+    server.interrupt();
+    server.end();
+    client.wait_for(|text| text.contains("Server closed"), "the server's leave");
+    drop(client);
+    let command = left.command.strip_prefix("sudo ").unwrap();
+    if have_root("what the_port_of_the_exercise leaves") {
+        let (code, shown) = Terminal::run(&mut command_line(command), 80).end();
+        assert_eq!(code, Some(0), "{shown}");
+        let words = |lines: &[String]| lines.join(" ").replace(", which ends", "");
+        let shown = words(&anonymous_lines(&shown));
+        for part in words(&left.shown).split(" in 57 s. ") {
+            let part = part.replace("1 TIME_WAIT", "");
+            assert!(shown.contains(&part), "{part}: {shown}");
+        }
+    }
+}
+
 /// Commands in the given column of the tables of a section.
 fn table_commands(section: &str, column: usize) -> Vec<String> {
     let text = readme();
@@ -295,7 +341,16 @@ fn every_command_of_the_tables_runs() {
         let line = line
             .replace("hello.pcap", "f.pcap")
             .replace("--pid 4845", &format!("--pid {}", std::process::id()));
-        if line.starts_with("inspect sockets") {
+        if line.starts_with("inspect port") {
+            let (code, text) = shell(&line, folder.path());
+            // Whether this machine has a web server is its own business.
+            if line.contains("http") {
+                assert!(text.contains(" 443 "), "{line}: {text}");
+                continue;
+            }
+            assert_eq!(code, Some(0), "{line}: {text}");
+            assert!(text.contains("chat-server"), "{line}: {text}");
+        } else if line.starts_with("inspect sockets") {
             let (code, text) = shell(&line, folder.path());
             assert_eq!(code, Some(0), "{line}: {text}");
         } else if line.starts_with("inspect process") {

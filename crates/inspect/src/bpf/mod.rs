@@ -11,9 +11,11 @@ mod btf;
 mod kernel_types;
 mod record;
 mod source;
+mod tcp_record;
 
 pub use record::{DescriptorTable, Record, Sock};
-pub use source::{Error, SocketDescriptors, Sockets, allowed, socks_of};
+pub use source::{Error, SocketDescriptors, Sockets, allowed, socks_of, tcp_sockets};
+pub use tcp_record::TcpSocket;
 
 /// Made-up records, for tests of the rooms above.
 #[cfg(test)]

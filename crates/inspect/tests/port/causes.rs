@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::{SocketType, getsockname, listen};
 
-use super::support::{have_root, wait_for};
+use super::support::{have_root, inspect, run, wait_for};
 use super::{Answer, bound, hold_against_kernel};
 
 fn at(text: &str) -> SocketAddr {
@@ -80,8 +80,16 @@ fn wildcards_and_both_versions_are_told_apart() {
 }
 
 #[test]
-fn time_wait_is_in_the_way_and_whether_reuse_helps_is_not_told() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+fn time_wait_is_in_the_way_and_root_is_told_whether_reuse_helps() {
+    for reuse in [true, false] {
+        time_wait(reuse);
+    }
+}
+
+fn time_wait(reuse: bool) {
+    let listener = bound(SocketType::STREAM, at("127.0.0.1:0"), false, reuse, false).unwrap();
+    listen(&listener, 1).unwrap();
+    let listener = TcpListener::from(listener);
     let port = listener.local_addr().unwrap().port();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     // Who closes first waits.
@@ -97,13 +105,19 @@ fn time_wait_is_in_the_way_and_whether_reuse_helps_is_not_told() {
     let evidence = &answer.finding("time-wait")["evidence"];
     assert_eq!(evidence["count"], 1);
     assert_eq!(evidence["sockets"][0]["state"], "TIME_WAIT");
-    // The standard library sets SO_REUSEADDR, so that it would help; if that is told at all, it
-    // is told so.
-    assert_ne!(evidence["with_reuse_address"], false);
-    if let Some(ms) = evidence["last_ends_ms"].as_u64() {
-        assert!((1..=60_000).contains(&ms), "{ms}");
+    let ms = evidence["last_ends_ms"].as_u64().unwrap();
+    assert!((1..=60_000).contains(&ms), "{ms}");
+    // Nobody holds it, so that only a kernel program can look.
+    let told = evidence["with_reuse_address"].as_bool();
+    assert!(told.is_none_or(|told| told == reuse), "{evidence}");
+    let (_, open) = hold_against_kernel(&answer, "tcp");
+    if have_root("whether reuse helps against TIME_WAIT") {
+        assert_eq!((told, open), (Some(reuse), 0));
+        let printed = run(inspect().args(["port", &port.to_string()]));
+        let first = printed.stdout.lines().next().unwrap();
+        let said = first.ends_with(" s. A server that sets SO_REUSEADDR may bind now.");
+        assert_eq!(said, reuse, "{first}");
     }
-    hold_against_kernel(&answer, "tcp");
 }
 
 #[test]
@@ -262,7 +276,10 @@ fn a_connection_before_the_end_of_its_handshake_and_an_unaccepted_one_do_no_harm
     let answer = Answer::port(port);
     assert_eq!(answer.record()["tcp"]["states"]["ESTABLISHED"], 1);
     assert!(answer.findings().contains(&"connection"));
-    // Nobody has a descriptor on it yet, so that nobody can be asked for its flags.
+    // Nobody has a descriptor on it yet, so that only a kernel program tells its flags.
     let (foretold, open) = hold_against_kernel(&answer, "tcp");
     assert!(foretold > open, "{foretold} {open}");
+    if have_root("flags of what waits for accept()") {
+        assert_eq!(open, 0);
+    }
 }

@@ -1,20 +1,17 @@
 //! Rows of a port -> who has it, and what that means for a bind().
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::Surroundings;
+use super::options::Options;
 use crate::app::look::Eyes;
 use crate::diagnosis::bind::{self, Bound};
 use crate::diagnosis::reach::{Reach, Waiting};
 use crate::listing::{Row, Side};
-use crate::model::{Inode, Protocol, State};
-use crate::processes::{SocketOptions, socket_options};
+use crate::model::{Protocol, State};
+use crate::processes::SocketOptions;
 use crate::render::port::{Use, waits};
 use crate::sockets::Socket;
-
-/// So many sockets are asked for their options, each at the price of some system calls; what
-/// the others have set is not told.
-const ASKED: usize = 1_000;
 
 /// Whether a socket has the port on its side.
 pub(super) fn has_port(row: &Row<'_>, protocol: Protocol, port: u16) -> bool {
@@ -25,21 +22,24 @@ pub(super) fn has_port(row: &Row<'_>, protocol: Protocol, port: u16) -> bool {
             .is_some_and(|(local, _)| local.port == port)
 }
 
-/// Who has a port of one protocol: its sockets, and what no table tells of them.
+/// Those that wait first: they matter most.
+pub(super) fn sort(rows: &mut [Row<'_>]) {
+    rows.sort_by_key(|row| (!waits(row), row.socket.state, row.socket.endpoints()));
+}
+
+/// Who has a port of one protocol: its sockets in order, and what no table tells of them.
 pub(super) fn use_of<'a>(
     number: u16,
     protocol: Protocol,
-    mut rows: Vec<Row<'a>>,
+    rows: Vec<Row<'a>>,
     options: &Options,
     surroundings: &Surroundings,
 ) -> Use<'a> {
-    rows.sort_by_key(|row| (!waits(row), row.socket.state, row.socket.endpoints()));
     let mut places: HashMap<Bound, usize> = HashMap::new();
     let mut bound: Vec<Bound> = Vec::new();
     let mut bound_of = Vec::with_capacity(rows.len());
     for row in &rows {
-        let options = row.socket.inode.and_then(|inode| options.get(&inode));
-        let one = as_bound(row, options.copied().unwrap_or_default());
+        let one = as_bound(row, options.of(row.socket));
         let place = *places.entry(one.clone()).or_insert_with(|| {
             bound.push(one);
             bound.len() - 1
@@ -83,45 +83,21 @@ fn reach<'a>(waiting: impl Iterator<Item = &'a Bound>, surroundings: &Surroundin
 
 /// From where sockets that wait can be reached.
 pub(super) fn reach_of(rows: &[Row<'_>], eyes: &Eyes, surroundings: &Surroundings) -> Reach {
-    let options = options(rows, eyes);
+    // Options matter here only where it is not told whether `::` is of IPv4 as well.
+    let open = rows.iter().any(|row| {
+        let bound = as_bound(row, SocketOptions::default());
+        bound.v6_only.is_none()
+    });
+    let options = if open {
+        Options::read(rows, eyes)
+    } else {
+        Options::default()
+    };
     let bound: Vec<Bound> = rows
         .iter()
-        .map(|row| {
-            let options = row.socket.inode.and_then(|inode| options.get(&inode));
-            as_bound(row, options.copied().unwrap_or_default())
-        })
+        .map(|row| as_bound(row, options.of(row.socket)))
         .collect();
     reach(bound.iter(), surroundings)
-}
-
-/// What no table tells of sockets.
-pub(super) type Options = HashMap<Inode, SocketOptions>;
-
-/// Asks for the options of the sockets that a process holds.
-pub(super) fn options(rows: &[Row<'_>], eyes: &Eyes) -> Options {
-    let mut found = HashMap::new();
-    if eyes.recorded() {
-        return found;
-    }
-    let mut asked: HashSet<Inode> = HashSet::new();
-    for row in rows {
-        let Some(inode) = row.socket.inode else {
-            continue;
-        };
-        if !asked.insert(inode) {
-            continue;
-        }
-        if asked.len() > ASKED {
-            break;
-        }
-        // Any of the owners will do: the socket is the same.
-        let options = row
-            .owners
-            .into_iter()
-            .find_map(|owner| socket_options(owner.tid, owner.fd, inode));
-        found.extend(options.map(|options| (inode, options)));
-    }
-    found
 }
 
 fn as_bound(row: &Row<'_>, options: SocketOptions) -> Bound {

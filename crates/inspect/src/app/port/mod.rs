@@ -3,6 +3,7 @@
 mod elsewhere;
 mod gather;
 mod map;
+mod options;
 mod output;
 
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::io::{self, BufWriter, Write};
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
+use super::abouts::Abouts;
 use super::look::{Eyes, Look};
 use super::sockets::told::{hidden, hidden_rows, tell_gaps};
 use super::{Context, Exit, Usage};
@@ -23,13 +25,13 @@ use crate::listing::{Row, Rows};
 use crate::model::{Gap, Origin, Pid, Protocol, Uid};
 use crate::names::{InterfaceAddress, Services, Users};
 use crate::privilege::{self, Right};
-use crate::processes;
 use crate::render::When;
 use crate::render::port::{Holder, Looks, Port, Use, write};
 use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query, Table};
 use crate::stop::Stop;
 use elsewhere::Others;
+use options::Options;
 
 /// What a look at ports knows beside the sockets.
 struct Surroundings {
@@ -68,6 +70,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 
     let others = others.owned(look.listing.holdings());
     let mut users = users(&eyes);
+    let abouts = Abouts::new(&eyes);
     let mut rows = look.listing.rows();
     rows.retain(|row| {
         let has = |protocol| {
@@ -85,7 +88,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             (&eyes, &look),
             &others,
             &surroundings,
-            &mut users,
+            (&abouts, &mut users),
         ));
     }
     let looks = looks(&eyes, &look, &mut users, context);
@@ -258,17 +261,18 @@ fn known<'a>(
     (eyes, look): (&Eyes, &'a Look),
     others: &'a Others,
     surroundings: &'a Surroundings,
-    users: &mut Users,
+    (abouts, users): (&Abouts, &mut Users),
 ) -> Port<'a> {
     let uses: Vec<Use<'a>> = request
         .protocols
         .iter()
         .map(|protocol| {
-            let rows: Vec<Row<'a>> = rows
+            let mut rows: Vec<Row<'a>> = rows
                 .iter()
                 .filter(|row| gather::has_port(row, *protocol, number))
                 .collect();
-            let options = gather::options(&rows, eyes);
+            gather::sort(&mut rows);
+            let options = Options::read(&rows, eyes);
             gather::use_of(number, *protocol, rows, &options, surroundings)
         })
         .collect();
@@ -280,7 +284,7 @@ fn known<'a>(
         number,
         services: services.collect(),
         limits: &surroundings.limits,
-        processes: holders(&uses, eyes, users),
+        processes: holders(&uses, abouts, users),
         elsewhere: elsewhere::of(number, request, (eyes, look), others),
         uses,
     }
@@ -288,17 +292,13 @@ fn known<'a>(
 
 /// What the processes that have it say of themselves; those that merely talk through a server's
 /// connections are counted with those.
-fn holders(uses: &[Use<'_>], eyes: &Eyes, users: &mut Users) -> Vec<Holder> {
-    let mut pids: Vec<Pid> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for owner in uses.iter().flat_map(Use::holding).flat_map(|it| it.owners) {
-        if seen.insert(owner.pid) {
-            pids.push(owner.pid);
-        }
-    }
-    pids.into_iter()
-        .filter_map(|pid| {
-            let about = processes::about(eyes.root(), pid)?;
+fn holders(uses: &[Use<'_>], abouts: &Abouts, users: &mut Users) -> Vec<Holder> {
+    let mut seen: BTreeSet<Pid> = BTreeSet::new();
+    let owners = uses.iter().flat_map(Use::holding).flat_map(|it| it.owners);
+    owners
+        .filter(|owner| seen.insert(owner.pid))
+        .filter_map(|owner| {
+            let about = abouts.of(&owner)?;
             let user = about.uid.and_then(|uid| users.name(uid)).map(str::to_owned);
             Some(Holder { about, user })
         })

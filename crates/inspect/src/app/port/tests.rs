@@ -1,6 +1,7 @@
 //! The screens, on made-up sockets.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use super::*;
 use crate::listing::Listing;
@@ -68,7 +69,7 @@ fn time_wait(local: &str, remote: &str, expires_ms: u32) -> Socket {
 
 fn about(pid: u32, command: &str, line: &[&str], directory: &str) -> Holder {
     Holder {
-        about: About {
+        about: Rc::new(About {
             pid: Pid(pid),
             command: command.into(),
             state: None,
@@ -84,7 +85,7 @@ fn about(pid: u32, command: &str, line: &[&str], directory: &str) -> Holder {
             placement: None,
             descriptors: None,
             descriptor_limit: None,
-        },
+        }),
         user: Some("student".to_owned()),
     }
 }
@@ -148,10 +149,11 @@ impl Scene {
             .collect();
         let uses = [Protocol::Tcp, Protocol::Udp].map(|protocol| {
             let rows = listing.rows();
-            let rows: Vec<Row<'_>> = rows
+            let mut rows: Vec<Row<'_>> = rows
                 .iter()
                 .filter(|row| gather::has_port(row, protocol, number))
                 .collect();
+            gather::sort(&mut rows);
             gather::use_of(number, protocol, rows, &options, &self.surroundings)
         });
         let port = Port {
@@ -421,6 +423,30 @@ fn a_group_tells_who_may_join() {
             .shown(8_080, 0)
             .contains("; whether one with SO_REUSEPORT may join cannot be told\n")
     );
+}
+
+#[test]
+fn datagram_sockets_that_share_their_address_say_so() {
+    let udp = || {
+        let local = "0.0.0.0:5353";
+        socket(Protocol::Udp, State::Unconnected, local, "0.0.0.0:0", 10)
+    };
+    let owners = [(10, 9, 3, "avahi")];
+    for (options, words) in [
+        ((10, true, false), "with SO_REUSEADDR it succeeds"),
+        (
+            (10, false, true),
+            "sockets of user student may share it by SO_REUSEPORT",
+        ),
+    ] {
+        let scene = Scene::new(vec![udp()], &owners).with_options(&[options]);
+        let shown = scene.shown(5_353, 0);
+        let bind = format!(
+            "  bind()       fails on every IPv4 address and [::]; IPv6 addresses are free, and [::] \
+             with IPV6_V6ONLY; {words}\n"
+        );
+        assert!(shown.contains(&bind), "{shown}");
+    }
 }
 
 #[test]

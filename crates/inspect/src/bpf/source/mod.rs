@@ -4,6 +4,7 @@ mod call;
 mod kernel_file;
 mod loader;
 mod task_file;
+mod tcp;
 
 use std::io;
 
@@ -11,6 +12,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::btf::BtfError;
 pub use task_file::{SocketDescriptors, Sockets, socks_of};
+pub use tcp::tcp_sockets;
 
 /// The types of the running kernel (Documentation/bpf/btf.rst).
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";

@@ -14,7 +14,7 @@ use crate::model::Inode;
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../task_file.bpf.o"));
 
 #[repr(C, align(8))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub(super) T);
 
 #[cfg(test)]
 pub(super) fn object() -> &'static [u8] {

@@ -25,6 +25,11 @@ pub(super) fn words(one: &Use<'_>, looks: &Looks) -> Option<String> {
     if let Some(free) = free(one) {
         parts.push(free);
     }
+    // Of TCP the answer says it already, where it is so.
+    let helps = |it: &&Asked| it.fails_with_reuse_address == Some(false);
+    if one.standing() == Standing::Taken && !fails.is_empty() && fails.iter().all(helps) {
+        parts.push("with SO_REUSEADDR it succeeds".to_owned());
+    }
     if let Some(sharing) = sharing(one, looks) {
         parts.push(sharing);
     }

@@ -10,6 +10,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use super::facts::{write_facts_beside, write_sentence};
 use super::{Screen, When};
@@ -63,7 +64,7 @@ pub struct Use<'a> {
 #[derive(Debug, Clone)]
 pub struct Holder {
     /// What it says of itself.
-    pub about: About,
+    pub about: Rc<About>,
     /// The name of its user.
     pub user: Option<String>,
 }
