@@ -65,6 +65,14 @@ pub struct SocketOptions {
     pub v6_only: Option<bool>,
 }
 
+impl About {
+    /// Whether it has ended and waits for its parent to notice, a zombie (proc_pid_stat(5)): it
+    /// has given back what it held. One whose first thread alone has ended lives on in the others.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, Some('Z' | 'X')) && self.threads.is_none_or(|threads| threads <= 1)
+    }
+}
+
 /// The descriptors of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Descriptors {

@@ -17,7 +17,7 @@ use super::{Context, Exit, machine};
 use crate::cli::Format;
 use crate::cli::process::Request;
 use crate::clock;
-use crate::listing::{Rows, SortKey};
+use crate::listing::{Rows, SortKey, Standing};
 use crate::model::{NetworkNamespace, Pid};
 use crate::namespaces::{self, Namespace};
 use crate::privilege;
@@ -175,14 +175,25 @@ fn portraits<'a>(
             about,
             parent: about.parent.and_then(|pid| found.names.get(&pid)),
             elsewhere: about.netns.and_then(|netns| elsewhere.get(&netns)),
-            sight: match (unreadable.contains(&about.pid), standing.held.is_empty()) {
-                (false, _) => Sight::Whole,
-                (true, false) => Sight::Partly,
-                (true, true) => Sight::Hidden,
-            },
+            sight: sight(about, unreadable.contains(&about.pid), &standing),
             standing,
         })
         .collect()
+}
+
+/// Whether the descriptors of a process could be read. Whose list is refused to us, and of whom
+/// no other source lists one either, is hidden: a kernel program may be kept from a process as a
+/// walk is (seen here with process 1).
+fn sight(about: &About, unreadable: bool, standing: &Standing<'_>) -> Sight {
+    let nothing = standing.held.is_empty() && standing.unlisted == 0;
+    let refused = about.descriptors.is_none() && about.kernel_thread != Some(true);
+    match (unreadable, nothing) {
+        _ if about.has_ended() => Sight::Whole,
+        (true, false) => Sight::Partly,
+        (true, true) => Sight::Hidden,
+        (false, true) if refused => Sight::Hidden,
+        (false, _) => Sight::Whole,
+    }
 }
 
 fn write_records(
@@ -212,5 +223,37 @@ fn one_of_them(portraits: &[Portrait<'_>], context: &Context) {
         let words = ["process".to_owned(), first.about.pid.to_string()];
         let program = privilege::shell_word(&context.program.to_string_lossy());
         context.hint(&format!("one of them whole: {program} {}", words.join(" ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_refused_is_hidden_whatever_a_kernel_program_did_not_see() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/proc-pool");
+        let with = |pid: u32, unreadable: bool, unlisted: usize| {
+            let about = crate::processes::about(&tree, Pid(pid)).unwrap();
+            let standing = Standing {
+                pid: Pid(pid),
+                held: Vec::new(),
+                unlisted,
+            };
+            sight(&about, unreadable, &standing)
+        };
+        const SSHD: u32 = 600; // Its descriptors are not in the tree.
+        assert_eq!(with(SSHD, true, 0), Sight::Hidden);
+        assert_eq!(with(SSHD, false, 0), Sight::Hidden);
+        assert_eq!(with(SSHD, false, 1), Sight::Whole);
+        const SLEEP: u32 = 970;
+        assert_eq!(with(SLEEP, false, 0), Sight::Whole);
+        assert_eq!(with(SLEEP, true, 1), Sight::Partly);
+        const ENDED: u32 = 960;
+        assert_eq!(with(ENDED, false, 0), Sight::Whole);
+        const KERNEL_THREAD: u32 = 2;
+        assert_eq!(with(KERNEL_THREAD, false, 0), Sight::Whole);
     }
 }

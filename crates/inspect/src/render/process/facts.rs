@@ -1,6 +1,5 @@
 //! Who a process is, in keys and values.
 
-use super::sentence::has_ended;
 use super::{Look, Portrait, Sight, process_words};
 use crate::model::{ForeignText, Pid};
 use crate::privilege::shell_word;
@@ -19,7 +18,7 @@ pub(super) fn of(portrait: &Portrait<'_>, look: &Look<'_>) -> Vec<Fact> {
     let charset = look.screen.charset;
     let about = portrait.about;
     let name = |it: &ForeignText| Escaped::name(it, charset).to_string();
-    let alive = !has_ended(portrait) && about.kernel_thread != Some(true);
+    let alive = !portrait.about.has_ended() && about.kernel_thread != Some(true);
     let mut facts = vec![Fact::new("user", user(portrait, look))];
     match &about.command_line {
         Some(words) if !words.is_empty() => {

@@ -6,7 +6,6 @@ use unicode_width::UnicodeWidthStr;
 
 use super::doings::Doings;
 use super::facts::{command_words, nearly_full};
-use super::sentence::has_ended;
 use super::{Look, Portrait, Sight, process_words};
 use crate::render::Style;
 use crate::render::facts::wrapped;
@@ -112,7 +111,7 @@ fn alike(one: &Portrait<'_>, other: &Portrait<'_>) -> bool {
         && a.placement == b.placement
         && a.netns == b.netns
         && one.sight == other.sight
-        && has_ended(one) == has_ended(other)
+        && a.has_ended() == b.has_ended()
 }
 
 impl Group<'_, '_> {
@@ -138,7 +137,7 @@ impl Group<'_, '_> {
             _ if terminal => Cell { lines, style: None },
             _ => Cell::new(lines.join(", ")),
         };
-        let (listens, talks) = if has_ended(self.first) {
+        let (listens, talks) = if about.has_ended() {
             (Cell::new("has ended"), Cell::new("has ended"))
         } else if self.first.sight == Sight::Hidden {
             (Cell::new("hidden"), Cell::new("hidden"))

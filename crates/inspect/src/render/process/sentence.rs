@@ -14,7 +14,7 @@ pub(super) fn of_one(portrait: &Portrait<'_>, words: Words<'_>) -> String {
     if about.kernel_thread == Some(true) {
         return format!("{name} is a thread of the kernel: it holds no descriptors.");
     }
-    if has_ended(portrait) {
+    if portrait.about.has_ended() {
         let parent = match (about.parent, portrait.parent) {
             (Some(pid), Some(command)) => process_words(command, pid, words.0.charset),
             (Some(pid), None) if pid != Pid(0) => format!("process {pid}"),
@@ -57,7 +57,7 @@ pub(super) fn of_several(
     let (mut hidden, mut ended) = (0usize, 0usize);
     for portrait in portraits {
         doings.add(&portrait.standing, words);
-        if has_ended(portrait) {
+        if portrait.about.has_ended() {
             ended += 1;
         } else if portrait.sight != Sight::Whole {
             hidden += 1;
@@ -79,11 +79,4 @@ pub(super) fn of_several(
         more => sentence += &format!(" {more} have ended and wait for their parents to notice."),
     }
     sentence
-}
-
-/// A zombie (proc_pid_stat(5)): it has given back what it held. One whose first thread alone has
-/// ended lives on in the others.
-pub(super) fn has_ended(portrait: &Portrait<'_>) -> bool {
-    let about = portrait.about;
-    matches!(about.state, Some('Z' | 'X')) && about.threads.is_none_or(|threads| threads <= 1)
 }
