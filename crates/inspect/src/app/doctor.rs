@@ -35,6 +35,9 @@ use crate::stop::Stop;
 /// After so long without a word, one says what is awaited.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Between two looks at what a process does.
+const MOMENT: Duration = Duration::from_millis(100);
+
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
     // Ctrl-C ends the watch, not a look: what has been seen is judged.
@@ -205,16 +208,32 @@ impl Facts {
             .into_iter()
             .filter_map(|pid| Some((pid, processes::standing(root, pid)?)))
             .collect();
-        let attention = listeners
+        let orphans: Vec<_> = listeners
             .into_iter()
             .filter(|(pid, ..)| {
                 let standing = standing.get(pid);
                 standing.and_then(|it| it.is_orphan(*pid)) == Some(true)
             })
-            .filter_map(|(pid, fd, inode)| {
-                Some(((pid, fd), processes::attention(root, pid, fd, inode?)))
-            })
             .collect();
+        let look = || -> BTreeMap<(Pid, Fd), Attention> {
+            let seen = orphans.iter().filter_map(|(pid, fd, inode)| {
+                let seen = processes::attention(root, *pid, *fd, (*inode)?);
+                Some(((*pid, *fd), seen))
+            });
+            seen.collect()
+        };
+        let mut attention = look();
+        if attention.values().any(|it| it.awaited == Some(false)) {
+            // Who was busy with something else for a moment is back by now.
+            std::thread::sleep(MOMENT);
+            for (holder, later) in look() {
+                if let Some(seen) = attention.get_mut(&holder)
+                    && later.awaited != Some(false)
+                {
+                    *seen = later;
+                }
+            }
+        }
         Self {
             limits: eyes.limits(),
             usage,

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use super::finding::Path;
 use super::{Evidence, Finding, Holders, Scene, Severity};
 use crate::limits::{Limits, Reuse};
-use crate::listing::Row;
+use crate::listing::{Row, Side};
 use crate::model::{NetworkNamespace, Owner, Pid, Protocol, State};
 
 /// From this share on, connect() has to search long, and a burst takes the rest.
@@ -21,8 +21,8 @@ const NEARLY_PERCENT: u32 = 80;
 /// From this share on it fails for some.
 const EXHAUSTED_PERCENT: u32 = 95;
 
-/// So great a part of the ports at rest: twice as many connections a second, and none is left.
-const RESTING_PERCENT: u32 = 50;
+/// So great a part of the ports at rest: some more connections a second, and none is left.
+const RESTING_PERCENT: u32 = 60;
 
 /// From this share of `tcp_max_tw_buckets` on, the kernel soon drops TIME_WAIT early, and late
 /// segments may meet a new connection.
@@ -101,7 +101,8 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
 fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, bool)> {
     let socket = row.socket;
     let (local, remote) = socket.endpoints()?;
-    if socket.protocol != Protocol::Tcp || remote.port == 0 {
+    // A server's connections all have its own port.
+    if socket.protocol != Protocol::Tcp || remote.port == 0 || row.side == Side::Server {
         return None;
     }
     let limits = scene.limits.get(&socket.netns)?;

@@ -19,7 +19,8 @@ use crate::sockets::{Socket, TimerKind};
 /// error page.
 const UNREAD_BYTES: u32 = 4_096;
 
-/// Less room than a small segment carries (RFC 9293, 3.7.1) is none: the kernel offers no less.
+/// Less room than the smallest segment carries (RFC 9293, 3.7.1) is none. What remains of a window
+/// when the next segment does not fit the peer fills with its first probe.
 const SMALLEST_SEGMENT: u32 = 536;
 
 /// A receive buffer filled so far takes little more: what a packet costs is counted, not what it
@@ -154,8 +155,7 @@ fn is_full(socket: &Socket) -> bool {
     let detail = socket.detail.as_ref();
     let tcp = detail.and_then(|detail| detail.tcp.as_ref());
     if let Some(window) = tcp.and_then(|tcp| tcp.receive_window) {
-        let segment = tcp.and_then(|tcp| tcp.receive_mss);
-        return window < segment.unwrap_or(SMALLEST_SEGMENT).max(SMALLEST_SEGMENT);
+        return window < SMALLEST_SEGMENT;
     }
     let memory = detail.and_then(|detail| detail.memory);
     let buffer = memory.and_then(|memory| memory.receive_used.zip(memory.receive_limit));

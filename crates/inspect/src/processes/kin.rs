@@ -57,20 +57,24 @@ pub struct Attention {
 }
 
 /// Whether a thread that sleeps in this function of the kernel (`wchan`, proc_pid_wchan(5)) may
-/// be waiting for a connection on some descriptor. epoll is not among them: what it waits for is
-/// told elsewhere. A thread that runs sleeps nowhere (`0`), and may be about to accept.
+/// be waiting for a connection, or be busy with one. A thread that runs sleeps nowhere (`0`), and
+/// may be about to accept. What epoll waits for is told elsewhere.
 pub(super) fn may_wait(place: &[u8]) -> bool {
+    /// Places of sleep that have nothing to do with sockets: time, children, pipes, signals,
+    /// locks; and epoll.
+    const ELSEWHERE: [&str; 9] = [
+        "nanosleep",
+        "do_wait",
+        "wait4",
+        "pipe_read",
+        "pipe_wait",
+        "sigsuspend",
+        "sigtimedwait",
+        "futex",
+        "epoll",
+    ];
     let place = String::from_utf8_lossy(place);
-    let place = place.trim_end();
-    if place.is_empty() || place == "0" {
-        return true;
-    }
-    if place.contains("epoll") || place.contains("ep_poll") {
-        return false;
-    }
-    ["accept", "poll", "select", "cqring", "uring"]
-        .iter()
-        .any(|word| place.contains(word))
+    !ELSEWHERE.iter().any(|word| place.contains(word)) && !place.contains("ep_poll")
 }
 
 /// Whether the fdinfo of an epoll instance (proc_pid_fdinfo(5)) names a file with this inode.
@@ -132,9 +136,15 @@ mod tests {
             ("", true),
             ("do_epoll_wait", false),
             ("ep_poll", false),
+            // Reading from a connection, or from a disk for one.
+            ("wait_woken", true),
+            ("folio_wait_bit_common", true),
             ("hrtimer_nanosleep", false),
             ("do_wait", false),
-            ("pipe_read", false),
+            ("kernel_wait4", false),
+            ("anon_pipe_read", false),
+            ("sigsuspend.isra.0", false),
+            ("futex_wait_queue", false),
         ] {
             assert_eq!(may_wait(place.as_bytes()), may, "{place}");
         }

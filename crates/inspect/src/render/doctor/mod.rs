@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
+use super::facts::wrapped;
 use super::sockets::{Names, grouped};
 use super::{Screen, Style};
 use crate::diagnosis::{Finding, Severity};
@@ -66,15 +67,17 @@ pub fn write_findings(
         let indent = if width < NARROWEST { 2 } else { INDENT };
         let mut lines = std::iter::once(words.subject.as_str())
             .chain(words.meaning.iter().map(String::as_str))
-            .flat_map(|text| wrapped(text, width.saturating_sub(indent).max(1)));
+            .flat_map(|text| wrapped(text, Some(width.saturating_sub(indent).max(1))));
         if width < NARROWEST {
             writeln!(out, "{title}")?;
         } else {
             let space = " ".repeat(indent.saturating_sub(words.title.width()));
-            writeln!(out, "{title}{space}{}", lines.next().unwrap_or_default())?;
+            let line = lines.next().unwrap_or_default();
+            writeln!(out, "{title}{space}{}", line.trim_end())?;
         }
         for line in lines {
-            writeln!(out, "{}{line}", " ".repeat(indent))?;
+            // Two spaces separate parts of a line; where it is broken they are not seen.
+            writeln!(out, "{:indent$}{}", "", line.trim_end())?;
         }
     }
     Ok(())
@@ -102,29 +105,6 @@ fn answer(findings: &[Finding], looked: Looked) -> String {
         1 => format!("1 finding among {sockets}{place}."),
         more => format!("{} findings among {sockets}{place}.", many(more)),
     }
-}
-
-/// The text in lines of so many columns, broken at spaces where it can be. Two spaces separate
-/// parts of a line, and stay where the line is not broken.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split_inclusive(' ') {
-        // The spaces before a break are not seen.
-        if !line.is_empty() && line.width() + word.trim_end().width() > width {
-            lines.push(line.trim_end().to_owned());
-            line.clear();
-            if word == " " {
-                continue;
-            }
-        }
-        line.push_str(word);
-    }
-    let line = line.trim_end();
-    if !line.is_empty() || lines.is_empty() {
-        lines.push(line.to_owned());
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -395,15 +395,3 @@ fn the_records_are_what_scripts_rely_on() {
     }
     expect("doctor-json", &String::from_utf8(text).unwrap());
 }
-
-proptest::proptest! {
-    #[test]
-    fn wrapping_keeps_every_word_and_the_width(text in "[a-z ]{0,80}", width in 1usize..40) {
-        let lines = wrapped(&text, width);
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        proptest::prop_assert_eq!(words(&lines.join(" ")), words(&text));
-        for line in lines {
-            proptest::prop_assert!(line.width() <= width || !line.trim().contains(' '), "{:?}", line);
-        }
-    }
-}
