@@ -350,6 +350,11 @@ fn every_command_of_the_tables_runs() {
             }
             assert_eq!(code, Some(0), "{line}: {text}");
             assert!(text.contains("chat-server"), "{line}: {text}");
+        } else if line.starts_with("inspect doctor") {
+            // Whether anything is wrong with this machine is not the README's business.
+            let (code, text) = shell(&line, folder.path());
+            assert!(matches!(code, Some(0 | 1)), "{line}: {text}");
+            assert!(text.contains(" among "), "{line}: {text}");
         } else if line.starts_with("inspect sockets") {
             let (code, text) = shell(&line, folder.path());
             assert_eq!(code, Some(0), "{line}: {text}");
@@ -459,6 +464,38 @@ fn the_trouble_on_purpose() {
     let installed = shown.replace(program("inspect").to_str().unwrap(), "inspect");
     expect_lines(&installed, &step.shown);
     interrupted(pair, &step.command);
+}
+
+#[test]
+fn the_doctor_names_the_trouble() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let section = "What is wrong";
+    let step = &transcripts(section)[0];
+    let pair = Terminal::run(&mut command_line("chat pair --break no-accept"), 80);
+    pair.wait_for(|text| text.contains("queue full"), "a full accept queue");
+    let (code, shown) = Terminal::run(&mut command_line(&step.command), 80).end();
+    assert_eq!(code, Some(1), "{shown}");
+    // How many sockets there are, and whether anything else is wrong, is this machine's business.
+    expect_lines(&shown, &step.shown[1..]);
+    assert!(shown.contains(" among "), "{shown}");
+    interrupted(pair, "chat pair --break no-accept");
+    // Every finding of the list has its title on the screen.
+    let screens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/screens");
+    let screen = std::fs::read_to_string(screens.join("doctor-80.snap")).unwrap();
+    let text = readme();
+    let list = text.split("| finding | what shows it |").nth(1).unwrap();
+    let titles: Vec<&str> = list
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').nth(1).unwrap().trim())
+        .collect();
+    assert_eq!(titles.len(), 12);
+    for title in titles {
+        assert!(screen.contains(&format!("\n{title} ")), "{title}");
+    }
 }
 
 #[test]
