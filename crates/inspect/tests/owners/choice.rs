@@ -168,3 +168,17 @@ fn in_a_user_namespace() {
     assert_eq!(owners[0].pid.0, std::process::id());
     println!("ready");
 }
+
+#[test]
+fn a_socket_of_a_guarded_process_1_is_not_said_to_be_nobodys() {
+    let test = "a_socket_of_a_guarded_process_1_is_not_said_to_be_nobodys";
+    if !have_root(test) {
+        return;
+    }
+    let guarded = std::fs::read_dir("/proc/1/fd").is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| std::fs::read_link(entry.path()).is_err()))
+    });
+    let found = Finder::new(Choice::Bpf, "/proc", stop()).look();
+    let hidden = found.unreadable().iter().any(|process| process.pid.0 == 1);
+    assert_eq!(hidden, guarded);
+}

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::super::gather::Gather;
 use super::super::{Holdings, Seen, Source};
+use super::ProcWalk;
 use crate::bpf::{self, SocketDescriptors, Sockets};
-use crate::model::{Gap, Inode, Origin};
+use crate::model::{Gap, Inode, Origin, Pid};
 use crate::stop::Stop;
 
 /// To ask for more sockets than this takes the time that it saves.
@@ -57,6 +58,10 @@ impl KernelList {
         }
         let mut seen = gather.finish();
         seen.unlisted = super::beyond_this_namespace(proc);
+        if seen.processes.iter().all(|process| process.pid != Pid(1)) {
+            let walk = ProcWalk::new(proc, self.stop.clone());
+            seen.unreadable.extend(walk.guarded_init());
+        }
         if let Some(reason) = stopped {
             seen.unlisted = Some(reason.clone());
             seen.gaps.push(Gap::uncounted(Origin::Owners, reason));

@@ -22,6 +22,7 @@ use super::super::proc_text::{self, Stat};
 use super::super::{Held, Holdings, Process, Seen, Source, Unreadable};
 use super::read;
 use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Pid};
+use crate::privilege::{self, Right};
 use crate::stop::Stop;
 
 /// More threads than this get into each other's way in the kernel.
@@ -111,6 +112,19 @@ impl ProcWalk {
             seen.gaps.push(Gap::uncounted(Origin::Owners, reason));
         }
         seen
+    }
+}
+
+impl ProcWalk {
+    /// Process 1, where it is kept from those who have the right to read every process. A machine
+    /// that guards it so may keep it from kernel programs as well (measured on a sandbox: the
+    /// kernel's list of descriptors leaves it out), so whatever it holds would seem to be
+    /// nobody's.
+    pub(super) fn guarded_init(&self) -> Option<Unreadable> {
+        if privilege::has(Right::ReadOwners) != Some(true) {
+            return None;
+        }
+        self.walk(&[1]).unreadable.pop()
     }
 }
 
