@@ -238,12 +238,11 @@ fn ctrl_c_ends_the_watch_with_an_answer() {
     let mut watch = space.doctor(&["--for", "1h", "--interval", "30m", "--json"]);
     let child = watch.stdout(Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    // Not before it listens for the signal: its name changes when ip has become it.
-    crate::support::wait_for("the first look", || {
+    // Its second thread waits for the signal. Whenever that comes, both looks are taken.
+    crate::support::wait_for("the thread for signals", || {
         let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).ok()?;
-        (threads.count() == 2).then_some(())
+        (threads.count() >= 2).then_some(())
     });
-    std::thread::sleep(std::time::Duration::from_millis(500));
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     let printed = crate::support::Printed {

@@ -90,11 +90,15 @@ impl Drop for Busy {
     }
 }
 
-/// Connects as soon as somebody listens.
-fn connect(port: u16) -> TcpStream {
-    wait_for("a listener", || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    })
+/// Connects as soon as somebody listens; `None` when it is over.
+fn connect(work: &Work, port: u16) -> Option<TcpStream> {
+    while work.goes_on() {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+            return Some(stream);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
 }
 
 /// A server that answers one request a connection and closes, as HTTP/1.0 does.
@@ -121,9 +125,7 @@ fn short_server(work: &Work) {
 
 /// Clients of that, one connection after the other; some close first.
 fn short_client(work: &Work, close_first: bool) {
-    drop(connect(8001));
-    while work.goes_on() {
-        let mut stream = connect(8001);
+    while let Some(mut stream) = connect(work, 8001) {
         let _ = stream.write_all(&[b'q'; 100]);
         let mut answer = Vec::new();
         if close_first {
@@ -140,6 +142,9 @@ fn bulk(busy: &mut Busy, port: u16, pause: Duration) {
     busy.spawn(move |work| {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         let mut buffer = vec![0; 16 * 1024];
         while work.goes_on() && stream.read(&mut buffer).unwrap_or(0) > 0 {
             work.count();
@@ -147,7 +152,9 @@ fn bulk(busy: &mut Busy, port: u16, pause: Duration) {
         }
     });
     busy.spawn(move |work| {
-        let mut stream = connect(port);
+        let Some(mut stream) = connect(work, port) else {
+            return;
+        };
         stream
             .set_write_timeout(Some(Duration::from_millis(100)))
             .unwrap();
@@ -185,6 +192,9 @@ fn idle_pool(work: &Work) {
 fn datagrams(work: &Work) {
     let server = UdpSocket::bind("127.0.0.1:8005").unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     let mut buffer = [0; 600];
     while work.goes_on() {
         for _ in 0..20 {

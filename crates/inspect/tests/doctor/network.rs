@@ -16,9 +16,9 @@ listener = socket.create_server(('127.0.0.1', 2345))
 client = socket.create_connection(('127.0.0.1', 2345))
 server = listener.accept()
 print('ready', flush=True)
-time.sleep(1)
-client.send(b'hello')
-time.sleep(600)",
+while True:
+    client.send(b'hello')
+    time.sleep(0.2)",
     );
     space.drop_packets("tcp dport 2345");
     let found = space.wait_for(&[], &["half-open"]);
