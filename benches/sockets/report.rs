@@ -115,7 +115,11 @@ fn memory(out: &mut impl Write, peaks: &[Peak], sockets: u32) -> io::Result<()> 
             Some(limit) => (megabytes(limit), yes(peak.kib <= limit)),
             None => ("-".to_owned(), "-"),
         };
-        let at_most = if peak.kib <= peak.floor_kib { "at most " } else { "" };
+        let at_most = if peak.kib <= peak.floor_kib {
+            "at most "
+        } else {
+            ""
+        };
         writeln!(
             out,
             "| {} | {at_most}{} | {limit} | {met} |",
