@@ -10,8 +10,8 @@
     churn=RATE:NTH             so many connections a second come and go; every NTH is closed as
                                connections are and leaves a TIME_WAIT, the others are reset. With
                                0 nothing is left, for namespaces that are not ours alone
-    flux=PROCESSES             so many processes at a time that open sockets, live for some
-                               tenths of a second, and exit; always new ones
+    flux=PROCESSES             so many processes at a time that open sockets, live for 10 ms to
+                               4 s, and exit; always new ones
 
 All sockets are TCP over IPv4, on addresses of the loopback network that nothing else uses:
 127.77.x.y is where hold and idle listen, 127.79.0.1 where churn does. The sockets of process P of
@@ -211,8 +211,8 @@ def flicker():
     mine = client(address, server.getsockname())
     theirs, _ = server.accept()
     mine.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-    # A look takes some tenths of a second: some die before it, some in it, some after.
-    time.sleep(random.uniform(0, 0.4))
+    # From 10 ms to 4 s, as many of each order: however long a look takes, some die in it.
+    time.sleep(0.01 * 400 ** random.random())
     mine.close()
     theirs.close()
 
