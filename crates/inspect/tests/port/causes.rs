@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::{SocketType, getsockname, listen};
 
 use super::support::{have_root, inspect, run, wait_for};
-use super::{Answer, bound, hold_against_kernel};
+use super::{Answer, bound, hold_against_kernel, in_own_network};
 
 fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -19,71 +19,77 @@ fn local(socket: &OwnedFd) -> SocketAddr {
 
 #[test]
 fn a_listener_is_in_the_way_of_its_address_and_of_what_includes_it() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let answer = Answer::port(port);
-    assert_eq!(answer.code, Some(0));
-    assert_eq!(
-        answer.findings(),
-        ["listener", "wildcard-overlap", "dual-stack-overlap"]
-    );
-    let finding = answer.finding("listener");
-    let us = std::process::id();
-    assert_eq!(finding["owners"][0]["pid"], us);
-    assert_eq!(finding["evidence"]["certain"], true);
-    assert_eq!(finding["evidence"]["with_reuse_address"], false);
-    let text = finding["text"].as_str().unwrap();
-    assert!(
-        text.starts_with(&format!("tcp {port}: "))
-            && text.ends_with(&format!("listens on 127.0.0.1:{port}")),
-        "{text}"
-    );
-    let record = answer.record();
-    assert_eq!(record["tcp"]["standing"], "taken");
-    assert_eq!(record["udp"]["standing"], "free");
-    assert_eq!(record["tcp"]["reach"]["this_machine_only"], true);
-    assert_eq!(record["processes"][0]["pid"], us);
-    // The flags of our own sockets can be read.
-    assert_eq!(hold_against_kernel(&answer, "tcp").1, 0);
-    hold_against_kernel(&answer, "udp");
+    in_own_network(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = Answer::port(port);
+        assert_eq!(answer.code, Some(0));
+        assert_eq!(
+            answer.findings(),
+            ["listener", "wildcard-overlap", "dual-stack-overlap"]
+        );
+        let finding = answer.finding("listener");
+        let us = std::process::id();
+        assert_eq!(finding["owners"][0]["pid"], us);
+        assert_eq!(finding["evidence"]["certain"], true);
+        assert_eq!(finding["evidence"]["with_reuse_address"], false);
+        let text = finding["text"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("tcp {port}: "))
+                && text.ends_with(&format!("listens on 127.0.0.1:{port}")),
+            "{text}"
+        );
+        let record = answer.record();
+        assert_eq!(record["tcp"]["standing"], "taken");
+        assert_eq!(record["udp"]["standing"], "free");
+        assert_eq!(record["tcp"]["reach"]["this_machine_only"], true);
+        assert_eq!(record["processes"][0]["pid"], us);
+        // The flags of our own sockets can be read.
+        assert_eq!(hold_against_kernel(&answer, "tcp").1, 0);
+        hold_against_kernel(&answer, "udp");
+    });
 }
 
 #[test]
 fn wildcards_and_both_versions_are_told_apart() {
-    for (address, v6_only, findings) in [
-        (
-            "0.0.0.0:0",
-            false,
-            &["listener", "wildcard-overlap", "dual-stack-overlap"][..],
-        ),
-        (
-            "[::]:0",
-            false,
-            &["listener", "wildcard-overlap", "dual-stack-overlap"],
-        ),
-        ("[::]:0", true, &["listener", "wildcard-overlap"]),
-        ("[::1]:0", false, &["listener", "wildcard-overlap"]),
-        (
-            "[::ffff:127.0.0.1]:0",
-            false,
-            &["listener", "wildcard-overlap", "dual-stack-overlap"],
-        ),
-    ] {
-        for reuse in [false, true] {
-            let server = bound(SocketType::STREAM, at(address), v6_only, reuse, reuse).unwrap();
-            listen(&server, 16).unwrap();
-            let answer = Answer::port(local(&server).port());
-            assert_eq!(answer.findings(), findings, "{address} {v6_only}");
-            assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address}");
+    in_own_network(|| {
+        for (address, v6_only, findings) in [
+            (
+                "0.0.0.0:0",
+                false,
+                &["listener", "wildcard-overlap", "dual-stack-overlap"][..],
+            ),
+            (
+                "[::]:0",
+                false,
+                &["listener", "wildcard-overlap", "dual-stack-overlap"],
+            ),
+            ("[::]:0", true, &["listener", "wildcard-overlap"]),
+            ("[::1]:0", false, &["listener", "wildcard-overlap"]),
+            (
+                "[::ffff:127.0.0.1]:0",
+                false,
+                &["listener", "wildcard-overlap", "dual-stack-overlap"],
+            ),
+        ] {
+            for reuse in [false, true] {
+                let server = bound(SocketType::STREAM, at(address), v6_only, reuse, reuse).unwrap();
+                listen(&server, 16).unwrap();
+                let answer = Answer::port(local(&server).port());
+                assert_eq!(answer.findings(), findings, "{address} {v6_only}");
+                assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address}");
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn time_wait_is_in_the_way_and_root_is_told_whether_reuse_helps() {
-    for reuse in [true, false] {
-        time_wait(reuse);
-    }
+    in_own_network(|| {
+        for reuse in [true, false] {
+            time_wait(reuse);
+        }
+    });
 }
 
 fn time_wait(reuse: bool) {
@@ -122,136 +128,148 @@ fn time_wait(reuse: bool) {
 
 #[test]
 fn a_socket_that_is_bound_and_no_more_is_in_the_way() {
-    for reuse in [false, true] {
-        let holder = bound(SocketType::STREAM, at("127.0.0.1:0"), false, reuse, false).unwrap();
-        let answer = Answer::port(local(&holder).port());
-        if !answer.sees_bound_only() {
-            // /proc/net does not list it, and that is said.
-            assert_eq!(answer.records.last().unwrap()["complete"], false);
-            continue;
+    in_own_network(|| {
+        for reuse in [false, true] {
+            let holder = bound(SocketType::STREAM, at("127.0.0.1:0"), false, reuse, false).unwrap();
+            let answer = Answer::port(local(&holder).port());
+            if !answer.sees_bound_only() {
+                // /proc/net does not list it, and that is said.
+                assert_eq!(answer.records.last().unwrap()["complete"], false);
+                continue;
+            }
+            assert_eq!(answer.findings(), ["bound-not-listening"]);
+            assert_eq!(answer.record()["tcp"]["standing"], "in-the-way");
+            assert_eq!(hold_against_kernel(&answer, "tcp").1, 0);
         }
-        assert_eq!(answer.findings(), ["bound-not-listening"]);
-        assert_eq!(answer.record()["tcp"]["standing"], "in-the-way");
-        assert_eq!(hold_against_kernel(&answer, "tcp").1, 0);
-    }
+    });
 }
 
 #[test]
 fn a_connection_that_this_machine_opened_has_its_port() {
-    for address in ["127.0.0.1:0", "[::1]:0"] {
-        let listener = TcpListener::bind(address).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let answer = Answer::port(client.local_addr().unwrap().port());
-        assert_eq!(answer.findings(), ["outgoing-connection"]);
-        let text = answer.finding("outgoing-connection")["text"]
-            .as_str()
-            .unwrap();
-        let to = format!("{} ", client.local_addr().unwrap());
-        assert!(text.contains(&to), "{text}");
-        assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address}");
-    }
+    in_own_network(|| {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let answer = Answer::port(client.local_addr().unwrap().port());
+            assert_eq!(answer.findings(), ["outgoing-connection"]);
+            let text = answer.finding("outgoing-connection")["text"]
+                .as_str()
+                .unwrap();
+            let to = format!("{} ", client.local_addr().unwrap());
+            assert!(text.contains(&to), "{text}");
+            assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address}");
+        }
+    });
 }
 
 #[test]
 fn connections_that_outlive_their_listener_are_in_the_way() {
-    // The one over IPv6 is in the way of 0.0.0.0 too: bind() takes it for one of both versions.
-    for (address, to) in [
-        ("127.0.0.1:0", "127.0.0.1"),
-        ("[::]:0", "127.0.0.1"),
-        ("[::]:0", "::1"),
-        ("[::1]:0", "::1"),
-    ] {
-        let listener = TcpListener::bind(address).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let _client = TcpStream::connect((to, port)).unwrap();
-        let (_server, _) = listener.accept().unwrap();
-        drop(listener);
-        let answer = Answer::port(port);
-        assert_eq!(answer.findings(), ["connection"], "{address} {to}");
-        let evidence = &answer.finding("connection")["evidence"];
-        assert_eq!(evidence["with_reuse_address"], true, "{evidence}");
-        assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address} {to}");
-    }
+    in_own_network(|| {
+        // The one over IPv6 is in the way of 0.0.0.0 too: bind() takes it for one of both versions.
+        for (address, to) in [
+            ("127.0.0.1:0", "127.0.0.1"),
+            ("[::]:0", "127.0.0.1"),
+            ("[::]:0", "::1"),
+            ("[::1]:0", "::1"),
+        ] {
+            let listener = TcpListener::bind(address).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let _client = TcpStream::connect((to, port)).unwrap();
+            let (_server, _) = listener.accept().unwrap();
+            drop(listener);
+            let answer = Answer::port(port);
+            assert_eq!(answer.findings(), ["connection"], "{address} {to}");
+            let evidence = &answer.finding("connection")["evidence"];
+            assert_eq!(evidence["with_reuse_address"], true, "{evidence}");
+            assert_eq!(hold_against_kernel(&answer, "tcp").1, 0, "{address} {to}");
+        }
+    });
 }
 
 #[test]
 fn datagram_sockets_have_rules_of_their_own() {
-    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-        for (reuse_address, reuse_port) in [(false, false), (true, false), (false, true)] {
-            let holder = bound(
-                SocketType::DGRAM,
-                at(address),
-                false,
-                reuse_address,
-                reuse_port,
-            );
-            let holder = holder.unwrap();
-            let answer = Answer::port(local(&holder).port());
-            assert_eq!(answer.code, Some(0));
-            assert!(answer.findings().contains(&"datagram-socket"));
-            assert_eq!(answer.record()["udp"]["standing"], "taken");
-            assert_eq!(hold_against_kernel(&answer, "udp").1, 0, "{address}");
+    in_own_network(|| {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            for (reuse_address, reuse_port) in [(false, false), (true, false), (false, true)] {
+                let holder = bound(
+                    SocketType::DGRAM,
+                    at(address),
+                    false,
+                    reuse_address,
+                    reuse_port,
+                );
+                let holder = holder.unwrap();
+                let answer = Answer::port(local(&holder).port());
+                assert_eq!(answer.code, Some(0));
+                assert!(answer.findings().contains(&"datagram-socket"));
+                assert_eq!(answer.record()["udp"]["standing"], "taken");
+                assert_eq!(hold_against_kernel(&answer, "udp").1, 0, "{address}");
+            }
         }
-    }
-    // A client that talks to one peer has the port too, and waits for nobody else.
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect("127.0.0.1:9").unwrap();
-    let answer = Answer::port(client.local_addr().unwrap().port());
-    assert_eq!(answer.record()["udp"]["standing"], "in-the-way");
-    assert_eq!(hold_against_kernel(&answer, "udp").1, 0);
+        // A client that talks to one peer has the port too, and waits for nobody else.
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect("127.0.0.1:9").unwrap();
+        let answer = Answer::port(client.local_addr().unwrap().port());
+        assert_eq!(answer.record()["udp"]["standing"], "in-the-way");
+        assert_eq!(hold_against_kernel(&answer, "udp").1, 0);
+    });
 }
 
 #[test]
 fn a_group_of_the_same_user_may_be_joined() {
-    for kind in [SocketType::STREAM, SocketType::DGRAM] {
-        let one = bound(kind, at("127.0.0.1:0"), false, false, true).unwrap();
-        let port = local(&one);
-        let other = bound(kind, port, false, false, true).unwrap();
-        let protocol = if kind == SocketType::STREAM {
-            listen(&one, 1).unwrap();
-            listen(&other, 1).unwrap();
-            "tcp"
-        } else {
-            "udp"
-        };
-        let answer = Answer::port(port.port());
-        assert!(!answer.findings().contains(&"reuseport-of-another-user"));
-        assert!(
-            answer
-                .of_type("finding")
-                .all(|it| it["evidence"]["with_reuse_port"] == true)
-        );
-        assert_eq!(hold_against_kernel(&answer, protocol).1, 0);
-    }
+    in_own_network(|| {
+        for kind in [SocketType::STREAM, SocketType::DGRAM] {
+            let one = bound(kind, at("127.0.0.1:0"), false, false, true).unwrap();
+            let port = local(&one);
+            let other = bound(kind, port, false, false, true).unwrap();
+            let protocol = if kind == SocketType::STREAM {
+                listen(&one, 1).unwrap();
+                listen(&other, 1).unwrap();
+                "tcp"
+            } else {
+                "udp"
+            };
+            let answer = Answer::port(port.port());
+            assert!(!answer.findings().contains(&"reuseport-of-another-user"));
+            assert!(
+                answer
+                    .of_type("finding")
+                    .all(|it| it["evidence"]["with_reuse_port"] == true)
+            );
+            assert_eq!(hold_against_kernel(&answer, protocol).1, 0);
+        }
+    });
 }
 
 #[test]
 fn a_group_of_another_user_may_not() {
-    let test = "a_group_of_another_user_may_not";
-    if !have_root(test) {
-        return;
-    }
-    for kind in [SocketType::STREAM, SocketType::DGRAM] {
-        let theirs = as_nobody(|| bound(kind, at("127.0.0.1:0"), false, true, true).unwrap());
-        let protocol = if kind == SocketType::STREAM {
-            listen(&theirs, 1).unwrap();
-            "tcp"
-        } else {
-            "udp"
-        };
-        let port = local(&theirs).port();
-        let answer = Answer::port(port);
-        let finding = answer.finding("reuseport-of-another-user");
-        assert_eq!(finding["evidence"]["with_reuse_port"], false);
-        let text = finding["text"].as_str().unwrap();
-        assert!(
-            text.ends_with("only with processes of user nobody"),
-            "{text}"
-        );
-        assert_eq!(hold_against_kernel(&answer, protocol).1, 0);
-        let joins = as_nobody(|| bound(kind, local(&theirs), false, false, true).is_ok());
-        assert!(joins, "{protocol}: their own may join");
-    }
+    in_own_network(|| {
+        let test = "a_group_of_another_user_may_not";
+        if !have_root(test) {
+            return;
+        }
+        for kind in [SocketType::STREAM, SocketType::DGRAM] {
+            let theirs = as_nobody(|| bound(kind, at("127.0.0.1:0"), false, true, true).unwrap());
+            let protocol = if kind == SocketType::STREAM {
+                listen(&theirs, 1).unwrap();
+                "tcp"
+            } else {
+                "udp"
+            };
+            let port = local(&theirs).port();
+            let answer = Answer::port(port);
+            let finding = answer.finding("reuseport-of-another-user");
+            assert_eq!(finding["evidence"]["with_reuse_port"], false);
+            let text = finding["text"].as_str().unwrap();
+            assert!(
+                text.ends_with("only with processes of user nobody"),
+                "{text}"
+            );
+            assert_eq!(hold_against_kernel(&answer, protocol).1, 0);
+            let joins = as_nobody(|| bound(kind, local(&theirs), false, false, true).is_ok());
+            assert!(joins, "{protocol}: their own may join");
+        }
+    });
 }
 
 /// A socket belongs to the user whose file system id made it (net/socket.c `sock_alloc`).
@@ -270,16 +288,18 @@ fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 #[test]
 fn a_connection_before_the_end_of_its_handshake_and_an_unaccepted_one_do_no_harm() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let answer = Answer::port(port);
-    assert_eq!(answer.record()["tcp"]["states"]["ESTABLISHED"], 1);
-    assert!(answer.findings().contains(&"connection"));
-    // Nobody has a descriptor on it yet, so that only a kernel program tells its flags.
-    let (foretold, open) = hold_against_kernel(&answer, "tcp");
-    assert!(foretold > open, "{foretold} {open}");
-    if have_root("flags of what waits for accept()") {
-        assert_eq!(open, 0);
-    }
+    in_own_network(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let answer = Answer::port(port);
+        assert_eq!(answer.record()["tcp"]["states"]["ESTABLISHED"], 1);
+        assert!(answer.findings().contains(&"connection"));
+        // Nobody has a descriptor on it yet, so that only a kernel program tells its flags.
+        let (foretold, open) = hold_against_kernel(&answer, "tcp");
+        assert!(foretold > open, "{foretold} {open}");
+        if have_root("flags of what waits for accept()") {
+            assert_eq!(open, 0);
+        }
+    });
 }

@@ -10,6 +10,7 @@
 mod causes;
 mod namespaces;
 mod rights;
+mod rules;
 mod screens;
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,6 +23,29 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use serde_json::Value;
 use support::{inspect, run};
+
+/// Does something on a thread in a network namespace of its own, as root: nobody else binds or
+/// connects there meanwhile. Others do it in the network they share.
+#[expect(unsafe_code, reason = "the namespace is made by it")]
+fn in_own_network(work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                let network = rustix::thread::UnshareFlags::NEWNET;
+                // SAFETY: a network namespace has no part in the meaning of descriptors.
+                unsafe { rustix::thread::unshare_unsafe(network) }.unwrap();
+                let up = Command::new("ip")
+                    .args(["link", "set", "lo", "up"])
+                    .status();
+                assert!(up.expect("ip starts").success());
+            }
+            work();
+        });
+        if let Err(failure) = thread.join() {
+            std::panic::resume_unwind(failure);
+        }
+    });
+}
 
 /// What `inspect port --json` printed.
 struct Answer {

@@ -59,18 +59,15 @@ mod tests {
             // Who closes first waits.
             drop(accepted);
             drop(client);
-            let found = tcp_sockets(&[here.port()]).unwrap();
+            let mut found = tcp_sockets(&[here.port()]).unwrap();
+            // Others may have the same number for what they talk to.
+            found.retain(|it| it.remote.port == 0 || it.remote.port == there.port());
             assert_eq!(found.len(), 2, "{found:?}");
             for socket in &found {
                 assert_eq!(socket.local.address, here.ip());
                 assert!(socket.reuse_address && !socket.reuse_port);
                 assert_eq!(socket.v6_only, address.starts_with('['));
             }
-            let ports: Vec<u16> = found.iter().map(|it| it.remote.port).collect();
-            assert!(
-                ports.contains(&0) && ports.contains(&there.port()),
-                "{ports:?}"
-            );
             drop(listener);
         }
     }
