@@ -6,6 +6,8 @@ mod proc_row;
 mod source;
 mod table;
 
+use std::collections::HashSet;
+
 use crate::model::{
     Cookie, Endpoint, Family, Gap, Inode, NetworkNamespace, Origin, Protocol, State, Uid,
     UnixAddress,
@@ -180,6 +182,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Adds another share of the TCP sockets, of which this one begins at `first`. Both are
+    /// chosen by ports, which a connection keeps; but what was not connected yet when it was
+    /// listed may be in the other share since then.
+    fn add_share(&mut self, mut share: Self, first: usize) {
+        /// So many are moved before their memory is given back: else there would be half as many
+        /// sockets again for a moment.
+        const STEP: usize = 8_192;
+
+        let unconnected: HashSet<Cookie> = self
+            .sockets
+            .iter()
+            .skip(first)
+            .filter(|socket| matches!(socket.state, State::Listen | State::Bound | State::Closed))
+            .filter_map(|socket| socket.cookie)
+            .collect();
+        let new = |socket: &Socket| {
+            socket
+                .cookie
+                .is_none_or(|cookie| !unconnected.contains(&cookie))
+        };
+        while !share.sockets.is_empty() {
+            let from = share.sockets.len().saturating_sub(STEP);
+            self.sockets.extend(share.sockets.drain(from..).filter(new));
+            share.sockets.shrink_to_fit();
+        }
+        self.gaps.extend(share.gaps);
+        self.cut.extend(share.cut);
+    }
+
     /// An unknown part of some tables is missing.
     fn cut(&mut self, tables: &[Table], reason: String) {
         self.cut.extend(tables);

@@ -280,6 +280,20 @@ fn inode(number: u64) -> Option<Inode> {
     (number != 0).then_some(Inode(number))
 }
 
+/// The TCP sockets in use, by /proc/net/sockstat or sockstat6 (net/ipv4/proc.c
+/// `sockstat_seq_show`): `TCP: inuse 4 orphan 1 ...`.
+pub(super) fn tcp_in_use(sockstat: &str) -> u64 {
+    sockstat
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let of_tcp = matches!(words.next(), Some("TCP:" | "TCP6:"));
+            (of_tcp && words.next() == Some("inuse")).then(|| words.next())?
+        })
+        .filter_map(|number| number.parse::<u64>().ok())
+        .sum()
+}
+
 /// The columns of a row of numbers.
 struct Columns<'a>(Vec<&'a str>);
 
@@ -315,6 +329,14 @@ mod tests {
         assert_eq!(socket.send_queue, Some(2));
         assert_eq!(socket.uid, Some(Uid(1000)));
         assert_eq!(socket.inode, Some(Inode(8916)));
+    }
+
+    #[test]
+    fn the_kernels_count_of_tcp_sockets_is_read() {
+        let sockstat = "sockets: used 24\nTCP: inuse 41 orphan 1 tw 463 alloc 20008 mem 145\n\
+                        UDP: inuse 7 mem 256\nTCP6: inuse 2\n";
+        assert_eq!(tcp_in_use(sockstat), 43);
+        assert_eq!(tcp_in_use("TCP: inuse\nTCP: inuse x\nTCP: orphan 3\n"), 0);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::io;
 
 use super::super::{Query, Snapshot, Socket, Table};
 use super::dump::{Dump, Ended, Progress};
-use super::filter::passes;
+use super::filter::{Pass, passes};
 use super::request::{pending_request, request};
+use super::share::Share;
 use super::{Asked, Scope};
 use crate::model::{Gap, NetworkNamespace, Origin};
 
@@ -91,11 +92,12 @@ impl<W: Wire> Exchange<W> {
     /// Dumps tables into the snapshot. When that is refused, the snapshot is as it was.
     pub(in super::super) fn dump(
         &mut self,
-        scope: Scope,
+        (scope, share): (Scope, Share),
         query: &Query,
         netns: Option<NetworkNamespace>,
         snapshot: &mut Snapshot,
     ) -> Result<(), Refused> {
+        let passes = share.of(passes(scope, &query.selection));
         let asked = Asked {
             scope,
             details: query.details,
@@ -105,7 +107,7 @@ impl<W: Wire> Exchange<W> {
         let mut attempt = 1;
         let (dump, went) = loop {
             let mut dump = Dump::new(asked);
-            match self.attempt(&mut dump, query, &mut snapshot.sockets) {
+            match self.attempt(&mut dump, &passes, query, &mut snapshot.sockets) {
                 Ok(Went::Unsteady) if attempt < ATTEMPTS => snapshot.sockets.truncate(before),
                 Ok(went) => break (dump, went),
                 Err(refused) => {
@@ -150,14 +152,14 @@ impl<W: Wire> Exchange<W> {
     fn attempt(
         &mut self,
         dump: &mut Dump,
+        passes: &[Pass],
         query: &Query,
         sockets: &mut Vec<Socket>,
     ) -> Result<Went, Refused> {
         let scope = dump.scope();
-        for pass in passes(scope, &query.selection) {
+        for pass in passes {
             let sequence = self.next_sequence();
-            let request =
-                request(scope, &pass, &query.details, sequence).ok_or(Refused::NoTable)?;
+            let request = request(scope, pass, &query.details, sequence).ok_or(Refused::NoTable)?;
             self.wire.send(&request)?;
             let went = self.receive(|bytes| dump.take(bytes, sequence, sockets))?;
             if went != Went::Well {

@@ -23,7 +23,10 @@ pub(super) struct Pass {
 }
 
 /// `1 << TCP_LISTEN`.
-const LISTEN: u32 = 1 << 10;
+pub(super) const LISTEN: u32 = 1 << 10;
+/// `1 << TCP_BOUND_INACTIVE | 1 << TCP_CLOSE`. CLOSE is in no table but that of the bound ones,
+/// which has a number of its own.
+pub(super) const BOUND: u32 = 1 << 13 | 1 << 7;
 
 /// The dumps by which tables are read; none where nothing of them can be selected.
 pub(super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
@@ -88,8 +91,7 @@ const fn class(bits: u32, states: &'static [State]) -> Class {
 
 const TCP: [Class; 11] = [
     class(LISTEN, &[State::Listen]),
-    // CLOSE is in no table but that of the bound ones, which has a number of its own.
-    class(1 << 13 | 1 << 7, &[State::Bound, State::Closed]),
+    class(BOUND, &[State::Bound, State::Closed]),
     class(1 << 1, &[State::Established]),
     class(1 << 2, &[State::SynSent]),
     class(1 << 3 | 1 << 12, &[State::SynRecv]),

@@ -7,6 +7,7 @@
 //! | `request` | what is sent to the kernel for a table |
 //! | `filter`, `bytecode` | the part of a selection that the kernel can decide, and how it is told |
 //! | `exchange` | a table is asked for, again where it changed meanwhile, and told of where it is not whole |
+//! | `share` | the same, divided between two threads |
 //! | `dump` | the answers to one request -> sockets, each once, and what went wrong |
 //! | `inet`, `unix`, `netlink`, `packet`, `vsock` | one message of each family -> a socket |
 //! | `tcp_info`, `memory` | the structures that some attributes hold |
@@ -22,6 +23,7 @@ mod message;
 mod netlink;
 mod packet;
 mod request;
+mod share;
 mod tcp_info;
 mod unix;
 mod vsock;
@@ -34,6 +36,7 @@ use crate::model::{Inode, NetworkNamespace};
 use message::BadMessage;
 
 pub(super) use exchange::{Exchange, Refused, Wire};
+pub(super) use share::{Share, divides};
 
 /// What one dump lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,6 +68,16 @@ impl ProcTables {
         )
     }
 
+    /// How many TCP sockets there are, by the kernel's count; 0 where it does not tell.
+    pub(super) fn tcp_sockets(&self) -> u64 {
+        let net = self.root.join("net");
+        ["sockstat", "sockstat6"]
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(net.join(file)).ok())
+            .map(|text| proc_row::tcp_in_use(&text))
+            .sum()
+    }
+
     /// Reads one table, where /proc/net has it. `instead` says why it is not read from a better
     /// source.
     pub(super) fn look_at(&self, table: Table, instead: Option<String>, snapshot: &mut Snapshot) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::{Exchange, Refused, Wire};
+use super::super::{Exchange, Refused, Share, Wire};
 use super::*;
 use crate::selection::{Numbers, parse};
 use crate::sockets::{Query, Snapshot};
@@ -102,8 +102,8 @@ fn exchange(table: Table, words: &str, script: Script) -> Told {
     }
     let mut exchange = Exchange::new(script);
     let mut snapshot = Snapshot::default();
-    let scope = Scope::Table(table);
-    let result = exchange.dump(scope, &query, Some(NAMESPACE), &mut snapshot);
+    let what = (Scope::Table(table), Share::Whole);
+    let result = exchange.dump(what, &query, Some(NAMESPACE), &mut snapshot);
     Told {
         result,
         snapshot,

@@ -187,6 +187,32 @@ proptest! {
         }
     }
 
+    /// Two threads list what one does, and neither what the other does.
+    #[test]
+    fn two_shares_are_the_whole(
+        selection in selection(),
+        (_, socket) in row().prop_filter("tcp", |(table, _)| {
+            matches!(table, Table::Tcp | Table::Tcp6)
+        }),
+        local: u16,
+        remote: u16,
+    ) {
+        let mut socket = socket;
+        if let Address::Inet { local: here, remote: there } = &mut socket.address {
+            here.port = local;
+            if !there.is_unspecified() {
+                there.port = remote;
+            }
+        }
+        for selection in [selection, Selection::everything()] {
+            let whole = passes(Scope::Tcp, &selection);
+            let in_share = |share: Share| listed(&share.of(whole.clone()), &socket);
+            let times = usize::from(in_share(Share::High)) + usize::from(in_share(Share::Low));
+            prop_assert_eq!(times, usize::from(in_share(Share::Whole)));
+            prop_assert_eq!(in_share(Share::Whole), listed(&whole, &socket));
+        }
+    }
+
     /// Of what the kernel can decide it decides all, unless it is about a state: one program is
     /// for all states.
     #[test]

@@ -6,6 +6,7 @@ mod kernel;
 use std::net::IpAddr;
 
 use super::super::filter::{Pass, passes};
+use super::super::share::{Share, divides};
 use super::*;
 use crate::model::{Family, Pid, Protocol, State, Uid};
 use crate::selection::{Comparison, End, Network, Numbers, Selection, Test, parse};
@@ -92,6 +93,34 @@ fn everything_is_one_dump_without_a_program() {
         assert_eq!(found[0].bytecode, None, "{table:?}");
     }
     assert_eq!(passes(Scope::Tcp, &everything).len(), 1);
+}
+
+#[test]
+fn clients_ports_divide_connections_in_two() {
+    let whole = passes(Scope::Tcp, &Selection::everything());
+    for (state, local, remote, high) in [
+        (State::Listen, "127.0.0.1:50000", "0.0.0.0:0", false),
+        (State::Bound, "127.0.0.1:50000", "0.0.0.0:0", false),
+        (State::Established, "127.0.0.1:50000", "127.0.0.1:80", true),
+        (State::Established, "127.0.0.1:80", "127.0.0.1:50000", true),
+        (State::Established, "127.0.0.1:33000", "127.0.0.1:80", false),
+        (State::TimeWait, "127.0.0.1:80", "127.0.0.1:33000", false),
+    ] {
+        let socket = tcp(state, local, remote);
+        assert_eq!(listed(&Share::High.of(whole.clone()), &socket), high);
+        assert_eq!(listed(&Share::Low.of(whole.clone()), &socket), !high);
+    }
+    for (words, expected) in [
+        ("state all", true),
+        ("pid = 7", true),
+        ("state established", true),
+        ("state listening", false),
+        ("sport = :80", false),
+    ] {
+        let selection = parse(words, &Numbers).unwrap().selection;
+        assert_eq!(divides(Scope::Tcp, &selection), expected, "{words}");
+        assert!(!divides(TCP, &selection));
+    }
 }
 
 #[test]
