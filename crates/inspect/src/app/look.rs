@@ -11,8 +11,8 @@ use crate::cli::sources::{Netns, Sources};
 use crate::clock;
 use crate::limits::{self, Limits};
 use crate::listing::Listing;
-use crate::model::{Family, Gap, NetworkNamespace, Origin, Pid, Timestamp};
-use crate::namespaces::{self, Namespace};
+use crate::model::{Family, Gap, Inode, NetworkNamespace, Origin, OwnerStatus, Pid, Timestamp};
+use crate::namespaces::{self, EnterError, Namespace};
 use crate::owners::{Finder, Holdings, Reason, Source as _};
 use crate::render::Escaped;
 use crate::selection::{Selection, Test};
@@ -83,6 +83,12 @@ impl Eyes {
             Netns::Own => {}
             Netns::Named(word) => {
                 let Some(namespace) = namespaces::find(word) else {
+                    if word.parse::<u32>().is_ok() && Path::new("/proc").join(word).is_dir() {
+                        bail!(
+                            "cannot tell the network namespace of process {word}: permission \
+                             denied (needs root, or CAP_SYS_PTRACE)"
+                        );
+                    }
                     return Err(Usage(format!(
                         "no network namespace {word:?}: it is neither a name of ip netns, nor a \
                          process, nor an inode, nor a path of one"
@@ -161,7 +167,7 @@ impl Eyes {
             Place::Here(inode) => Some((*inode, limits::read(&self.root))),
             Place::There(namespace) => {
                 let read = || limits::read(Path::new("/proc"));
-                let found = namespaces::on_thread_in(&namespace.path, read).ok()?;
+                let found = namespaces::on_thread_in(namespace, read).ok()?;
                 Some((Some(namespace.inode), found))
             }
         });
@@ -183,7 +189,7 @@ impl Eyes {
             Place::Here(_) => Some(work(&self.root)),
             Place::There(namespace) => {
                 let root = Path::new("/proc");
-                namespaces::on_thread_in(&namespace.path, || work(root)).ok()
+                namespaces::on_thread_in(namespace, || work(root)).ok()
             }
         }
     }
@@ -204,7 +210,7 @@ impl Eyes {
         let at = clock::now();
         let finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
         let (snapshot, finder, holdings) = if narrow(&query.selection) {
-            let snapshot = self.tables(query);
+            let snapshot = self.tables(query)?;
             let sockets = snapshot.sockets.iter().chain(others);
             let wanted = sockets.filter_map(|socket| socket.inode);
             let mut finder = finder.only(wanted.collect());
@@ -240,33 +246,43 @@ impl Eyes {
             let holdings = finder.look();
             let snapshot = tables
                 .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let (finder, holdings) = look_again(&snapshot.sockets, finder, holdings);
             Ok((snapshot, finder, holdings))
         })
     }
 
-    /// The tables of every namespace that is looked into.
-    fn tables(&self, query: &Query) -> Snapshot {
-        let mut places = self.places.iter().map(|place| self.look_into(place, query));
-        let mut all = places.next().unwrap_or_default();
-        for found in places {
-            all.sockets.extend(found.sockets);
-            all.gaps.extend(found.gaps);
-            all.cut.extend(found.cut);
+    /// The tables of every namespace that is looked into. One of several that cannot be entered
+    /// is a gap; where it is the only one, there is no answer.
+    fn tables(&self, query: &Query) -> anyhow::Result<Snapshot> {
+        let mut all = Snapshot::default();
+        for (index, place) in self.places.iter().enumerate() {
+            let found = match self.look_into(place, query) {
+                Ok(found) => found,
+                Err(error) if self.places.len() == 1 => return Err(error.into()),
+                Err(error) => not_entered(&error, query),
+            };
+            if index == 0 {
+                all = found;
+            } else {
+                all.sockets.extend(found.sockets);
+                all.gaps.extend(found.gaps);
+                all.cut.extend(found.cut);
+            }
         }
-        all
+        Ok(all)
     }
 
-    fn look_into(&self, place: &Place, query: &Query) -> Snapshot {
+    fn look_into(&self, place: &Place, query: &Query) -> Result<Snapshot, EnterError> {
         let choice = self.sources.tables;
         match place {
             Place::Here(inode) if self.recorded => {
-                Tables::recorded(&self.root, *inode, self.stop.clone()).look(query)
+                Ok(Tables::recorded(&self.root, *inode, self.stop.clone()).look(query))
             }
-            Place::Here(inode) => Tables::new(choice, *inode, self.stop.clone()).look(query),
+            Place::Here(inode) => Ok(Tables::new(choice, *inode, self.stop.clone()).look(query)),
             Place::There(namespace) => {
                 let inode = Some(namespace.inode);
-                namespaces::on_thread_in(&namespace.path, || {
+                namespaces::on_thread_in(namespace, || {
                     Tables::new(choice, inode, self.stop.clone()).look(query)
                 })
                 .or_else(|error| match namespace.pid {
@@ -277,11 +293,6 @@ impl Eyes {
                         Ok(Tables::recorded(root, inode, self.stop.clone()).look(query))
                     }
                     _ => Err(error),
-                })
-                .unwrap_or_else(|error| Snapshot {
-                    gaps: vec![Gap::uncounted(Origin::Sockets, error.to_string())],
-                    cut: query.tables.clone(),
-                    ..Snapshot::default()
                 })
             }
         }
@@ -301,7 +312,35 @@ impl Eyes {
     /// The sockets of another namespace, where it may be entered.
     pub(super) fn look_there(&self, namespace: &Namespace, query: &Query) -> Snapshot {
         self.look_into(&Place::There(namespace.clone()), query)
+            .unwrap_or_else(|error| not_entered(&error, query))
     }
+}
+
+fn not_entered(error: &EnterError, query: &Query) -> Snapshot {
+    Snapshot {
+        gaps: vec![Gap::uncounted(Origin::Sockets, error.to_string())],
+        cut: query.tables.clone(),
+        ..Snapshot::default()
+    }
+}
+
+/// Sockets that nobody seemed to hold may have been opened after their process was looked at:
+/// they are asked for once more, where a look at some costs less than one at all, or where the
+/// answer would be that they are nobody's.
+fn look_again(sockets: &[Socket], finder: Finder, holdings: Holdings) -> (Finder, Holdings) {
+    let orphans: Vec<Inode> = sockets
+        .iter()
+        .filter_map(|socket| socket.inode)
+        .filter(|inode| holdings.place(*inode).is_empty())
+        .collect();
+    let nobodys = holdings.unreadable().is_empty() && holdings.unlisted().is_none();
+    let asked = holdings.status(0..0) != OwnerStatus::NotAsked;
+    if orphans.is_empty() || !asked || !(nobodys || finder.name() == "bpf") {
+        return (finder, holdings);
+    }
+    let mut finder = finder.only(orphans);
+    let later = finder.look();
+    (finder, holdings.and(later))
 }
 
 /// Whether a selection asks for some ends: what sources can leave out.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::sources::Sources;
+use super::sources::{Netns, Sources};
 use super::{Format, page_format};
 use crate::model::{ForeignText, Pid};
 use crate::owners;
@@ -119,6 +119,13 @@ impl Flags {
             return Err("\"\" is no process: give an id or a name".to_owned());
         }
         let sources = Sources::from(self.sources);
+        if sources.netns != Netns::Own {
+            return Err(
+                "a process is looked for in the network namespace that it lives in; --netns is \
+                 for the other views"
+                    .to_owned(),
+            );
+        }
         if sources.owners == owners::Choice::None {
             return Err("without owners nothing is left of a process's sockets".to_owned());
         }

@@ -299,6 +299,9 @@ impl Flags {
             .iter()
             .map(|name| column(name))
             .collect::<Result<Vec<_>, _>>()?;
+        // The column asked for without a word of which details: all of them.
+        let all =
+            columns.contains(&SocketColumn::Details) && !(self.options || self.memory || self.info);
         if format == Format::Csv && self.watch.is_some() {
             return Err("--watch writes lines or --json, not csv".to_owned().into());
         }
@@ -323,9 +326,9 @@ impl Flags {
             fold_time_wait: !self.all && format == Format::Table && folds,
             summary: self.summary,
             details: Details {
-                timers: self.options || columns.contains(&SocketColumn::Timer),
-                memory: self.memory,
-                tcp: self.info,
+                timers: self.options || all || columns.contains(&SocketColumn::Timer),
+                memory: self.memory || all,
+                tcp: self.info || all,
                 extended: self.extended
                     || columns.contains(&SocketColumn::V6Only)
                     || columns.contains(&SocketColumn::Mark),

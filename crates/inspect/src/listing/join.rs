@@ -1,10 +1,9 @@
 //! Sockets + holdings -> what belongs to each socket.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::ops::Range;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use super::Side;
 use crate::model::{Endpoint, Inode, NetworkNamespace, OwnerStatus, Protocol, State};
@@ -16,8 +15,6 @@ use crate::sockets::{Address, Socket};
 pub(super) struct Joined {
     first_owner: u32,
     owners: u32,
-    /// The row of the other end; [`NOBODY`] for none.
-    peer: u32,
     pub(super) status: OwnerStatus,
     pub(super) side: Side,
 }
@@ -30,14 +27,9 @@ impl Joined {
         let first = place(self.first_owner);
         first..first.saturating_add(place(self.owners))
     }
-
-    pub(super) fn peer(&self) -> Option<u32> {
-        (self.peer != NOBODY).then_some(self.peer)
-    }
 }
 
-/// Joins each socket with its owners, and the two ends of each local connection with each
-/// other.
+/// Joins each socket with its owners, and tells which side of its connection it is.
 pub(super) fn join(sockets: &[Socket], holdings: &Holdings) -> Vec<Joined> {
     let mut joined: Vec<Joined> = sockets
         .iter()
@@ -47,15 +39,12 @@ pub(super) fn join(sockets: &[Socket], holdings: &Holdings) -> Vec<Joined> {
             Joined {
                 first_owner: number(place.start),
                 owners: number(place.len()),
-                peer: NOBODY,
                 status,
                 side: Side::Unknown,
             }
         })
         .collect();
     tell_sides(sockets, &mut joined);
-    join_ends(sockets, &mut joined);
-    join_unix(sockets, &mut joined);
     joined
 }
 
@@ -133,49 +122,85 @@ fn tell_sides(sockets: &[Socket], joined: &mut [Joined]) {
     }
 }
 
-fn join_ends(sockets: &[Socket], joined: &mut [Joined]) {
+/// The rows of the other ends, [`NOBODY`] for none: one for each socket.
+pub(super) fn peers(sockets: &[Socket]) -> Vec<u32> {
+    let mut peers = vec![NOBODY; sockets.len()];
+    join_ends(sockets, &mut peers);
+    join_unix(sockets, &mut peers);
+    peers
+}
+
+fn join_ends(sockets: &[Socket], peers: &mut [u32]) {
     // Only places are kept, and the ends are taken from the sockets: 5 bytes a socket, where a
-    // map by ends needs a hundred.
-    let hasher = RandomState::new();
+    // map by ends needs a hundred. Both ends of a connection have one hash, so that each socket
+    // is hashed once.
+    let hasher = DefaultHashBuilder::default();
+    let hash = |(netns, protocol, local, remote): Ends| {
+        let (one, other) = if local <= remote {
+            (local, remote)
+        } else {
+            (remote, local)
+        };
+        hasher.hash_one((netns, protocol, one, other))
+    };
     let ends_at = |index: u32| ends(sockets.get(usize::try_from(index).ok()?)?);
     let mut places: HashTable<u32> = HashTable::with_capacity(sockets.len());
+    let mut twins = Vec::new();
     for (index, socket) in (0u32..).zip(sockets) {
         let Some(ends) = ends(socket) else { continue };
-        let hash = hasher.hash_one(ends);
+        let hashed = hash(ends);
+        let (netns, protocol, local, remote) = ends;
+        let mirrored = (netns, protocol, remote, local);
+        if let Some(other) = places.find(hashed, |other| ends_at(*other) == Some(mirrored)) {
+            set(peers, index, *other);
+            if peer_of(peers, *other).is_none() {
+                set(peers, *other, index);
+            }
+        }
         // Datagram sockets may share both ends (SO_REUSEADDR): the first stands for them.
-        if places
-            .find(hash, |other| ends_at(*other) == Some(ends))
-            .is_none()
-        {
-            places.insert_unique(hash, index, |other| hasher.hash_one(ends_at(*other)));
+        match places.find(hashed, |other| ends_at(*other) == Some(ends)) {
+            Some(first) => twins.push((index, *first)),
+            None => {
+                places.insert_unique(hashed, index, |other| ends_at(*other).map_or(0, hash));
+            }
         }
     }
-    for (socket, joined) in sockets.iter().zip(joined) {
-        let Some((netns, protocol, local, remote)) = ends(socket) else {
-            continue;
-        };
-        let mirrored = (netns, protocol, remote, local);
-        let hash = hasher.hash_one(mirrored);
-        if let Some(other) = places.find(hash, |other| ends_at(*other) == Some(mirrored)) {
-            joined.peer = *other;
+    for (twin, first) in twins {
+        if let Some(other) = peer_of(peers, first) {
+            set(peers, twin, other);
         }
     }
 }
 
+fn set(peers: &mut [u32], index: u32, peer: u32) {
+    if let Some(place) = usize::try_from(index)
+        .ok()
+        .and_then(|index| peers.get_mut(index))
+    {
+        *place = peer;
+    }
+}
+
+/// The row of the other end of a row.
+pub(super) fn peer_of(peers: &[u32], index: u32) -> Option<u32> {
+    let peer = *peers.get(usize::try_from(index).ok()?)?;
+    (peer != NOBODY).then_some(peer)
+}
+
 /// A unix socket names its peer by inode.
-fn join_unix(sockets: &[Socket], joined: &mut [Joined]) {
+fn join_unix(sockets: &[Socket], peers: &mut [u32]) {
     let by_inode: HashMap<Inode, u32> = (0u32..)
         .zip(sockets)
         .filter(|(_, socket)| matches!(socket.address, Address::Unix { .. }))
         .filter_map(|(index, socket)| Some((socket.inode?, index)))
         .collect();
-    for (socket, joined) in sockets.iter().zip(joined) {
+    for (socket, place) in sockets.iter().zip(peers) {
         if let Address::Unix {
             peer: Some(inode), ..
         } = &socket.address
             && let Some(other) = by_inode.get(inode)
         {
-            joined.peer = *other;
+            *place = *other;
         }
     }
 }

@@ -12,6 +12,8 @@ mod select;
 mod standing;
 mod summary;
 
+use std::sync::OnceLock;
+
 use crate::model::OwnerStatus;
 use crate::owners::{Holdings, Owners};
 use crate::sockets::Socket;
@@ -31,6 +33,8 @@ pub struct Listing {
     holdings: Holdings,
     /// One for each socket.
     joined: Vec<join::Joined>,
+    /// The other ends, when somebody has asked for one: not every view does.
+    peers: OnceLock<Vec<u32>>,
 }
 
 impl Listing {
@@ -42,6 +46,7 @@ impl Listing {
             sockets,
             holdings,
             joined,
+            peers: OnceLock::new(),
         }
     }
 
@@ -98,8 +103,11 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The other end of its connection; `None` when it is elsewhere or unknown.
     pub fn peer(&self) -> Option<Row<'a>> {
-        let joined = self.listing.joined.get(usize::try_from(self.index).ok()?)?;
-        self.listing.row(joined.peer()?)
+        let peers = self
+            .listing
+            .peers
+            .get_or_init(|| join::peers(&self.listing.sockets));
+        self.listing.row(join::peer_of(peers, self.index)?)
     }
 }
 

@@ -118,6 +118,25 @@ impl Holdings {
         (self.at(place.clone()).collect(), self.status(place))
     }
 
+    /// With the owners that a later look found.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        let not_asked = self.not_asked;
+        let mut seen = self.seen;
+        let later = Seen {
+            // What the first look said of them stands.
+            unreadable: Vec::new(),
+            gaps: Vec::new(),
+            unlisted: None,
+            ..later.seen
+        };
+        seen.extend(later);
+        Self {
+            not_asked,
+            ..seen.in_order().into()
+        }
+    }
+
     /// Where the descriptors on a socket are; empty when there is none.
     pub fn place(&self, inode: Inode) -> Range<usize> {
         let held = &self.seen.held;
@@ -371,6 +390,18 @@ mod tests {
         let mut hidepid = seen(&[]);
         hidepid.unlisted = Some("hidepid".to_owned());
         assert_eq!(Holdings::from(hidepid).of(Inode(8)).1, OwnerStatus::Hidden);
+    }
+
+    #[test]
+    fn a_later_look_adds_what_the_first_came_too_early_for() {
+        let mut first = seen(&[(7, 10, 3, "nginx", Some(9))]);
+        first.unreadable.push(unreadable(9));
+        let later = seen(&[(8, 5, 4, "new", None), (7, 10, 3, "nginx", Some(9))]);
+        let both = Holdings::from(first).and(later.into());
+        assert_eq!(both.of(Inode(8)).0[0].pid, Pid(5));
+        assert_eq!(both.of(Inode(7)).0.len(), 1);
+        assert_eq!(both.of(Inode(7)).1, OwnerStatus::Partial);
+        assert!(both.processes().is_sorted_by_key(|process| process.pid));
     }
 
     #[test]

@@ -17,11 +17,11 @@ mod steady;
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use inspect::namespaces::on_thread_in;
+use inspect::namespaces::{find, on_thread_in};
 use inspect::sockets::{Choice, Details, Query, Snapshot, Source as _, Table, Tables};
 use inspect::stop::Stop;
 use support::{have_program, have_root};
@@ -81,8 +81,8 @@ impl World {
 
     /// Runs on a thread inside the namespace.
     pub(crate) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let path = PathBuf::from("/run/netns").join(&self.namespace);
-        on_thread_in(&path, work).unwrap()
+        let namespace = find(&self.namespace).unwrap();
+        on_thread_in(&namespace, work).unwrap()
     }
 
     pub(crate) fn look(&self, choice: Choice, query: &Query) -> Snapshot {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::told::{tell_gaps, write_gaps};
+use super::told::{hidden, tell_gaps, untold, write_gaps};
 use super::{Context, Exit, Eyes, Look, Query, Request, Resolved, Stop, View, rows_of};
 use crate::app::machine;
 use crate::cli::Format;
@@ -41,7 +41,7 @@ pub(super) fn run(
     }
     if !context.quiet && !request.quiet {
         let every = words(interval);
-        let count = chosen(&before, request, query, &eyes).len();
+        let count = chosen(&before, request, query, &eyes).0.len();
         context.say(&format!(
             "Watching {count} sockets, a look every {every}. Ctrl-C ends."
         ));
@@ -50,16 +50,17 @@ pub(super) fn run(
         gaps: before.gaps.clone(),
         ..Told::default()
     };
+    let (_, left_out) = chosen(&before, request, query, &eyes);
+    told.hear(&left_out, json, context);
     let mut clock = TimeOfDay::new(TimeZone::system());
     out.flush()?;
     while !stop.wait(interval) {
         let after = eyes.look(query)?;
         told.hear(&after.gaps, json, context);
         {
-            let (old, new) = (
-                chosen(&before, request, query, &eyes),
-                chosen(&after, request, query, &eyes),
-            );
+            let (old, _) = chosen(&before, request, query, &eyes);
+            let (new, left_out) = chosen(&after, request, query, &eyes);
+            told.hear(&left_out, json, context);
             if request.resolve {
                 names = names.with_hosts_of(&new);
             }
@@ -124,13 +125,23 @@ impl View<'_> {
     }
 }
 
-fn chosen<'a>(look: &'a Look, request: &Request, query: &Query, eyes: &Eyes) -> Rows<'a> {
-    let (mut rows, _) = rows_of(look, query, eyes);
+/// The rows wanted, and what was left out although it may be wanted.
+fn chosen<'a>(
+    look: &'a Look,
+    request: &Request,
+    query: &Query,
+    eyes: &Eyes,
+) -> (Rows<'a>, Vec<Gap>) {
+    let (mut rows, undecided) = rows_of(look, query, eyes);
+    let left_out = hidden(&rows, undecided.by_owner, look.listing.holdings())
+        .into_iter()
+        .chain(untold(&undecided))
+        .collect();
     if request.fold_time_wait {
         rows.fold_time_wait();
     }
     rows.sort(request.sort);
-    rows
+    (rows, left_out)
 }
 
 /// What was told so far.
@@ -138,9 +149,13 @@ fn chosen<'a>(look: &'a Look, request: &Request, query: &Query, eyes: &Eyes) -> 
 struct Told {
     /// Opened, changed, closed.
     changes: [u64; 3],
-    /// Each reason once: looks that all lack the same would fill the screen with it.
+    /// Each reason once, with the most that any look lacked: looks that all lack the same would
+    /// fill the screen with it.
     gaps: Vec<Gap>,
 }
+
+/// So many reasons are kept: some hold a number that differs from look to look.
+const MOST_REASONS: usize = 64;
 
 impl Told {
     fn count(&mut self, changes: &[Change<'_>]) {
@@ -161,11 +176,17 @@ impl Told {
 
     fn hear(&mut self, gaps: &[Gap], json: bool, context: &Context) {
         for gap in gaps {
-            if self.gaps.iter().all(|known| known.reason != gap.reason) {
-                if !json {
-                    tell_gaps(std::slice::from_ref(gap), context);
+            let full = self.gaps.len() >= MOST_REASONS;
+            match self.gaps.iter_mut().find(|it| it.reason == gap.reason) {
+                Some(known) => known.count = known.count.max(gap.count),
+                None if !full => {
+                    if !json {
+                        tell_gaps(std::slice::from_ref(gap), context);
+                    }
+                    self.gaps.push(gap.clone());
                 }
-                self.gaps.push(gap.clone());
+                // Enough was told to know that not everything was seen.
+                None => {}
             }
         }
     }

@@ -156,7 +156,7 @@ pub(super) fn run_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 fn address<T>(pointer: *const T) -> u64 {
     // A pointer has 64 bits at most.
-    u64::try_from(pointer.addr()).unwrap_or(0)
+    u64::try_from(pointer.expose_provenance()).unwrap_or(0)
 }
 
 /// A command that returns a descriptor, which is closed on exec.

@@ -116,7 +116,7 @@ pub fn find(word: &str) -> Option<Namespace> {
 
 /// A namespace could not be entered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} {}: {source}", path.display())]
+#[error("cannot {operation} {}: {}", path.display(), self.reason())]
 pub struct EnterError {
     operation: &'static str,
     path: PathBuf,
@@ -125,21 +125,31 @@ pub struct EnterError {
 }
 
 impl EnterError {
+    fn reason(&self) -> String {
+        if self.is_denied() {
+            "permission denied (needs root, or CAP_SYS_ADMIN)".to_owned()
+        } else {
+            self.source.to_string()
+        }
+    }
+
     /// Whether it is for want of a right (CAP_SYS_ADMIN over the namespace).
     pub fn is_denied(&self) -> bool {
         self.source.kind() == io::ErrorKind::PermissionDenied
     }
 }
 
-/// Runs `work` on a thread of its own inside the network namespace at `path`, and waits for it.
+/// Runs `work` on a thread of its own inside a network namespace, and waits for it.
 /// The thread ends in there: no other ever sees the change.
 ///
 /// # Errors
 /// When the namespace is gone or may not be entered, or no thread can be had.
 pub fn on_thread_in<T: Send>(
-    path: &Path,
+    namespace: &Namespace,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, EnterError> {
+    let path = namespace.path.as_path();
+    let expected = Some(namespace.inode);
     let failed = |operation| {
         move |source: io::Error| EnterError {
             operation,
@@ -152,6 +162,12 @@ pub fn on_thread_in<T: Send>(
             .name("inspect-netns".to_owned())
             .spawn_scoped(scope, || {
                 let namespace = File::open(path).map_err(failed("open namespace"))?;
+                // The number of a process may be another's by now, in another namespace.
+                let found = namespace.metadata().map_err(failed("open namespace"))?;
+                if expected.is_some_and(|inode| inode != NetworkNamespace(found.ino())) {
+                    let gone = io::Error::other("it is another one now");
+                    return Err(failed("enter namespace")(gone));
+                }
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
                     .map_err(|error| failed("enter namespace")(error.into()))?;
                 Ok(work())

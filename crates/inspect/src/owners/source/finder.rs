@@ -76,10 +76,8 @@ impl Finder {
         if let Err(error) = bpf::allowed() {
             return (false, Reason::Refused(error.to_string()));
         }
-        // The kernel numbers processes as this one's namespace does, /proc as that of who
-        // mounted it.
-        let own = std::fs::read_link("/proc/self");
-        if !own.is_ok_and(|own| own == Path::new(&std::process::id().to_string())) {
+        // The kernel numbers processes as this one's namespace does.
+        if !super::is_of_our_namespace() {
             let reason = "/proc is that of another pid namespace";
             return (false, Reason::Refused(reason.to_owned()));
         }

@@ -40,10 +40,21 @@ fn boot(root: &Path) -> Boot {
 
 /// Why there may be processes that are not for us to see at all.
 fn beyond_this_namespace(root: &Path) -> Option<String> {
-    let namespace = std::fs::read_link(root.join("self/ns/pid")).ok()?;
-    let inode = crate::namespaces::inode_of_link(namespace.as_os_str())?;
-    (inode != FIRST_PID_NAMESPACE)
-        .then(|| "this pid namespace is not the machine's first: others are not seen".to_owned())
+    let namespace = std::fs::read_link(root.join("self/ns/pid")).ok();
+    match namespace.and_then(|link| crate::namespaces::inode_of_link(link.as_os_str())) {
+        Some(FIRST_PID_NAMESPACE) => None,
+        Some(_) => {
+            Some("this pid namespace is not the machine's first: others are not seen".to_owned())
+        }
+        None => Some("it is not told whether there are other pid namespaces".to_owned()),
+    }
+}
+
+/// Whether /proc numbers processes as this process's pid namespace does, and not as that of who
+/// mounted it.
+fn is_of_our_namespace() -> bool {
+    std::fs::read_link("/proc/self")
+        .is_ok_and(|own| own == Path::new(&std::process::id().to_string()))
 }
 
 /// Processes below a proc root, in ascending order.

@@ -47,7 +47,7 @@ impl ProcWalk {
     pub fn new(root: impl Into<PathBuf>, stop: Stop) -> Self {
         let root = root.into();
         Self {
-            live: root == Path::new("/proc"),
+            live: root == Path::new("/proc") && super::is_of_our_namespace(),
             root,
             stop,
         }
@@ -248,12 +248,24 @@ impl Walker<'_> {
     }
 
     fn note_unreadable(&mut self, pid: u32, directory: &Path) {
-        // A process that is gone meanwhile has no stat any more.
-        let Some(stat) = stat(directory) else {
-            return;
-        };
-        if stat.holds_nothing() {
-            return;
+        match read(&directory.join("stat")) {
+            // It is gone meanwhile.
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::SRCH)
+                ) =>
+            {
+                return;
+            }
+            // Mounted with hidepid=1, /proc lists a process and refuses every file of it
+            // (fs/proc/base.c `proc_pid_permission`).
+            Err(_) => {}
+            Ok(text) => {
+                if Stat::parse(&text).is_some_and(|stat| stat.holds_nothing()) {
+                    return;
+                }
+            }
         }
         let status = read(&directory.join("status")).ok();
         self.seen.unreadable.push(Unreadable {

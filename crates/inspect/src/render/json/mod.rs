@@ -39,8 +39,11 @@ pub const SCHEMA: u32 = 1;
 /// # Errors
 /// What the writer answers.
 pub fn write(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, record)?;
-    out.write_all(b"\n")
+    // Into memory first: a record is many small pieces, and each would be a call of the writer.
+    let mut line = Vec::with_capacity(1024);
+    serde_json::to_writer(&mut line, record)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// The record that opens every output.

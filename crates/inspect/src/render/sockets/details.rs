@@ -5,13 +5,16 @@ use std::fmt::Write;
 use super::queues::grouped;
 use crate::model::State;
 use crate::render::table::Note;
-use crate::render::{Charset, Escaped, Style};
+use crate::render::{Charset, Escaped, Style, facts};
 use crate::sockets::{Memory, Socket, TcpInfo, Timer, TimerKind};
 
 /// The details of a socket, a line each.
-pub(super) fn notes(socket: &Socket, charset: Charset) -> Vec<Note> {
+///
+/// Wrapped to `room` columns.
+pub(super) fn notes(socket: &Socket, charset: Charset, room: Option<usize>) -> Vec<Note> {
     lines(socket, charset)
-        .into_iter()
+        .iter()
+        .flat_map(|line| facts::wrapped(line, room))
         .map(|text| Note {
             text,
             style: Some(Style::Dim),

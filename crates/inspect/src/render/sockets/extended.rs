@@ -21,9 +21,14 @@ const INDENT: usize = 20;
 /// Room for a note, however narrow the screen is.
 const LEAST: usize = 30;
 
+/// The room for a note below a row on a terminal of so many columns.
+pub(super) fn room(width: usize) -> usize {
+    width.saturating_sub(INDENT).max(LEAST).min(width)
+}
+
 /// The lines below a row on a terminal of so many columns.
 pub(super) fn notes(row: &Row<'_>, text: &Text<'_>, width: usize) -> Vec<Note> {
-    let room = width.saturating_sub(INDENT).max(LEAST).min(width);
+    let room = room(width);
     let screen = Screen {
         width: Some(room),
         colour: false,

@@ -97,7 +97,18 @@ pub fn write_rows(
             };
             columns::write(*column, cell, &row, &text)
         };
-        return table::stream(out, &layout, rows.len(), &cell, look.header, screen);
+        let known_width = |index: usize, column: usize| {
+            columns::known_width(*columns.get(column)?, &rows.get(index)?, &text)
+        };
+        return table::stream(
+            out,
+            &layout,
+            rows.len(),
+            &cell,
+            &known_width,
+            look.header,
+            screen,
+        );
     }
     let row = |index: usize| text_row(rows.get(index), &columns, &text, notes);
     table::write(out, &layout, rows.len(), &row, look.header, screen)
@@ -110,6 +121,8 @@ struct Notes {
     details: bool,
     /// The width of the screen on which everything is told.
     extended: Option<usize>,
+    /// Columns for a line of details; `None` in a pipe.
+    room: Option<usize>,
 }
 
 /// The columns that suit the screen, and what has none and stands below the rows.
@@ -123,6 +136,7 @@ fn chosen(
         queues,
         details: look.details && screen.is_terminal(),
         extended: screen.width.filter(|_| look.extended),
+        room: screen.width.map(extended::room),
     };
     if !look.columns.is_empty() {
         return (look.columns.clone(), notes(false));
@@ -169,7 +183,7 @@ fn text_row(
         below.extend(queues::queue_notes(row.socket));
     }
     if notes.details {
-        below.extend(details::notes(row.socket, text.charset));
+        below.extend(details::notes(row.socket, text.charset, notes.room));
     }
     if let Some(width) = notes.extended {
         below.extend(extended::notes(&row, text, width));

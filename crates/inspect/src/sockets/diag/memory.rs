@@ -11,7 +11,8 @@ pub(super) fn memory(bytes: &[u8]) -> Memory {
         receive_limit: word(1),
         send_used: word(2),
         send_limit: word(3),
-        forward_allocated: word(4),
+        // An int in the kernel, which may be below zero for a moment.
+        forward_allocated: word(4).filter(|number| i32::try_from(*number).is_ok()),
         write_queued: word(5),
         options: word(6),
         backlog: word(7),

@@ -73,15 +73,20 @@ impl Tables {
         exchange: &mut Option<Exchange<Channel>>,
         snapshot: &mut Snapshot,
     ) -> Result<(), Refused> {
-        let exchange = match exchange {
+        let open = match exchange {
             Some(open) => open,
             None => exchange.insert(Exchange::new(Channel::open(self.stop.clone())?)),
         };
-        if divides(scope, &query.selection) && self.is_worth_two_threads() {
-            self.dump_on_two_threads(query, exchange, snapshot)?;
+        let done = if divides(scope, &query.selection) && self.is_worth_two_threads() {
+            self.dump_on_two_threads(query, open, snapshot)
         } else {
-            exchange.dump((scope, Share::Whole), query, self.netns, snapshot)?;
+            open.dump((scope, Share::Whole), query, self.netns, snapshot)
+        };
+        if matches!(done, Err(Refused::Unreachable(_))) {
+            // The kernel may still be at the dump that was left: the next begins anew.
+            *exchange = None;
         }
+        done?;
         for table in scope.tables() {
             snapshot.readings.push(Reading {
                 table: *table,
