@@ -168,10 +168,6 @@ impl Resolved {
 }
 
 impl Names for Resolved {
-    fn are_wanted(&self) -> bool {
-        self.hosts.is_some() || self.services.is_some()
-    }
-
     fn user(&self, uid: Uid) -> Option<String> {
         self.users.borrow_mut().name(uid).map(str::to_owned)
     }

@@ -122,14 +122,16 @@ impl Holdings {
     #[must_use]
     pub fn and(self, later: Self) -> Self {
         let not_asked = self.not_asked;
-        let mut seen = self.seen;
+        let mut later = later.seen;
+        // Of what the first look saw, its word stands.
+        later.held.retain(|held| self.place(held.inode).is_empty());
         let later = Seen {
-            // What the first look said of them stands.
             unreadable: Vec::new(),
             gaps: Vec::new(),
             unlisted: None,
-            ..later.seen
+            ..later
         };
+        let mut seen = self.seen;
         seen.extend(later);
         Self {
             not_asked,

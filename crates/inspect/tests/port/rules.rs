@@ -236,8 +236,19 @@ fn tcp_binds_fail_when_the_rules_say_so() {
         ] {
             for place in PLACES {
                 for flags in FLAGS {
-                    let there = tcp_there(place, state, flags);
-                    asked += compare(&there, Protocol::Tcp, &mut wrong);
+                    // The kernel remembers of a port who last shared it, after it is gone too; a
+                    // rule that is wrong is wrong on another port as well.
+                    let mut found = Vec::new();
+                    for attempt in 0..3 {
+                        found.clear();
+                        let there = tcp_there(place, state, flags);
+                        let compared = compare(&there, Protocol::Tcp, &mut found);
+                        asked += if attempt == 0 { compared } else { 0 };
+                        if found.is_empty() {
+                            break;
+                        }
+                    }
+                    wrong.append(&mut found);
                 }
             }
         }

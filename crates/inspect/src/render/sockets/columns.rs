@@ -31,29 +31,6 @@ pub(in crate::render) fn layout(column: SocketColumn) -> Column {
     }
 }
 
-/// How wide a cell is, where that can be told without writing it: most cells of a large table.
-/// A test holds it against what is written.
-pub(super) fn known_width(column: SocketColumn, row: &Row<'_>, text: &Text<'_>) -> Option<usize> {
-    let socket = row.socket;
-    match column {
-        SocketColumn::Proto => Some(socket.protocol.word().len()),
-        SocketColumn::State => Some(socket.state.word().len()),
-        SocketColumn::RecvQ => Some(socket.recv_queue.map_or(1, digits)),
-        SocketColumn::SendQ => Some(socket.send_queue.map_or(1, digits)),
-        SocketColumn::Local => text.width_of(socket.protocol, socket.endpoints()?.0),
-        SocketColumn::Remote => text.width_of(socket.protocol, socket.endpoints()?.1),
-        _ => None,
-    }
-}
-
-/// Decimal digits of a number.
-pub(super) fn digits(number: u32) -> usize {
-    number
-        .checked_ilog10()
-        .and_then(|power| usize::try_from(power).ok())
-        .map_or(1, |power| power + 1)
-}
-
 /// Writes a cell; of several owners on a terminal, each on a line of its own. Tells how the cell
 /// is painted.
 pub(in crate::render) fn write(
@@ -131,40 +108,5 @@ fn number(out: &mut String, number: Option<impl Into<u64>>) {
     match number {
         Some(number) => out.push_str(itoa::Buffer::new().format(number.into())),
         None => out.push('?'),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::words::Numbers;
-    use super::*;
-    use crate::listing::Listing;
-    use crate::listing::tests_support::{holdings, tcp};
-    use crate::render::Charset;
-
-    proptest! {
-        #[test]
-        fn a_known_width_is_that_of_what_is_written(
-            octets in any::<[u8; 4]>(), ports in any::<[u16; 2]>(), queues in any::<[u32; 2]>(), v6: bool
-        ) {
-            let address = std::net::Ipv4Addr::from(octets);
-            let host = if v6 { format!("[{}]", address.to_ipv6_mapped()) } else { address.to_string() };
-            let local = format!("{host}:{}", ports[0]);
-            let mut socket = tcp(State::Established, &local, &format!("{host}:{}", ports[1]), 1);
-            socket.recv_queue = Some(queues[0]);
-            socket.send_queue = Some(queues[1]);
-            let listing = Listing::new(vec![socket], holdings(&[]));
-            let row = listing.rows().get(0).unwrap();
-            let text = Text { names: &Numbers, charset: Charset::Utf8, stacked: false };
-            for column in SocketColumn::ALL {
-                let mut written = String::new();
-                write(column, &mut written, &row, &text);
-                if let Some(known) = known_width(column, &row, &text) {
-                    prop_assert_eq!(known, written.len(), "{}", written);
-                }
-            }
-        }
     }
 }

@@ -97,18 +97,7 @@ pub fn write_rows(
             };
             columns::write(*column, cell, &row, &text)
         };
-        let known_width = |index: usize, column: usize| {
-            columns::known_width(*columns.get(column)?, &rows.get(index)?, &text)
-        };
-        return table::stream(
-            out,
-            &layout,
-            rows.len(),
-            &cell,
-            &known_width,
-            look.header,
-            screen,
-        );
+        return table::stream(out, &layout, rows.len(), &cell, look.header, screen);
     }
     let row = |index: usize| text_row(rows.get(index), &columns, &text, notes);
     table::write(out, &layout, rows.len(), &row, look.header, screen)

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::columns::digits;
 use crate::listing::Row;
 use crate::model::{
     Endpoint, ForeignText, NetworkNamespace, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress,
@@ -16,10 +15,6 @@ use crate::sockets::{Address, Socket};
 
 /// What the listing is told about numbers. What is not told stays a number.
 pub trait Names {
-    /// Whether hosts and services may have names here.
-    fn are_wanted(&self) -> bool {
-        false
-    }
     /// The name of a user.
     fn user(&self, _uid: Uid) -> Option<String> {
         None
@@ -223,19 +218,6 @@ impl Text<'_> {
                 }
             },
         }
-    }
-
-    /// How wide an IPv4 endpoint is written, where no names are wanted.
-    pub(super) fn width_of(&self, protocol: Protocol, end: Endpoint) -> Option<usize> {
-        let IpAddr::V4(address) = end.address else {
-            return None;
-        };
-        let plain = !matches!(protocol, Protocol::Raw | Protocol::Icmp) && !self.names.are_wanted();
-        if !plain || address.is_unspecified() {
-            return None;
-        }
-        let octets = address.octets().map(|octet| digits(octet.into()));
-        Some(octets.iter().sum::<usize>() + 3 + 1 + digits(end.port.into()))
     }
 
     pub(in crate::render) fn endpoint(&self, out: &mut String, end: Endpoint, protocol: Protocol) {

@@ -111,8 +111,7 @@ pub fn write(
 }
 
 /// Writes `count` rows whose cells are one line each, where nothing has to fit: in two passes,
-/// without keeping a cell. `cell` writes the cell of a row and column, and says how to paint it;
-/// `known_width` tells how wide it is where that can be told without writing it.
+/// without keeping a cell. `cell` writes the cell of a row and column, and says how to paint it.
 ///
 /// # Errors
 /// What the writer answers.
@@ -121,7 +120,6 @@ pub fn stream(
     columns: &[Column],
     count: usize,
     cell: &dyn Fn(usize, usize, &mut String) -> Option<Style>,
-    known_width: &dyn Fn(usize, usize) -> Option<usize>,
     header: bool,
     screen: Screen,
 ) -> io::Result<()> {
@@ -132,12 +130,9 @@ pub fn stream(
     let mut text = String::new();
     for row in 0..count {
         for (column, widest) in widths.iter_mut().enumerate() {
-            let width = known_width(row, column).unwrap_or_else(|| {
-                text.clear();
-                cell(row, column, &mut text);
-                width_of(&text)
-            });
-            *widest = (*widest).max(width);
+            text.clear();
+            cell(row, column, &mut text);
+            *widest = (*widest).max(width_of(&text));
         }
     }
     if header {
