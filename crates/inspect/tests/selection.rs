@@ -159,12 +159,18 @@ fn agreed(expression: &str, stage: &Stage) -> BTreeSet<Ends> {
     let ours = |found: BTreeSet<Ends>| -> BTreeSet<Ends> {
         found.intersection(&stage.sockets).cloned().collect()
     };
-    let ss = ours(from_ss("-Htan", expression));
-    assert_eq!(
-        ours(from_inspect("-Htan", expression)),
-        ss,
-        "inspect, ss: {expression}"
-    );
+    let mut ss = ours(from_ss("-Htan", expression));
+    let mut inspected = ours(from_inspect("-Htan", expression));
+    // A dump goes on by counting within a hash bucket (net/ipv4/inet_diag.c): where others close
+    // sockets meanwhile it may pass one over, in ss and here. What is wrong stays wrong.
+    for _ in 0..5 {
+        if inspected == ss {
+            break;
+        }
+        ss = ours(from_ss("-Htan", expression));
+        inspected = ours(from_inspect("-Htan", expression));
+    }
+    assert_eq!(inspected, ss, "inspect, ss: {expression}");
     ss
 }
 
@@ -458,7 +464,13 @@ fn what_ss_does_not_know_is_answered() {
     let name = std::fs::read_to_string("/proc/self/comm").unwrap();
     let name = name.trim_end();
     let start: String = name.chars().take(4).collect();
-    let count = |expression: &str| records("-tan", None, expression).len();
+    // A TIME_WAIT of another test may have had the port as its client's.
+    let count = |expression: &str| {
+        let rows = records("-tan", None, expression);
+        rows.iter()
+            .filter(|row| row["state"] != "TIME_WAIT")
+            .count()
+    };
     wait_for("five bytes", || {
         (count(&format!("sport = :{from} recvq = 5")) == 1).then_some(())
     });
