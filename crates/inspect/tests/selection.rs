@@ -17,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
 use serde_json::Value;
-use support::{have_program, inspect, run, run_on_terminal, wait_for};
+use support::{have_program, inspect, own_network, run, run_on_terminal, wait_for};
 
 /// Local and remote end, as ss writes them with -n.
 type Ends = (String, String);
@@ -36,6 +36,7 @@ struct Stage {
 }
 
 fn stage() -> Stage {
+    own_network();
     let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let dual = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
@@ -454,6 +455,7 @@ fn unix_names_are_patterns_as_in_ss() {
 
 #[test]
 fn what_ss_does_not_know_is_answered() {
+    own_network();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();

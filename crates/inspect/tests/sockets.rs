@@ -19,7 +19,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use support::{
-    expect_screen, fixture, have_program, have_root, inspect, run, run_on_terminal, wait_for,
+    expect_screen, fixture, have_program, have_root, inspect, own_network, run, run_on_terminal,
+    wait_for,
 };
 
 /// The tree is read from its parent folder, so that messages do not depend on where the
@@ -140,6 +141,7 @@ fn expect_found(row: &Value) {
 
 #[test]
 fn our_own_sockets_are_held_by_us_and_name_each_other() {
+    own_network();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -372,6 +374,7 @@ fn from_inspect(port: u16) -> BTreeSet<Facts> {
 
 #[test]
 fn the_same_rows_as_ss() {
+    own_network();
     if !have_program("ss", "the_same_rows_as_ss") {
         return;
     }

@@ -122,6 +122,26 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Gives the calling test, which has a thread of its own, a network of its own: what others leave
+/// behind, a TIME_WAIT on the same port say, is none of its business. Programs that it starts live
+/// there too. Without root it stays where it is.
+#[allow(
+    unsafe_code,
+    reason = "a thread may leave its network namespace only so"
+)]
+pub(crate) fn own_network() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let network = rustix::thread::UnshareFlags::NEWNET;
+    // SAFETY: a network namespace has no part in the meaning of descriptors.
+    unsafe { rustix::thread::unshare_unsafe(network) }.expect("a network namespace");
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.expect("ip starts").success());
+}
+
 /// Whether a test that needs root can run. Where it cannot, that is said loudly; under
 /// `REQUIRE_ROOT=1` it is a failure.
 pub(crate) fn have_root(test: &str) -> bool {
