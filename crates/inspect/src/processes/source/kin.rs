@@ -106,21 +106,41 @@ mod tests {
     use std::net::TcpListener;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::MetadataExt;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::model::Uid;
 
     const PROC: &str = "/proc";
 
+    /// A child with a session of its own, as the parent and the session of the test itself may be
+    /// outside of its PID namespace: they are 0 then, which no process is.
     #[test]
-    fn this_process_stands_where_it_stands() {
-        let pid = Pid(std::process::id());
-        let us = standing(Path::new(PROC), pid).unwrap();
-        let number = |pid: rustix::process::Pid| Pid(pid.as_raw_nonzero().get().cast_unsigned());
-        assert_eq!(us.parent, rustix::process::getppid().map(number));
-        let session = rustix::process::getsid(None).unwrap();
-        assert_eq!(us.session, Some(number(session)));
+    fn a_child_stands_where_it_was_put() {
+        let mut child = Command::new("setsid")
+            .args(["sleep", "60"])
+            .spawn()
+            .unwrap();
+        let pid = Pid(child.id());
+        let look = || standing(Path::new(PROC), pid).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while look().session != Some(pid) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let seen = look();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen.session, Some(pid));
+        assert_eq!(seen.parent, Some(Pid(std::process::id())));
+        assert_ne!(seen.parent_session, seen.session);
+        assert_eq!(seen.uid, Some(Uid(rustix::process::getuid().as_raw())));
         assert_eq!(standing(Path::new(PROC), Pid(u32::MAX)), None);
+    }
 
+    #[test]
+    fn descriptors_are_counted_against_their_limit() {
+        let pid = Pid(std::process::id());
         let usage = usage(Path::new(PROC), pid).unwrap();
         let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         assert_eq!(Some(usage.limit), soft);
