@@ -23,9 +23,11 @@ pub struct Owner {
 pub enum OwnerStatus {
     /// Owners were found.
     Known,
-    /// Owners were found, and a parent of one could not be read: it may hold the socket too.
+    /// Owners were found, and a parent or child of one could not be read: it may hold the socket
+    /// too.
     Partial,
-    /// Every process was read and none holds it.
+    /// Every process was read and none has a descriptor on it: it is the kernel's, on its way
+    /// from one process to another (SCM_RIGHTS of unix(7)), or registered with io_uring.
     None,
     /// No owner was found, and there are processes that could not be read.
     Hidden,

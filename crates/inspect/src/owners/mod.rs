@@ -50,6 +50,8 @@ pub struct Unreadable {
     pub uid: Option<Uid>,
     /// Its name, where that could be read.
     pub command: Option<ForeignText>,
+    /// Its parent, where that could be read.
+    pub parent: Option<Pid>,
 }
 
 /// What one look at the processes saw, in the order in which it was seen.
@@ -73,8 +75,8 @@ pub struct Seen {
 pub struct Holdings {
     /// Sorted by inode, then process, thread and descriptor.
     seen: Seen,
-    /// Of each process, whether its parent could not be read.
-    parent_hidden: Vec<bool>,
+    /// Of each process, whether one that it may share its descriptors with could not be read.
+    shares_hidden: Vec<bool>,
     not_asked: bool,
 }
 
@@ -84,20 +86,22 @@ impl From<Seen> for Holdings {
         seen.held.dedup();
         // Process 1 does not count as a parent here, though it may hold what it activates: it is
         // everybody's, and often unreadable.
-        let hidden: HashSet<Pid> = seen
-            .unreadable
-            .iter()
-            .map(|process| process.pid)
-            .filter(|pid| *pid != Pid(1))
-            .collect();
-        let parent_hidden = seen
+        let is_told = |pid: &Pid| *pid != Pid(1);
+        let hidden: HashSet<Pid> = seen.unreadable.iter().map(|it| it.pid).collect();
+        let parents_of_hidden: HashSet<Pid> =
+            seen.unreadable.iter().filter_map(|it| it.parent).collect();
+        let shares_hidden = seen
             .processes
             .iter()
-            .map(|process| process.parent.is_some_and(|pid| hidden.contains(&pid)))
+            .map(|process| {
+                let parent = process.parent.filter(is_told);
+                parent.is_some_and(|pid| hidden.contains(&pid))
+                    || parents_of_hidden.contains(&process.pid)
+            })
             .collect();
         Self {
             seen,
-            parent_hidden,
+            shares_hidden,
             not_asked: false,
         }
     }
@@ -160,8 +164,8 @@ impl Holdings {
 
     /// How well the owners at a place are known.
     ///
-    /// Sockets are shared by inheritance: owners are `Partial` when the parent of one could not
-    /// be read. `None` is said only when every process could be read.
+    /// Sockets are shared by inheritance: owners are `Partial` when the parent or a child of one
+    /// could not be read. `None` is said only when every process could be read.
     pub fn status(&self, place: Range<usize>) -> OwnerStatus {
         if place.is_empty() {
             return if self.not_asked {
@@ -176,7 +180,7 @@ impl Holdings {
         let partial = held.iter().any(|entry| {
             usize::try_from(entry.process)
                 .ok()
-                .and_then(|index| self.parent_hidden.get(index))
+                .and_then(|index| self.shares_hidden.get(index))
                 .is_some_and(|hidden| *hidden)
         });
         if partial {
@@ -358,6 +362,7 @@ pub(crate) mod tests_support {
             pid: Pid(pid),
             uid: Some(Uid(0)),
             command: None,
+            parent: Some(Pid(2)),
         }
     }
 }
@@ -382,6 +387,22 @@ mod tests {
             (9, None, OwnerStatus::Known),
         ] {
             assert_eq!(holdings(parent, hidden).of(Inode(7)).1, status);
+        }
+    }
+
+    #[test]
+    fn an_unreadable_child_makes_owners_partial() {
+        for (parent, status) in [
+            (Some(10), OwnerStatus::Partial),
+            (Some(9), OwnerStatus::Known),
+            (None, OwnerStatus::Known),
+        ] {
+            let mut seen = seen(&[(7, 10, 3, "bash", Some(9))]);
+            seen.unreadable.push(Unreadable {
+                parent: parent.map(Pid),
+                ..unreadable(11)
+            });
+            assert_eq!(Holdings::from(seen).of(Inode(7)).1, status);
         }
     }
 

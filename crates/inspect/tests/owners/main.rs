@@ -8,6 +8,7 @@
 )]
 
 mod choice;
+mod hidden;
 mod kernel;
 mod same;
 #[path = "../support/mod.rs"]

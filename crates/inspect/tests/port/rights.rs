@@ -1,39 +1,10 @@
 //! What an ordinary user is told.
 
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use super::Answer;
-use super::support::{have_root, run, run_on_terminal};
-
-/// The program, run by nobody.
-fn by_nobody(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command
-        .uid(65_534)
-        .gid(65_534)
-        .env("LANG", "C.UTF-8")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
-    command
-}
-
-/// A copy of the program where every user can run it.
-fn readable_copy(folder: &Path) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
-    let program = folder.join("inspect");
-    // Not by this process: while it has a program open for writing, a child that another test
-    // forks meanwhile has it open too, and then it cannot be run.
-    let copied = Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_inspect"))
-        .arg(&program)
-        .status();
-    assert!(copied.unwrap().success());
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    program
-}
+use super::support::{by_nobody, have_root, readable_copy, run, run_on_terminal};
 
 #[test]
 fn what_is_hidden_is_said_with_the_way_to_see_it() {
@@ -47,7 +18,7 @@ fn what_is_hidden_is_said_with_the_way_to_see_it() {
     let shown = run_on_terminal(by_nobody(&program).args(["port", &port]), 80);
     assert!(
         shown.replace('\n', " ").starts_with(&format!(
-            "tcp {port} is taken by a hidden process of user root, reachable from this machine \
+            "tcp {port} is taken by a hidden owner (user root), reachable from this machine \
              only. "
         )),
         "{shown}"

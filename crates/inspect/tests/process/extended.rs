@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use super::recorded::timeless;
-use super::rights::{as_nobody, readable_copy};
-use super::support::{expect_screen, fixture, have_root, inspect, run, run_on_terminal};
+use super::support::{
+    by_nobody, expect_screen, fixture, have_root, inspect, readable_copy, run, run_on_terminal,
+};
 use super::target::{Target, of_type, python, records};
 
 fn recorded(arguments: &[&str]) -> Command {
@@ -150,7 +151,7 @@ fn an_ordinary_user_is_told_of_his_own_and_not_of_others() {
     let others = Target::python(SERVER);
     let look = |target: &Target| {
         let port = format!(":{}", target.said[0]);
-        run(&mut as_nobody(&program, &["sockets", "-e", &port, "-l"]))
+        run(by_nobody(&program).args(["sockets", "-e", &port, "-l"]))
     };
     let printed = look(&own);
     assert!(

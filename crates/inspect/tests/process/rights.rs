@@ -1,42 +1,12 @@
 //! What an ordinary user sees, and what is in another network namespace.
 
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::support::{have_root, inspect, run, run_on_terminal};
+use super::support::{by_nobody, have_root, inspect, readable_copy, run, run_on_terminal};
 use super::target::{Target, of_type, process, python, records};
-
-/// The program, where every user can run it.
-pub(crate) fn readable_copy(folder: &Path) -> PathBuf {
-    let program = folder.join("inspect");
-    // Not by this process: while it has a program open for writing, a child that another test
-    // forks meanwhile has it open too, and then it cannot be run.
-    let copied = Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_inspect"))
-        .arg(&program)
-        .status();
-    assert!(copied.unwrap().success());
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-    program
-}
-
-/// The program as an ordinary user runs it.
-pub(crate) fn as_nobody(program: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command
-        .uid(65534)
-        .gid(65534)
-        .env("LANG", "C.UTF-8")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .current_dir("/")
-        .args(arguments);
-    command
-}
 
 #[test]
 fn an_ordinary_user_sees_what_can_be_read_and_how_to_see_the_rest() {
@@ -47,7 +17,7 @@ fn an_ordinary_user_sees_what_can_be_read_and_how_to_see_the_rest() {
     let program = readable_copy(folder.path());
     let target = Target::python("s = socket.create_server(('127.0.0.1', 0))\nprint('ready')");
     let pid = target.pid();
-    let shown = run_on_terminal(&mut as_nobody(&program, &["process", &pid]), 80);
+    let shown = run_on_terminal(by_nobody(&program).args(["process", &pid]), 80);
     let first =
         format!("python3[{pid}] is a process of user root: which sockets it holds is hidden.\n");
     assert!(shown.starts_with(&first), "{shown}");
@@ -60,7 +30,7 @@ fn an_ordinary_user_sees_what_can_be_read_and_how_to_see_the_rest() {
         program.display()
     );
     assert!(shown.ends_with(&hint), "{shown}");
-    let records = records(&mut as_nobody(&program, &["process", &pid, "--json"]));
+    let records = records(by_nobody(&program).args(["process", &pid, "--json"]));
     let about = of_type(&records, "process")[0];
     assert_eq!(about["sockets"], Value::Null);
     assert_eq!(about["socket_status"], "hidden");
@@ -87,7 +57,7 @@ fn an_ordinary_user_sees_his_own_processes_whole() {
             .current_dir("/"),
     );
     let (pid, port) = (target.pid(), &target.said[0]);
-    let printed = run(&mut as_nobody(&program, &["process", &pid]));
+    let printed = run(by_nobody(&program).args(["process", &pid]));
     assert_eq!(printed.code, Some(0));
     let first = printed.stdout.lines().next().unwrap();
     let expected = format!("python3[{pid}] listens on 127.0.0.1:{port}.");
@@ -158,7 +128,7 @@ fn an_ordinary_user_follows_his_own_process_into_a_namespace_he_may_not_enter() 
             .current_dir("/"),
     );
     let pid = target.pid();
-    let printed = run(&mut as_nobody(&program, &["process", &pid]));
+    let printed = run(by_nobody(&program).args(["process", &pid]));
     assert!(
         printed
             .stdout

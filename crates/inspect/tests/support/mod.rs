@@ -25,6 +25,36 @@ pub(crate) fn inspect() -> Command {
     command
 }
 
+/// A copy of the program in this folder, where every user can run it.
+pub(crate) fn readable_copy(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.join("inspect");
+    // Not by this process: while it has a program open for writing, a child that another test
+    // forks meanwhile has it open too, and then it cannot be run.
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_inspect"))
+        .arg(&program)
+        .status();
+    assert!(copied.expect("cp starts").success());
+    let everybody = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, everybody).expect("the folder is ours");
+    program
+}
+
+/// That copy, as an ordinary user runs it.
+pub(crate) fn by_nobody(program: &Path) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(program);
+    command
+        .uid(65_534)
+        .gid(65_534)
+        .env("LANG", "C.UTF-8")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .current_dir("/");
+    command
+}
+
 /// A path below the fixtures shared by all tests.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

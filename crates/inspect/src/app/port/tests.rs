@@ -384,12 +384,12 @@ fn many_owners_and_hidden_ones_are_told_apart() {
     partly.unreadable.push(unreadable(1));
     assert_eq!(
         scene.answer(8_080),
-        "tcp 8080 is taken by nginx[50] and 4 more and the kernel (no process has it), reachable from every network, IPv4 and IPv6."
+        "tcp 8080 is taken by nginx[50] and 4 more and something that no process has a descriptor on, reachable from every network, IPv4 and IPv6."
     );
     scene.holdings = partly.into();
     assert_eq!(
         scene.answer(8_080),
-        "tcp 8080 is taken by a hidden process of user student, reachable from every network, \
+        "tcp 8080 is taken by a hidden owner (user student), reachable from every network, \
          IPv4 and IPv6."
     );
     assert!(scene.shown(8_080, 80).contains(

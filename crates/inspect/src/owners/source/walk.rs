@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cmp::Ordering as Order;
 use std::mem::MaybeUninit;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -148,8 +149,31 @@ impl Source for ProcWalk {
         };
         let mut seen = self.walk(&pids);
         seen.unlisted = seen.unlisted.or_else(|| self.unlisted(&pids));
+        if seen.unlisted.is_some() {
+            note_hidden_parents(&mut seen, &pids);
+        }
         seen.into()
     }
+}
+
+/// Mounted with hidepid=2, /proc does not list a process, and its children still name it. A
+/// parent in another pid namespace has the number 0: who was put into a container by it took no
+/// descriptors of the container's from it.
+fn note_hidden_parents(seen: &mut Seen, pids: &[u32]) {
+    let parents = seen.processes.iter().filter_map(|process| process.parent);
+    let mut hidden: Vec<Pid> = parents
+        .filter(|parent| parent.0 != 0 && pids.binary_search(&parent.0).is_err())
+        .collect();
+    hidden.sort_unstable();
+    hidden.dedup();
+    seen.unreadable
+        .extend(hidden.into_iter().map(|pid| Unreadable {
+            pid,
+            uid: None,
+            command: None,
+            parent: None,
+        }));
+    seen.unreadable.sort_by_key(|process| process.pid);
 }
 
 /// One thread of a walk.
@@ -248,7 +272,7 @@ impl Walker<'_> {
     }
 
     fn note_unreadable(&mut self, pid: u32, directory: &Path) {
-        match read(&directory.join("stat")) {
+        let parent = match read(&directory.join("stat")) {
             // It is gone meanwhile.
             Err(error)
                 if matches!(
@@ -260,18 +284,21 @@ impl Walker<'_> {
             }
             // Mounted with hidepid=1, /proc lists a process and refuses every file of it
             // (fs/proc/base.c `proc_pid_permission`).
-            Err(_) => {}
+            Err(_) => None,
             Ok(text) => {
-                if Stat::parse(&text).is_some_and(|stat| stat.holds_nothing()) {
+                let stat = Stat::parse(&text);
+                if stat.is_some_and(|stat| stat.holds_nothing()) {
                     return;
                 }
+                stat.and_then(|stat| stat.parent)
             }
-        }
+        };
         let status = read(&directory.join("status")).ok();
         self.seen.unreadable.push(Unreadable {
             pid: Pid(pid),
             uid: status.and_then(|status| proc_text::real_user(&status)),
             command: name(directory),
+            parent,
         });
     }
 
@@ -332,19 +359,30 @@ impl ProcWalk {
             return Vec::new();
         }
         let mut apart: Vec<Apart> = Vec::new();
+        // A thread of each table, in the order that the kernel has for them: a process may have
+        // thousands of threads with a table each.
+        let mut tables = vec![pid];
         for tid in super::pids(&tasks).unwrap_or_default() {
+            if self.stop.is_raised() {
+                break;
+            }
             if tid == pid {
                 continue;
             }
             let mut certain = self.live;
-            let shared = std::iter::once(pid)
-                .chain(apart.iter().map(|other| other.tid))
-                .filter(|_| self.live)
-                .map(|other| share_descriptors(other, tid))
-                .inspect(|shared| certain &= shared.is_some())
-                .any(|shared| shared == Some(true));
-            if !shared {
+            let place = tables.binary_search_by(|other| {
+                let order = self
+                    .live
+                    .then(|| compare_descriptors(*other, tid))
+                    .flatten();
+                certain &= order.is_some();
+                order.unwrap_or(Order::Less)
+            });
+            if let Err(place) = place {
                 apart.push(Apart { tid, certain });
+                if certain {
+                    tables.insert(place, tid);
+                }
             }
         }
         apart
@@ -364,13 +402,18 @@ fn stat(directory: &Path) -> Option<Stat> {
     Stat::parse(&read(&directory.join("stat")).ok()?)
 }
 
-/// Whether two threads have one descriptor table, by kcmp(2); `None` where it does not tell.
-fn share_descriptors(one: u32, other: u32) -> Option<bool> {
+/// The order of the descriptor tables of two threads, equal where they share one, by kcmp(2);
+/// `None` where it does not tell.
+fn compare_descriptors(one: u32, other: u32) -> Option<Order> {
     const KCMP_FILES: libc::c_int = 2; // include/uapi/linux/kcmp.h
     let [one, other] = [one, other].map(|pid| libc::pid_t::try_from(pid).ok());
     // SAFETY: kcmp takes five numbers and touches no memory of ours.
-    let answer = unsafe { libc::syscall(libc::SYS_kcmp, one?, other?, KCMP_FILES, 0, 0) };
-    (answer >= 0).then_some(answer == 0)
+    match unsafe { libc::syscall(libc::SYS_kcmp, one?, other?, KCMP_FILES, 0, 0) } {
+        0 => Some(Order::Equal),
+        1 => Some(Order::Less),
+        2 => Some(Order::Greater),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -58,10 +58,12 @@ pub(super) fn holders(rows: &[Row<'_>], looks: &Looks) -> String {
     for row in rows.iter().filter(|row| row.owners.is_empty()) {
         let words = match (row.owner_status, row.socket.uid) {
             (OwnerStatus::Hidden, Some(uid)) => {
-                format!("a hidden process of user {}", user(uid, looks))
+                format!("a hidden owner (user {})", user(uid, looks))
             }
-            (OwnerStatus::Hidden, None) => "a hidden process".to_owned(),
+            (OwnerStatus::Hidden, None) => "a hidden owner".to_owned(),
             (OwnerStatus::NotAsked, _) => "somebody (owners were not looked for)".to_owned(),
+            // The kernel's own, on its way between two processes (SCM_RIGHTS), or io_uring's.
+            (OwnerStatus::None, _) => "something that no process has a descriptor on".to_owned(),
             _ => "the kernel (no process has it)".to_owned(),
         };
         if !without.contains(&words) {
