@@ -172,6 +172,12 @@ fn another_namespace_is_looked_into_by_name_process_inode_and_path() {
         assert_eq!(rows.len(), 1, "{word}");
         assert_eq!(rows[0]["inode"], by_name[0]["inode"], "{word}");
     }
+    // A process is found wherever it is, without its namespace being named.
+    let by_process = sockets(&["--pid", &pid]);
+    assert_eq!(by_process[0]["inode"], by_name[0]["inode"]);
+    assert_eq!(by_process.len(), 1);
+    let by_expression = sockets(&[&format!("pid = {pid} and {port_word}")]);
+    assert_eq!(by_expression[0]["inode"], by_name[0]["inode"]);
     // The same port here and there: both are shown, each with its namespace.
     let here = TcpListener::bind(("127.0.0.1", port));
     let all = sockets(&[&port_word, "--netns", "all"]);
@@ -204,6 +210,8 @@ fn a_person_is_told_once_that_another_namespace_has_it() {
     assert_eq!(shown.matches(&hint).count(), 1, "{shown}");
     let piped = run(inspect().args(["sockets", &port_word]));
     assert!(!piped.stderr.contains("Another"), "{}", piped.stderr);
+    let nobody = run_on_terminal(inspect().args(["sockets", "--pid", "4194303"]), 120);
+    assert!(nobody.contains("There is no process 4194303."), "{nobody}");
     let wrong = run(inspect().args(["sockets", "--netns", "no-such-namespace"]));
     assert_eq!(wrong.code, Some(2));
     assert!(

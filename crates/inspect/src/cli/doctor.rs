@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::page::PageFlags;
 use super::sources::Sources;
-use super::{Format, duration, page_format};
+use super::{Format, duration};
 
 /// The flags as typed.
 #[derive(Debug, Args)]
@@ -40,23 +41,8 @@ pub struct Flags {
     )]
     interval: Duration,
 
-    /// Write text for people, or json: one record a line.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = true,
-        help_heading = "How to show them"
-    )]
-    format: Format,
-
-    /// Short for --format json.
-    #[arg(long, help_heading = "How to show them")]
-    json: bool,
-
-    /// No hints: short for --quiet.
-    #[arg(short = 'q', help_heading = "How to show them")]
-    hush: bool,
+    #[command(flatten)]
+    page: PageFlags,
 
     #[command(flatten)]
     sources: super::sources::SourceFlags,
@@ -83,7 +69,7 @@ impl Flags {
     /// # Errors
     /// What is wrong, in words.
     pub fn validate(self) -> Result<Request, String> {
-        let format = page_format(self.format, self.json)?;
+        let format = self.page.format();
         let watch = self.watch.unwrap_or(self.interval);
         if watch < self.interval {
             return Err(format!(
@@ -97,7 +83,7 @@ impl Flags {
             interval: self.interval,
             looks: u32::try_from(looks).unwrap_or(u32::MAX).max(1),
             format,
-            quiet: self.hush,
+            quiet: self.page.quiet,
             sources: self.sources.into(),
         })
     }
@@ -148,7 +134,7 @@ mod tests {
             ("--for 500ms", "before the second look: --interval is 1s"),
             ("--for soon", "no duration"),
             ("--interval 0", "no duration"),
-            ("--format csv", "not as csv"),
+            ("--format csv", "possible values: table, json"),
             (":2345", "2345"),
         ] {
             let error = request(words).unwrap_err();

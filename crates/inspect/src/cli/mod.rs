@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod doctor;
 pub mod generate;
+pub mod page;
 pub mod port;
 pub mod process;
 pub mod sockets;
@@ -120,18 +121,6 @@ impl From<String> for Refused {
 impl From<ParseError> for Refused {
     fn from(error: ParseError) -> Self {
         Self::Expression(Box::new(error))
-    }
-}
-
-/// The format of a view that is no table of equal rows, and so cannot be CSV.
-///
-/// # Errors
-/// When CSV was asked for.
-pub fn page_format(format: Format, json: bool) -> Result<Format, String> {
-    match format {
-        _ if json => Ok(Format::Json),
-        Format::Csv => Err("this view is written for people or as --json, not as csv".to_owned()),
-        other => Ok(other),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::page::PageFlags;
 use super::sources::Sources;
-use super::{Format, page_format, port, short_port};
+use super::{port, short_port};
 use crate::model::Protocol;
 
 /// The flags as typed.
@@ -36,23 +37,8 @@ pub struct Flags {
     #[arg(short = 'u', long, help_heading = "Which of them")]
     udp: bool,
 
-    /// Write sentences (table), or json: one record a line.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = true,
-        help_heading = "How to show them"
-    )]
-    format: Format,
-
-    /// Short for --format json.
-    #[arg(long, help_heading = "How to show them")]
-    json: bool,
-
-    /// No hints: short for --quiet.
-    #[arg(short = 'q', help_heading = "How to show them")]
-    hush: bool,
+    #[command(flatten)]
+    page: PageFlags,
 
     #[command(flatten)]
     sources: super::sources::SourceFlags,
@@ -105,8 +91,8 @@ impl Flags {
         Ok(Request {
             ports,
             protocols,
-            json: page_format(self.format, self.json)? == Format::Json,
-            quiet: self.hush,
+            json: self.page.json(),
+            quiet: self.page.quiet,
             sources: self.sources.into(),
         })
     }
@@ -146,7 +132,7 @@ mod tests {
             (":http", "no port number"),
             ("0", "port 0"),
             ("80x", "no port number"),
-            ("80 --format csv", "not as csv"),
+            ("80 --format csv", "possible values: table, json"),
         ] {
             let error = request(words).unwrap_err();
             assert!(error.contains(part), "{words}: {error}");

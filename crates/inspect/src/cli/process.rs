@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use super::Format;
+use super::page::PageFlags;
 use super::sources::{Netns, Sources};
-use super::{Format, page_format};
 use crate::model::{ForeignText, Pid};
 use crate::owners;
 
@@ -39,27 +40,12 @@ pub struct Flags {
     #[arg(short = 'a', long, help_heading = "How to show them")]
     all: bool,
 
-    /// Write a table, or json: one record a line.
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_possible_values = true,
-        help_heading = "How to show them"
-    )]
-    format: Format,
-
-    /// Short for --format json.
-    #[arg(long, help_heading = "How to show them")]
-    json: bool,
+    #[command(flatten)]
+    page: PageFlags,
 
     /// Names of hosts and services instead of numbers.
     #[arg(short = 'r', long, help_heading = "How to show them")]
     resolve: bool,
-
-    /// No hints: short for --quiet.
-    #[arg(short = 'q', help_heading = "How to show them")]
-    hush: bool,
 
     #[command(flatten)]
     sources: super::sources::SourceFlags,
@@ -132,9 +118,9 @@ impl Flags {
         Ok(Request {
             wanted,
             all: self.all,
-            format: page_format(self.format, self.json)?,
+            format: self.page.format(),
             resolve: self.resolve,
-            quiet: self.hush,
+            quiet: self.page.quiet,
             sources,
         })
     }

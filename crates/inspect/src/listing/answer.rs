@@ -1,7 +1,8 @@
 //! The answer of one row to one test.
 
 use super::Row;
-use crate::model::{OwnerStatus, Pid, Protocol, State, UnixAddress};
+use crate::model::{ForeignText, OwnerStatus, Pid, Protocol, State, UnixAddress};
+use crate::owners::Unreadable;
 use crate::processes::Placement;
 use crate::selection::{Comparison, End, Pattern, Test};
 use crate::sockets::{Address, Detail, Socket, TcpInfo};
@@ -43,12 +44,9 @@ pub(super) fn answer(row: &Row<'_>, test: &Test, placement: PlacementOf<'_>) -> 
         Test::Autobound => autobound(socket),
         Test::NetworkNamespace(netns) => socket.netns.map(|inode| inode == *netns),
         Test::User(uid) => socket.uid.map(|owner| owner == *uid),
-        Test::Pid(pid) => owned(row, row.owners.into_iter().any(|owner| owner.pid == *pid)),
-        Test::Process(name) => owned(
-            row,
-            row.owners.into_iter().any(|owner| owner.command == *name),
-        ),
-        Test::ProcessLike(name) => owned(row, named_like(row, name)),
+        Test::Pid(pid) => held_by(row, *pid),
+        Test::Process(name) => named(row, |known| known == name),
+        Test::ProcessLike(name) => named(row, |known| name.matches(known.as_bytes())),
         Test::Container(wanted) => placed(row, placement, |placement| {
             placement
                 .container
@@ -61,13 +59,10 @@ pub(super) fn answer(row: &Row<'_>, test: &Test, placement: PlacementOf<'_>) -> 
                 .as_ref()
                 .is_some_and(|unit| name.matches(unit.as_bytes()))
         }),
-        Test::PeerPid(pid) => peer(row, |peer| {
-            owned(
-                &peer,
-                peer.owners.into_iter().any(|owner| owner.pid == *pid),
-            )
+        Test::PeerPid(pid) => peer(row, |peer| held_by(&peer, *pid)),
+        Test::PeerProcess(name) => peer(row, |peer| {
+            named(&peer, |known| name.matches(known.as_bytes()))
         }),
-        Test::PeerProcess(name) => peer(row, |peer| owned(&peer, named_like(&peer, name))),
         Test::ReceiveQueue(is, bytes) => compared(*is, socket.recv_queue, *bytes),
         Test::SendQueue(is, bytes) => compared(*is, socket.send_queue, *bytes),
         Test::RoundTrip(is, micros) => match tcp(socket) {
@@ -170,10 +165,28 @@ fn owned(row: &Row<'_>, found: bool) -> Option<bool> {
     }
 }
 
-fn named_like(row: &Row<'_>, name: &Pattern) -> bool {
-    row.owners
-        .into_iter()
-        .any(|owner| name.matches(owner.command.as_bytes()))
+fn held_by(row: &Row<'_>, pid: Pid) -> Option<bool> {
+    let found = row.owners.into_iter().any(|owner| owner.pid == pid);
+    owned(row, found).or_else(|| hidden(row, |process| Some(process.pid == pid)))
+}
+
+fn named(row: &Row<'_>, so: impl Fn(&ForeignText) -> bool) -> Option<bool> {
+    let found = row.owners.into_iter().any(|owner| so(&owner.command));
+    owned(row, found).or_else(|| hidden(row, |process| Some(so(process.command.as_ref()?))))
+}
+
+/// So many processes are compared for one row; an ordinary user may be refused thousands.
+const COMPARED: usize = 1_000;
+
+/// Whether none of the processes that could not be read can be the hidden owner.
+fn hidden(row: &Row<'_>, may: impl Fn(&Unreadable) -> Option<bool>) -> Option<bool> {
+    let holdings = row.listing.holdings();
+    let unreadable = holdings.unreadable();
+    let all_known = row.owner_status != OwnerStatus::NotAsked
+        && holdings.unlisted().is_none()
+        && unreadable.len() <= COMPARED;
+    let none = all_known && unreadable.iter().all(|process| may(process) == Some(false));
+    none.then_some(false)
 }
 
 /// Whether an owner is placed so; open when none is and one could not be read.

@@ -135,6 +135,25 @@ mod tests {
         let hidden = Listing::new(sockets(), partly.into());
         assert_eq!(matches(&hidden.rows().get(0).unwrap(), &other), None);
         assert_eq!(hidden.rows().select(&other), 1);
+        // Which processes could not be read is known: that it is none of the others, too.
+        for (test, answer) in [
+            (Test::Pid(Pid(1)), None),
+            (Test::Pid(Pid(2)), Some(false)),
+            (Test::Process(ForeignText::from("init")), None),
+        ] {
+            let selection = Selection::Test(test);
+            assert_eq!(matches(&hidden.rows().get(0).unwrap(), &selection), answer);
+        }
+        let mut named = seen(&[]);
+        named.unreadable.push(crate::owners::Unreadable {
+            command: Some(ForeignText::from("init")),
+            ..unreadable(1)
+        });
+        let named = Listing::new(sockets(), named.into());
+        for (name, answer) in [("init", None), ("nginx", Some(false))] {
+            let selection = Selection::Test(Test::Process(ForeignText::from(name)));
+            assert_eq!(matches(&named.rows().get(0).unwrap(), &selection), answer);
+        }
         let none = Listing::new(sockets(), seen(&[]).into());
         assert_eq!(matches(&none.rows().get(0).unwrap(), &other), Some(true));
     }

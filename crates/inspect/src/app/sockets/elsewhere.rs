@@ -5,6 +5,7 @@ use crate::app::Context;
 use crate::listing::Listing;
 use crate::owners::Holdings;
 use crate::render::Escaped;
+use crate::selection::Test;
 
 /// So many other namespaces are looked into; a machine of containers may have hundreds.
 const MOST: usize = 64;
@@ -13,6 +14,9 @@ const MOST: usize = 64;
 /// something in particular.
 pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Context) {
     if !context.messages.is_terminal() || !rows.is_empty() && !asks_for_something(query) {
+        return;
+    }
+    if rows.is_empty() && tell_processes(eyes, query, context) {
         return;
     }
     let others = eyes.others();
@@ -44,6 +48,20 @@ pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Contex
     context.hint(&format!(
         "Another network namespace ({name}) has {count} such {sockets}{more}: --netns all"
     ));
+}
+
+/// Tells of processes that were asked for by their id, and are not there.
+fn tell_processes(eyes: &Eyes, query: &Query, context: &Context) -> bool {
+    let mut told = false;
+    for test in query.selection.tests() {
+        let Test::Pid(pid) = test else { continue };
+        let folder = eyes.root().join(pid.to_string());
+        if !folder.exists() {
+            context.hint(&format!("There is no process {pid}."));
+            told = true;
+        }
+    }
+    told
 }
 
 /// A bare listing asks for nothing in particular: that others have sockets too is no news.

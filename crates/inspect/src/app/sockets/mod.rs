@@ -15,11 +15,11 @@ use super::{Context, Exit, machine, signals};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::listing::{Row, Rows, Undecided};
-use crate::model::Gap;
+use crate::model::{Gap, Pid};
 use crate::owners;
 use crate::render::json::{self, End, SocketRecord};
 use crate::render::sockets::{self as screens, Names, write_csv, write_rows};
-use crate::selection::Selection;
+use crate::selection::{Selection, Test};
 use crate::sockets::{Details, Query};
 use crate::stop::Stop;
 use families::write_families;
@@ -47,6 +47,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     // Ctrl-C ends the program as it ends any: half a table is no answer.
     let stop = Stop::new().context("cannot make a stop signal")?;
     let mut eyes = Eyes::new(&request.sources, stop)?;
+    eyes.follow(&processes(&query.selection));
     let look = eyes.look(&query)?;
     if context.verbose {
         look.tell_sources(eyes.root(), context);
@@ -104,6 +105,18 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         elsewhere::tell(&eyes, &query, &rows, context);
     }
     Ok(Exit::Done)
+}
+
+/// The processes of which sockets are wanted, where only those of some are.
+fn processes(selection: &Selection) -> Vec<Pid> {
+    let pid = |test: &Test| match test {
+        Test::Pid(pid) => Some(*pid),
+        _ => None,
+    };
+    if selection.decidable_by(&|test| pid(test).is_some()) == Selection::everything() {
+        return Vec::new();
+    }
+    selection.tests().into_iter().filter_map(pid).collect()
 }
 
 /// The rows that are wanted, and how many more may be.

@@ -23,6 +23,7 @@ pub(super) fn run(
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
+    eyes.follow(&super::processes(&query.selection));
     let mut names = Resolved::new(&eyes);
     if request.processes {
         names = names.with_processes(&eyes);
