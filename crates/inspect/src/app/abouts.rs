@@ -1,10 +1,9 @@
 //! What the owners of sockets say of themselves: each process is asked once, and only those whose
 //! sockets are shown.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
@@ -17,7 +16,7 @@ use crate::render::When;
 /// The processes that were asked.
 pub(super) struct Abouts {
     root: PathBuf,
-    asked: RefCell<HashMap<Asked, Option<Rc<About>>>>,
+    asked: Mutex<HashMap<Asked, Option<Arc<About>>>>,
     /// How their times are told.
     pub(super) when: When,
 }
@@ -30,20 +29,21 @@ impl Abouts {
         let now = (!eyes.recorded()).then(clock::now);
         Self {
             root: eyes.root().to_owned(),
-            asked: RefCell::default(),
+            asked: Mutex::default(),
             when: When::new(TimeZone::system(), now),
         }
     }
 
     /// What the process of an owner says; `None` when it has ended, be it that another has its id
     /// now.
-    pub(super) fn of(&self, owner: &Owner) -> Option<Rc<About>> {
+    pub(super) fn of(&self, owner: &Owner) -> Option<Arc<About>> {
         self.asked
-            .borrow_mut()
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
             .entry((owner.pid, owner.started))
             .or_insert_with(|| {
                 let about = processes::about_but_descriptors(&self.root, owner.pid)?;
-                (!another(owner.started, about.started)).then(|| Rc::new(about))
+                (!another(owner.started, about.started)).then(|| Arc::new(about))
             })
             .clone()
     }
@@ -80,7 +80,7 @@ mod tests {
     fn abouts(root: &Path) -> Abouts {
         Abouts {
             root: root.to_owned(),
-            asked: RefCell::default(),
+            asked: Mutex::default(),
             when: When::new(TimeZone::UTC, None),
         }
     }
@@ -98,7 +98,7 @@ mod tests {
         // Nobody looks again: there would be nothing to see.
         fs::remove_dir_all(&folder).unwrap();
         let again = abouts.of(&owner(None)).unwrap();
-        assert!(Rc::ptr_eq(&first, &again));
+        assert!(Arc::ptr_eq(&first, &again));
         let later = self::abouts(tree.path());
         assert_eq!(later.of(&owner(None)), None);
     }

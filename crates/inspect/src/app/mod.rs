@@ -11,6 +11,7 @@ mod process;
 mod signals;
 mod sockets;
 mod terminal;
+mod workers;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

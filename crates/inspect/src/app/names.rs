@@ -1,13 +1,12 @@
 //! Names for the numbers that a view of sockets shows.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Usage;
@@ -104,11 +103,11 @@ impl<'a> Placements<'a> {
 
 /// Names asked for while writing.
 pub(super) struct Resolved {
-    users: RefCell<Users>,
+    users: Mutex<Users>,
     hosts: Option<Hosts>,
     services: Option<Services>,
     namespaces: HashMap<NetworkNamespace, String>,
-    interfaces: RefCell<Interfaces>,
+    interfaces: Mutex<Interfaces>,
     /// The namespace whose interfaces are known by name.
     own: Option<NetworkNamespace>,
     /// What processes say of themselves, where that is wanted.
@@ -131,11 +130,11 @@ impl Resolved {
             Some((namespace.inode, name.to_lossy().into_owned()))
         });
         Self {
-            users: RefCell::new(users),
+            users: Mutex::new(users),
             hosts: None,
             services: None,
             namespaces: named.collect(),
-            interfaces: RefCell::new(interfaces),
+            interfaces: Mutex::new(interfaces),
             own: namespaces::current(),
             abouts: None,
         }
@@ -169,7 +168,8 @@ impl Resolved {
 
 impl Names for Resolved {
     fn user(&self, uid: Uid) -> Option<String> {
-        self.users.borrow_mut().name(uid).map(str::to_owned)
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.name(uid).map(str::to_owned)
     }
 
     fn host(&self, address: IpAddr) -> Option<String> {
@@ -188,12 +188,15 @@ impl Names for Resolved {
     }
 
     fn interface(&self, index: u32) -> Option<String> {
-        let mut interfaces = self.interfaces.borrow_mut();
+        let mut interfaces = self
+            .interfaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let name = interfaces.name(index)?;
         Some(name.to_lossy().into_owned())
     }
 
-    fn process(&self, owner: &Owner) -> Option<Rc<About>> {
+    fn process(&self, owner: &Owner) -> Option<Arc<About>> {
         self.abouts.as_ref()?.of(owner)
     }
 

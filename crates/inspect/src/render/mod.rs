@@ -12,7 +12,9 @@ mod since;
 pub mod sockets;
 pub mod table;
 mod text;
+mod workers;
 
 pub use screen::{Screen, Style};
 pub use since::When;
 pub use text::{Charset, Escaped, message};
+pub use workers::{OneByOne, Workers};

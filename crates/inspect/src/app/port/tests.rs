@@ -1,7 +1,7 @@
 //! The screens, on made-up sockets.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::*;
 use crate::listing::Listing;
@@ -69,7 +69,7 @@ fn time_wait(local: &str, remote: &str, expires_ms: u32) -> Socket {
 
 fn about(pid: u32, command: &str, line: &[&str], directory: &str) -> Holder {
     Holder {
-        about: Rc::new(About {
+        about: Arc::new(About {
             pid: Pid(pid),
             command: command.into(),
             state: None,

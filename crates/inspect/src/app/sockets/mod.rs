@@ -11,12 +11,14 @@ use anyhow::Context as _;
 
 use super::look::{Eyes, Look};
 use super::names::{Placements, Resolved, users};
+use super::workers::Threads;
 use super::{Context, Exit, machine, signals};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::listing::{Row, Rows, Undecided};
 use crate::model::{Gap, Pid};
 use crate::owners;
+use crate::render::Workers as _;
 use crate::render::json::{self, End, SocketRecord};
 use crate::render::sockets::{self as screens, Names, write_csv, write_rows};
 use crate::selection::{Selection, Test};
@@ -91,7 +93,9 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         let incomplete = !left_out.is_empty() || !look.gaps.is_empty();
         writeln!(out, "{}", view.nothing(folded, incomplete))?;
     } else {
-        write_rows(&mut out, &rows, &names, &view.screens(), context.screen)?;
+        let screens = view.screens();
+        let workers = Threads::new();
+        write_rows(&mut out, &rows, &names, &screens, context.screen, &workers)?;
     }
     out.flush()?;
     tell_gaps(&look.gaps, context);
@@ -118,6 +122,9 @@ fn processes(selection: &Selection) -> Vec<Pid> {
     }
     selection.tests().into_iter().filter_map(pid).collect()
 }
+
+/// So many records are made by one thread before others have their turn.
+const PIECE: usize = 512;
 
 /// The rows that are wanted, and how many more may be.
 fn rows_of<'a>(look: &'a Look, query: &Query, eyes: &Eyes) -> (Rows<'a>, Undecided) {
@@ -166,9 +173,9 @@ impl View<'_> {
     ) -> anyhow::Result<()> {
         let begin = machine::begin_at(self.eyes.root(), "sockets", look.sources());
         json::write(out, &begin)?;
-        for row in rows.iter() {
-            self.write_record(out, &row, look)?;
-        }
+        let pieces = rows.len().div_ceil(PIECE);
+        let records = |piece| self.records(rows, piece, look);
+        Threads::new().in_order(pieces, &records, &mut |records| out.write_all(&records))?;
         let mut gaps = look.gaps.clone();
         gaps.extend(left_out);
         write_gaps(out, &gaps)?;
@@ -177,11 +184,23 @@ impl View<'_> {
         Ok(out.flush()?)
     }
 
-    fn write_record(&self, out: &mut dyn Write, row: &Row<'_>, look: &Look) -> io::Result<()> {
+    /// The records of a piece of the rows.
+    fn records(&self, rows: &Rows<'_>, piece: usize, look: &Look) -> io::Result<Vec<u8>> {
+        let first = piece * PIECE;
+        let mut records = Vec::new();
+        for index in first..rows.len().min(first + PIECE) {
+            if let Some(row) = rows.get(index) {
+                self.write_record(&mut records, &row, look)?;
+            }
+        }
+        Ok(records)
+    }
+
+    fn write_record(&self, out: &mut Vec<u8>, row: &Row<'_>, look: &Look) -> io::Result<()> {
         let user = row.socket.uid.and_then(|uid| self.names.user(uid));
         let interface = self.names.bound_to(row.socket);
         let record = SocketRecord::new(row, look.at, user.as_deref(), interface);
-        json::write(out, &self.extended(record, row))
+        json::append(out, &self.extended(record, row))
     }
 
     fn extended<'r>(&self, record: SocketRecord<'r>, row: &Row<'_>) -> SocketRecord<'r> {

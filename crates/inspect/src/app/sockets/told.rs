@@ -21,6 +21,10 @@ pub(in crate::app) fn hidden(
     undecided: usize,
     holdings: &Holdings,
 ) -> Option<Gap> {
+    // Where every process was read nothing lacks, and the other ends need not be looked for.
+    if holdings.unreadable().is_empty() && holdings.unlisted().is_none() {
+        return None;
+    }
     let lacking = |status| matches!(status, OwnerStatus::Hidden | OwnerStatus::Partial);
     let affected = rows.iter().any(|row| {
         lacking(row.owner_status) || row.peer().is_some_and(|peer| lacking(peer.owner_status))

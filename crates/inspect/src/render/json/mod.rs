@@ -41,9 +41,18 @@ pub const SCHEMA: u32 = 1;
 pub fn write(out: &mut dyn Write, record: &impl Serialize) -> io::Result<()> {
     // Into memory first: a record is many small pieces, and each would be a call of the writer.
     let mut line = Vec::with_capacity(1024);
-    serde_json::to_writer(&mut line, record)?;
-    line.push(b'\n');
+    append(&mut line, record)?;
     out.write_all(&line)
+}
+
+/// Adds one record and its newline to others.
+///
+/// # Errors
+/// When the record cannot be written as JSON.
+pub fn append(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, record)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// The record that opens every output.

@@ -10,7 +10,7 @@ mod words;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::facts::{write_facts_beside, write_sentence};
 use super::{Screen, When};
@@ -64,7 +64,7 @@ pub struct Use<'a> {
 #[derive(Debug, Clone)]
 pub struct Holder {
     /// What it says of itself.
-    pub about: Rc<About>,
+    pub about: Arc<About>,
     /// The name of its user.
     pub user: Option<String>,
 }

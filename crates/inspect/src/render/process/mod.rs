@@ -74,11 +74,8 @@ pub struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn words(&self) -> Words<'a> {
-        Words(Text {
-            names: self.names,
-            charset: self.screen.charset,
-            stacked: self.screen.is_terminal(),
-        })
+        let screen = self.screen;
+        Words(Text::new(self.names, screen.charset, screen.is_terminal()))
     }
 }
 
@@ -116,11 +113,7 @@ pub fn write_several(
 
 /// The answer for one process, in words; for records.
 pub fn sentence(portrait: &Portrait<'_>, names: &dyn Names) -> String {
-    let words = Words(Text {
-        names,
-        charset: Charset::Utf8,
-        stacked: false,
-    });
+    let words = Words(Text::new(names, Charset::Utf8, false));
     sentence::of_one(portrait, words)
 }
 

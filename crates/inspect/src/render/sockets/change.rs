@@ -24,11 +24,7 @@ pub fn write_change(
     names: &dyn Names,
     screen: Screen,
 ) -> io::Result<()> {
-    let text = Text {
-        names,
-        charset: screen.charset,
-        stacked: false,
-    };
+    let text = Text::new(names, screen.charset, false);
     let row = change.row();
     let cell = |column: SocketColumn| {
         let mut cell = String::new();

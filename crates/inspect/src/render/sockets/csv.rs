@@ -18,11 +18,7 @@ pub fn write_csv(
     names: &dyn Names,
     look: &Look,
 ) -> io::Result<()> {
-    let text = Text {
-        names,
-        charset: Charset::Utf8,
-        stacked: false,
-    };
+    let text = Text::new(names, Charset::Utf8, false);
     let chosen = if look.columns.is_empty() {
         look.whole()
     } else {

@@ -1,7 +1,7 @@
 //! What `-e` adds: of a socket the numbers it is known by, of its owners who they are.
 
 use std::fmt::Write;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::words::Text;
 use crate::listing::{Row, SocketColumn};
@@ -126,7 +126,7 @@ struct Kind {
     first: Owner,
     /// So many other processes.
     more: usize,
-    about: Option<Rc<About>>,
+    about: Option<Arc<About>>,
 }
 
 fn kinds(row: &Row<'_>, text: &Text<'_>) -> Vec<Kind> {

@@ -11,8 +11,8 @@ mod words;
 
 use std::io::{self, Write};
 
-use super::Screen;
 use super::table::{self, Cell, Column, Narrow, TextRow};
+use super::{Screen, Workers};
 use crate::listing::{Row, Rows, SocketColumn};
 
 pub use change::write_change;
@@ -78,12 +78,9 @@ pub fn write_rows(
     names: &dyn Names,
     look: &Look,
     screen: Screen,
+    workers: &dyn Workers,
 ) -> io::Result<()> {
-    let text = Text {
-        names,
-        charset: screen.charset,
-        stacked: screen.is_terminal(),
-    };
+    let text = Text::new(names, screen.charset, screen.is_terminal());
     let (columns, notes) = chosen(rows, &text, look, screen);
     let layout: Vec<Column> = columns
         .iter()
@@ -91,13 +88,21 @@ pub fn write_rows(
         .collect();
     // In a pipe a row is a line, and nothing is folded: cells need not be kept.
     if screen.width.is_none() && rows.len() > table::LAID_OUT_ROWS {
+        let users = text.users_of(rows);
+        let text = text.with_users(&users);
         let cell = |index: usize, column: usize, cell: &mut String| {
             let (Some(row), Some(column)) = (rows.get(index), columns.get(column)) else {
                 return None;
             };
             columns::write(*column, cell, &row, &text)
         };
-        return table::stream(out, &layout, rows.len(), &cell, look.header, screen);
+        let stream = table::Stream {
+            columns: &layout,
+            count: rows.len(),
+            cell: &cell,
+            header: look.header,
+        };
+        return stream.write(out, screen, workers);
     }
     let row = |index: usize| text_row(rows.get(index), &columns, &text, notes);
     table::write(out, &layout, rows.len(), &row, look.header, screen)

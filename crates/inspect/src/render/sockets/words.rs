@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::listing::Row;
+use crate::listing::{Row, Rows};
 use crate::model::{
     Endpoint, ForeignText, NetworkNamespace, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress,
 };
@@ -14,7 +14,7 @@ use crate::render::{Charset, Escaped, When};
 use crate::sockets::{Address, Socket};
 
 /// What the listing is told about numbers. What is not told stays a number.
-pub trait Names {
+pub trait Names: Sync {
     /// The name of a user.
     fn user(&self, _uid: Uid) -> Option<String> {
         None
@@ -36,7 +36,7 @@ pub trait Names {
         None
     }
     /// What the process says of itself, where it was asked.
-    fn process(&self, _owner: &Owner) -> Option<Rc<About>> {
+    fn process(&self, _owner: &Owner) -> Option<Arc<About>> {
         None
     }
     /// How moments are told.
@@ -52,10 +52,47 @@ pub(in crate::render) struct Text<'a> {
     pub(in crate::render) charset: Charset,
     /// Whether several owners stand one under the other; else they share the line.
     pub(in crate::render) stacked: bool,
+    /// The words for some users: in a long table a few users are told again and again.
+    users: &'a [(Uid, String)],
+}
+
+impl<'a> Text<'a> {
+    pub(in crate::render) fn new(names: &'a dyn Names, charset: Charset, stacked: bool) -> Self {
+        Self {
+            names,
+            charset,
+            stacked,
+            users: &[],
+        }
+    }
+
+    /// The words for the users of these rows.
+    pub(super) fn users_of(self, rows: &Rows<'_>) -> Vec<(Uid, String)> {
+        let mut uids: Vec<Uid> = rows.iter().filter_map(|row| row.socket.uid).collect();
+        uids.sort_unstable();
+        uids.dedup();
+        let known = uids.into_iter().map(|uid| {
+            let mut words = String::new();
+            self.user(&mut words, uid);
+            (uid, words)
+        });
+        known.collect()
+    }
+
+    /// The same, with these words at hand.
+    pub(super) fn with_users(self, users: &'a [(Uid, String)]) -> Self {
+        Self { users, ..self }
+    }
 }
 
 impl Text<'_> {
     pub(in crate::render) fn user(&self, out: &mut String, uid: Uid) {
+        if let Ok(place) = self.users.binary_search_by_key(&uid, |known| known.0)
+            && let Some((_, words)) = self.users.get(place)
+        {
+            out.push_str(words);
+            return;
+        }
         match self.names.user(uid) {
             Some(name) => self.foreign(out, name),
             None => number(out, uid.0),
@@ -240,11 +277,7 @@ fn number(out: &mut String, number: u32) {
 
 /// Local and remote end of a socket, in numbers.
 pub fn ends_words(socket: &Socket, charset: Charset) -> (String, String) {
-    let text = Text {
-        names: &Numbers,
-        charset,
-        stacked: false,
-    };
+    let text = Text::new(&Numbers, charset, false);
     let (mut local, mut remote) = (String::new(), String::new());
     text.local(&mut local, socket);
     text.remote_of(&mut remote, socket);
