@@ -89,34 +89,31 @@ impl Rows<'_> {
 }
 
 /// The beginning of the key, such that a smaller key never has a greater beginning: family,
-/// whether it talks, protocol, the first end's port and the beginning of its address, the
-/// second end's port.
+/// whether it talks, protocol, the first end's port and address, the second end's, which of both
+/// this is. Of IPv6 addresses only the first begins to be in it: nothing after it may decide.
 fn prefix(key: &ConversationKey) -> u128 {
-    let mut bits = u128::from(key.family as u8);
     // What follows the name decides among unix sockets only after the name.
+    let family = u128::from(key.family as u8) << 120;
     if key.unix.is_some() {
-        return bits << 120;
+        return family;
     }
-    bits = bits << 8 | u128::from(key.talking);
-    bits = bits << 8 | u128::from(key.protocol as u8);
-    let Some(((first, address), second)) = key.ends else {
-        return bits << 104;
+    let bits = family | u128::from(key.talking) << 119 | u128::from(key.protocol as u8) << 111;
+    let Some(((first_port, first), (second_port, second))) = key.ends else {
+        return bits;
     };
-    bits = bits << 16 | u128::from(first);
-    bits <<= 1;
-    let v4;
-    match address {
+    let bits = bits | u128::from(first_port) << 95;
+    let first = match first {
+        // The bit above the address: IPv4 comes before IPv6.
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => return bits | 1 << 94 | address.to_bits() >> 96 << 62,
+    };
+    let bits = bits | first << 62 | u128::from(second_port) << 46;
+    match second {
         IpAddr::V4(address) => {
-            v4 = true;
-            bits = bits << 32 | u128::from(address.to_bits());
+            bits | u128::from(address.to_bits()) << 13 | u128::from(key.from_client) << 12
         }
-        IpAddr::V6(address) => {
-            v4 = false;
-            bits = (bits | 1) << 32 | (address.to_bits() >> 96);
-        }
+        IpAddr::V6(_) => bits | 1 << 45,
     }
-    // A v6 address is not whole in here: nothing after it may decide.
-    bits << 55 | if v4 { u128::from(second.0) << 39 } else { 0 }
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
