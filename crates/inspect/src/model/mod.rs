@@ -14,7 +14,7 @@ pub use endpoint::{Endpoint, UnixAddress};
 pub use foreign_text::ForeignText;
 pub use gap::{Gap, Origin};
 pub use ids::{Cookie, Fd, Inode, NetworkNamespace, Pid, Uid};
-pub use owner::{Owner, OwnerStatus};
+pub use owner::{Owner, OwnerRef, OwnerStatus};
 pub use protocol::{Family, Protocol};
 pub use state::State;
 pub use timestamp::{Date, Timestamp};

@@ -18,6 +18,47 @@ pub struct Owner {
     pub started: Option<Timestamp>,
 }
 
+/// The same, borrowed: a listing has hundreds of thousands, and some hundred names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnerRef<'a> {
+    /// The process.
+    pub pid: Pid,
+    /// The thread whose table holds the descriptor.
+    pub tid: Pid,
+    /// The descriptor.
+    pub fd: Fd,
+    /// The process's name.
+    pub command: &'a ForeignText,
+    /// When the process started, where it could be read.
+    pub started: Option<Timestamp>,
+}
+
+impl Owner {
+    /// It, borrowed.
+    pub fn by_ref(&self) -> OwnerRef<'_> {
+        OwnerRef {
+            pid: self.pid,
+            tid: self.tid,
+            fd: self.fd,
+            command: &self.command,
+            started: self.started,
+        }
+    }
+}
+
+impl OwnerRef<'_> {
+    /// A copy to keep.
+    pub fn to_owner(self) -> Owner {
+        Owner {
+            pid: self.pid,
+            tid: self.tid,
+            fd: self.fd,
+            command: self.command.clone(),
+            started: self.started,
+        }
+    }
+}
+
 /// How well the owners of a socket are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerStatus {

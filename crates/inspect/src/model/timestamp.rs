@@ -75,18 +75,27 @@ impl Timestamp {
 /// RFC 3339 in UTC with nine digits: `2026-01-02T03:04:05.000000006Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Digit by digit, which is several times faster than their formats: a listing has up to
+        // three such times for each socket.
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
         let date = self.date();
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z",
-            date.year,
-            date.month,
-            date.day,
-            date.second_of_day / 3_600,
-            date.second_of_day / 60 % 60,
-            date.second_of_day % 60,
-            date.nanosecond,
-        )
+        let second = date.second_of_day;
+        for (place, length, number) in [
+            (0, 4, date.year),
+            (5, 2, date.month),
+            (8, 2, date.day),
+            (11, 2, second / 3_600),
+            (14, 2, second / 60 % 60),
+            (17, 2, second % 60),
+            (20, 9, date.nanosecond),
+        ] {
+            let mut rest = number.unsigned_abs();
+            for digit in text.iter_mut().skip(place).take(length).rev() {
+                *digit += u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

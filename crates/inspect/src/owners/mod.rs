@@ -12,7 +12,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use crate::model::{Fd, ForeignText, Gap, Inode, Owner, OwnerStatus, Pid, Timestamp, Uid};
+use crate::model::{
+    Fd, ForeignText, Gap, Inode, Owner, OwnerRef, OwnerStatus, Pid, Timestamp, Uid,
+};
 pub use source::{Finder, KernelList, ProcWalk};
 
 /// A process that holds sockets.
@@ -240,10 +242,13 @@ impl Owners<'static> {
     }
 }
 
-impl Iterator for Owners<'_> {
-    type Item = Owner;
+impl<'a> Owners<'a> {
+    /// Each, borrowed.
+    pub fn refs(mut self) -> impl Iterator<Item = OwnerRef<'a>> {
+        std::iter::from_fn(move || self.next_ref())
+    }
 
-    fn next(&mut self) -> Option<Owner> {
+    fn next_ref(&mut self) -> Option<OwnerRef<'a>> {
         loop {
             let (entry, rest) = self.held.split_first()?;
             self.held = rest;
@@ -251,14 +256,22 @@ impl Iterator for Owners<'_> {
             let Some(process) = index.and_then(|index| self.processes.get(index)) else {
                 continue;
             };
-            return Some(Owner {
+            return Some(OwnerRef {
                 pid: process.pid,
                 tid: entry.tid,
                 fd: entry.fd,
-                command: process.command.clone(),
+                command: &process.command,
                 started: process.started,
             });
         }
+    }
+}
+
+impl Iterator for Owners<'_> {
+    type Item = Owner;
+
+    fn next(&mut self) -> Option<Owner> {
+        self.next_ref().map(OwnerRef::to_owner)
     }
 }
 

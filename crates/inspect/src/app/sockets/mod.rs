@@ -126,6 +126,9 @@ fn processes(selection: &Selection) -> Vec<Pid> {
 /// So many records are made by one thread before others have their turn.
 const PIECE: usize = 512;
 
+/// About so many bytes a record has.
+const RECORD: usize = 768;
+
 /// The rows that are wanted, and how many more may be.
 fn rows_of<'a>(look: &'a Look, query: &Query, eyes: &Eyes) -> (Rows<'a>, Undecided) {
     let mut rows = look.listing.rows();
@@ -187,7 +190,7 @@ impl View<'_> {
     /// The records of a piece of the rows.
     fn records(&self, rows: &Rows<'_>, piece: usize, look: &Look) -> io::Result<Vec<u8>> {
         let first = piece * PIECE;
-        let mut records = Vec::new();
+        let mut records = Vec::with_capacity(PIECE * RECORD);
         for index in first..rows.len().min(first + PIECE) {
             if let Some(row) = rows.get(index) {
                 self.write_record(&mut records, &row, look)?;

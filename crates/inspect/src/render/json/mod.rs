@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::model::{Endpoint, ForeignText, Gap, Owner, Timestamp};
+use crate::model::{Endpoint, ForeignText, Gap, Owner, OwnerRef, Timestamp};
 pub use about::AboutFields;
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
@@ -162,26 +162,22 @@ pub struct OwnerRecord<'a> {
 
 impl From<Owner> for OwnerRecord<'static> {
     fn from(owner: Owner) -> Self {
+        let record = OwnerRecord::from(owner.by_ref());
         Self {
-            pid: owner.pid.0,
-            tid: owner.tid.0,
-            fd: owner.fd.0,
-            command_base64: exact(&owner.command),
-            command: Cow::Owned(owner.command.to_lossy().into_owned()),
-            started: owner.started.map(time),
-            process: None,
+            command: Cow::Owned(record.command.into_owned()),
+            ..record
         }
     }
 }
 
-impl<'a> From<&'a Owner> for OwnerRecord<'a> {
-    fn from(owner: &'a Owner) -> Self {
+impl<'a> From<OwnerRef<'a>> for OwnerRecord<'a> {
+    fn from(owner: OwnerRef<'a>) -> Self {
         Self {
             pid: owner.pid.0,
             tid: owner.tid.0,
             fd: owner.fd.0,
             command: owner.command.to_lossy(),
-            command_base64: exact(&owner.command),
+            command_base64: exact(owner.command),
             started: owner.started.map(time),
             process: None,
         }

@@ -191,7 +191,7 @@ impl<'a> EndsRecord<'a> {
         };
         let named = |attribution: Option<&'a Attribution>| {
             let owners = attribution.into_iter().flat_map(|it| &it.owners);
-            owners.map(Into::into).collect()
+            owners.map(|owner| owner.by_ref().into()).collect()
         };
         let word = |attribution: Option<&Attribution>| {
             attribution.map_or("unknown", |it| it.grounds.word())

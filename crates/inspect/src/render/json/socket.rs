@@ -26,9 +26,9 @@ pub struct SocketRecord<'a> {
     uid: Option<u32>,
     user: Option<&'a str>,
     netns: Option<u64>,
-    pub(super) owners: Vec<OwnerRecord<'static>>,
+    pub(super) owners: Vec<OwnerRecord<'a>>,
     owner_status: &'static str,
-    peer: Option<PeerRecord>,
+    peer: Option<PeerRecord<'a>>,
     #[serde(flatten)]
     detail: DetailRecord,
 }
@@ -80,9 +80,9 @@ enum AddressRecord<'a> {
 
 /// The other end of a connection within this machine.
 #[derive(Debug, Clone, Serialize)]
-pub struct PeerRecord {
+pub struct PeerRecord<'a> {
     inode: Option<u64>,
-    owners: Vec<OwnerRecord<'static>>,
+    owners: Vec<OwnerRecord<'a>>,
     owner_status: &'static str,
 }
 
@@ -109,7 +109,7 @@ impl<'a> SocketRecord<'a> {
             uid: socket.uid.map(|uid| uid.0),
             user,
             netns: socket.netns.map(|netns| netns.0),
-            owners: row.owners.map(Into::into).collect(),
+            owners: row.owners.refs().map(Into::into).collect(),
             owner_status: row.owner_status.word(),
             peer: row.peer().map(Into::into),
             detail: socket.detail.as_deref().map(Into::into).unwrap_or_default(),
@@ -168,11 +168,11 @@ impl<'a> From<&'a Address> for AddressRecord<'a> {
     }
 }
 
-impl From<Row<'_>> for PeerRecord {
-    fn from(peer: Row<'_>) -> Self {
+impl<'a> From<Row<'a>> for PeerRecord<'a> {
+    fn from(peer: Row<'a>) -> Self {
         Self {
             inode: peer.socket.inode.map(|inode| inode.0),
-            owners: peer.owners.map(Into::into).collect(),
+            owners: peer.owners.refs().map(Into::into).collect(),
             owner_status: peer.owner_status.word(),
         }
     }

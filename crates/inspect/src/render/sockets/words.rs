@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::listing::{Row, Rows};
 use crate::model::{
-    Endpoint, ForeignText, NetworkNamespace, Owner, OwnerStatus, Protocol, State, Uid, UnixAddress,
+    Endpoint, ForeignText, NetworkNamespace, Owner, OwnerRef, OwnerStatus, Protocol, State, Uid,
+    UnixAddress,
 };
 use crate::owners::Owners;
 use crate::processes::About;
@@ -154,11 +155,11 @@ impl Text<'_> {
             return;
         }
         let separator = if self.stacked { "\n" } else { ", " };
-        for (index, owner) in owners.enumerate() {
+        for (index, owner) in owners.refs().enumerate() {
             if index > 0 {
                 out.push_str(separator);
             }
-            write_owner(out, &owner, self.charset);
+            write_owner(out, owner, self.charset);
         }
         if status == OwnerStatus::Partial {
             out.push_str(separator);
@@ -293,12 +294,12 @@ impl Names for Numbers {}
 /// `name[pid] fd N`, everywhere the same; a thread with its own descriptor table adds its id.
 pub fn owner_words(owner: &Owner, charset: Charset) -> String {
     let mut text = String::new();
-    write_owner(&mut text, owner, charset);
+    write_owner(&mut text, owner.by_ref(), charset);
     text
 }
 
-fn write_owner(out: &mut String, owner: &Owner, charset: Charset) {
-    let _ = write!(out, "{}", Escaped::name(&owner.command, charset));
+fn write_owner(out: &mut String, owner: OwnerRef<'_>, charset: Charset) {
+    let _ = write!(out, "{}", Escaped::name(owner.command, charset));
     out.push('[');
     number(out, owner.pid.0);
     out.push(']');
