@@ -274,7 +274,7 @@ fn a_recorded_tree_is_looked_at_once() {
 #[test]
 fn wrong_usage_is_2_and_a_closed_pipe_is_a_success() {
     for (arguments, part) in [
-        (&["--format", "csv"][..], "not as csv"),
+        (&["--format", "csv"][..], "possible values: table, json"),
         (&["--for", "100ms"], "before the second look"),
         (&["--interval", "0"], "no duration"),
         (&["--netns", "no-such-namespace"], "no network namespace"),
