@@ -13,7 +13,7 @@ use crate::limits::{self, Limits};
 use crate::listing::Listing;
 use crate::model::{Family, Gap, Inode, NetworkNamespace, Origin, OwnerStatus, Pid, Timestamp};
 use crate::namespaces::{self, EnterError, Namespace};
-use crate::owners::{Finder, Holdings, Reason, Source as _};
+use crate::owners::{Finder, Reason, Source as _};
 use crate::render::Escaped;
 use crate::selection::{Selection, Test};
 use crate::sockets::{Query, Reading, Snapshot, Socket, Source as _, Table, Tables};
@@ -209,21 +209,22 @@ impl Eyes {
     pub(super) fn look_for(&mut self, query: &Query, others: &[Socket]) -> anyhow::Result<Look> {
         let at = clock::now();
         let finder = Finder::new(self.sources.owners, &self.root, self.stop.clone());
-        let (snapshot, finder, holdings) = if narrow(&query.selection) {
-            let snapshot = self.tables(query)?;
+        let (mut snapshot, finder, listing) = if narrow(&query.selection) {
+            let mut snapshot = self.tables(query)?;
             let sockets = snapshot.sockets.iter().chain(others);
             let wanted = sockets.filter_map(|socket| socket.inode);
             let mut finder = finder.only(wanted.collect());
             let holdings = finder.look();
-            (snapshot, finder, holdings)
+            let sockets = std::mem::take(&mut snapshot.sockets);
+            (snapshot, finder, Listing::new(sockets, holdings))
         } else {
             self.look_at_once(query, finder)?
         };
         let mut gaps = self.gaps.clone();
-        gaps.extend(snapshot.gaps);
-        gaps.extend(holdings.gaps().iter().cloned());
+        gaps.append(&mut snapshot.gaps);
+        gaps.extend(listing.holdings().gaps().iter().cloned());
         Ok(Look {
-            listing: Listing::new(snapshot.sockets, holdings),
+            listing,
             at,
             gaps,
             cut: snapshot.cut,
@@ -237,18 +238,19 @@ impl Eyes {
         &self,
         query: &Query,
         mut finder: Finder,
-    ) -> anyhow::Result<(Snapshot, Finder, Holdings)> {
+    ) -> anyhow::Result<(Snapshot, Finder, Listing)> {
         thread::scope(|scope| {
             let tables = thread::Builder::new()
                 .name("inspect-tables".to_owned())
                 .spawn_scoped(scope, || self.tables(query))
                 .context("cannot start a thread for the socket tables")?;
             let holdings = finder.look();
-            let snapshot = tables
+            let mut snapshot = tables
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            let (finder, holdings) = look_again(&snapshot.sockets, finder, holdings);
-            Ok((snapshot, finder, holdings))
+            let listing = Listing::new(std::mem::take(&mut snapshot.sockets), holdings);
+            let (finder, listing) = look_again(finder, listing);
+            Ok((snapshot, finder, listing))
         })
     }
 
@@ -327,20 +329,20 @@ fn not_entered(error: &EnterError, query: &Query) -> Snapshot {
 /// Sockets that nobody seemed to hold may have been opened after their process was looked at:
 /// they are asked for once more, where a look at some costs less than one at all, or where the
 /// answer would be that they are nobody's.
-fn look_again(sockets: &[Socket], finder: Finder, holdings: Holdings) -> (Finder, Holdings) {
-    let orphans: Vec<Inode> = sockets
-        .iter()
-        .filter_map(|socket| socket.inode)
-        .filter(|inode| holdings.place(*inode).is_empty())
-        .collect();
+fn look_again(finder: Finder, listing: Listing) -> (Finder, Listing) {
+    let holdings = listing.holdings();
     let nobodys = holdings.unreadable().is_empty() && holdings.unlisted().is_none();
     let asked = holdings.status(0..0) != OwnerStatus::NotAsked;
-    if orphans.is_empty() || !asked || !(nobodys || finder.name() == "bpf") {
-        return (finder, holdings);
+    if !asked || !(nobodys || finder.name() == "bpf") {
+        return (finder, listing);
+    }
+    let orphans: Vec<Inode> = listing.orphans().collect();
+    if orphans.is_empty() {
+        return (finder, listing);
     }
     let mut finder = finder.only(orphans);
     let later = finder.look();
-    (finder, holdings.and(later))
+    (finder, listing.and(later))
 }
 
 /// Whether a selection asks for some ends: what sources can leave out.

@@ -12,6 +12,17 @@ use crate::render::Workers;
 /// More than so many wait for each other: what they make is written by one.
 const MOST: usize = 4;
 
+/// Does one thing on a thread of its own, where one can be had, and another meanwhile.
+pub(super) fn both(one: impl Fn() + Sync, other: impl FnOnce()) {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("inspect-helper".to_owned());
+        if thread.spawn_scoped(scope, &one).is_err() {
+            one();
+        }
+        other();
+    });
+}
+
 /// As many threads as there are processors to run them, up to four; the calling one is one of
 /// them.
 #[derive(Debug, Clone, Copy)]

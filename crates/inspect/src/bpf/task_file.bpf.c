@@ -195,7 +195,8 @@ static __always_inline int write_record(struct bpf_iter__task_file *ctx, int cho
 	record.table = (__u64)task->files;
 	record.fd = ctx->fd;
 	write_numbers(&record, task);
-	sk = socket->sk;
+	/* Who asks for every socket asks who holds it; its sock lies far from its file. */
+	sk = chosen ? socket->sk : 0;
 	if (sk) {
 		record.namespace = sk->__sk_common.skc_net.net->ns.inum;
 		if (BPF_CORE_READ_BITFIELD(&sk->__sk_common, skc_reuse))

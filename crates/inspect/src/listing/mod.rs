@@ -14,7 +14,7 @@ mod summary;
 
 use std::sync::OnceLock;
 
-use crate::model::OwnerStatus;
+use crate::model::{Inode, OwnerStatus};
 use crate::owners::{Holdings, Owners};
 use crate::sockets::Socket;
 
@@ -48,6 +48,31 @@ impl Listing {
             joined,
             peers: OnceLock::new(),
         }
+    }
+
+    /// The same, with the owners that a later look found.
+    #[must_use]
+    pub fn and(self, later: Holdings) -> Self {
+        if later.held().is_empty() {
+            return self;
+        }
+        Self::new(self.sockets, self.holdings.and(later))
+    }
+
+    /// Sockets with an inode that nobody was seen to hold.
+    pub fn orphans(&self) -> impl Iterator<Item = Inode> {
+        let rows = self.sockets.iter().zip(&self.joined);
+        rows.filter(|(_, joined)| joined.owners().is_empty())
+            .filter_map(|(socket, _)| socket.inode)
+    }
+
+    /// Looks for the other ends now, which else is done when the first is asked for.
+    pub fn find_peers(&self) {
+        let _ = self.peers();
+    }
+
+    fn peers(&self) -> &[u32] {
+        self.peers.get_or_init(|| join::peers(&self.sockets))
     }
 
     /// Every socket, in the order of the source.
@@ -103,10 +128,7 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The other end of its connection; `None` when it is elsewhere or unknown.
     pub fn peer(&self) -> Option<Row<'a>> {
-        let peers = self
-            .listing
-            .peers
-            .get_or_init(|| join::peers(&self.listing.sockets));
+        let peers = self.listing.peers();
         self.listing.row(join::peer_of(peers, self.index)?)
     }
 }

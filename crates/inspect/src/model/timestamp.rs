@@ -75,29 +75,51 @@ impl Timestamp {
 /// RFC 3339 in UTC with nine digits: `2026-01-02T03:04:05.000000006Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Digit by digit, which is several times faster than their formats: a listing has up to
-        // three such times for each socket.
+        f.write_str(std::str::from_utf8(&self.rfc_3339()).unwrap_or_default())
+    }
+}
+
+impl Timestamp {
+    /// The same as ASCII. Written by pairs of digits, which is several times faster than their
+    /// formats: a listing has up to three such times for each socket.
+    pub fn rfc_3339(self) -> [u8; 30] {
         let mut text = *b"0000-00-00T00:00:00.000000000Z";
         let date = self.date();
         let second = date.second_of_day;
-        for (place, length, number) in [
-            (0, 4, date.year),
-            (5, 2, date.month),
-            (8, 2, date.day),
-            (11, 2, second / 3_600),
-            (14, 2, second / 60 % 60),
-            (17, 2, second % 60),
-            (20, 9, date.nanosecond),
+        for (place, number) in [
+            (0, date.year / 100),
+            (2, date.year % 100),
+            (5, date.month),
+            (8, date.day),
+            (11, second / 3_600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (20, date.nanosecond / 10_000_000),
+            (22, date.nanosecond / 100_000 % 100),
+            (24, date.nanosecond / 1_000 % 100),
+            (26, date.nanosecond / 10 % 100),
+            // Its second digit is the last but for the Z.
+            (27, date.nanosecond % 100),
         ] {
-            let mut rest = number.unsigned_abs();
-            for digit in text.iter_mut().skip(place).take(length).rev() {
-                *digit += u8::try_from(rest % 10).unwrap_or(0);
-                rest /= 10;
+            let pair = usize::try_from(number).unwrap_or(0);
+            if let (Some(to), Some(from)) = (text.get_mut(place..place + 2), PAIRS.get(pair)) {
+                to.copy_from_slice(from);
             }
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        text
     }
 }
+
+/// 00 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number: u8 = 0;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

@@ -234,7 +234,10 @@ fn nothing_there_is_1_and_wrong_usage_is_2() {
     for (arguments, part) in [
         (&["port", "70000"][..], "ports go from 1 to 65535"),
         (&["port", "no-such-service"], "nor a name in /etc/services"),
-        (&["port", "80", "--format", "csv"], "possible values: table, json"),
+        (
+            &["port", "80", "--format", "csv"],
+            "possible values: table, json",
+        ),
         (&["2345"], "inspect port 2345, inspect sockets :2345"),
         (
             &["port", "--netns", "no-such-netns"],

@@ -11,12 +11,12 @@ use anyhow::Context as _;
 
 use super::look::{Eyes, Look};
 use super::names::{Placements, Resolved, users};
-use super::workers::Threads;
+use super::workers::{Threads, both};
 use super::{Context, Exit, machine, signals};
 use crate::cli::Format;
 use crate::cli::sockets::Request;
 use crate::listing::{Row, Rows, Undecided};
-use crate::model::{Gap, Pid};
+use crate::model::{Gap, Pid, Uid};
 use crate::owners;
 use crate::render::Workers as _;
 use crate::render::json::{self, End, SocketRecord};
@@ -65,7 +65,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     } else {
         0
     };
-    rows.sort(request.sort);
+    sort(&mut rows, &look, request);
     let mut names = Resolved::new(&eyes);
     if request.resolve {
         names = names.with_hosts_of(&rows);
@@ -129,6 +129,20 @@ const PIECE: usize = 512;
 /// About so many bytes a record has.
 const RECORD: usize = 768;
 
+/// So many rows are sorted in the time that a thread takes to begin.
+const FEW: usize = 5_000;
+
+/// Sorts the rows. Where the other ends of many are shown, they are looked for meanwhile.
+fn sort(rows: &mut Rows<'_>, look: &Look, request: &Request) {
+    let with_peers =
+        request.format == Format::Json || request.sources.owners != owners::Choice::None;
+    if with_peers && rows.len() > FEW {
+        both(|| look.listing.find_peers(), || rows.sort(request.sort));
+    } else {
+        rows.sort(request.sort);
+    }
+}
+
 /// The rows that are wanted, and how many more may be.
 fn rows_of<'a>(look: &'a Look, query: &Query, eyes: &Eyes) -> (Rows<'a>, Undecided) {
     let mut rows = look.listing.rows();
@@ -191,19 +205,21 @@ impl View<'_> {
     fn records(&self, rows: &Rows<'_>, piece: usize, look: &Look) -> io::Result<Vec<u8>> {
         let first = piece * PIECE;
         let mut records = Vec::with_capacity(PIECE * RECORD);
+        // Most of a piece are one user's.
+        let mut last: Option<(Uid, Option<String>)> = None;
         for index in first..rows.len().min(first + PIECE) {
             if let Some(row) = rows.get(index) {
-                self.write_record(&mut records, &row, look)?;
+                let uid = row.socket.uid;
+                if last.as_ref().map(|known| known.0) != uid {
+                    last = uid.map(|uid| (uid, self.names.user(uid)));
+                }
+                let user = last.as_ref().and_then(|known| known.1.as_deref());
+                let interface = self.names.bound_to(row.socket);
+                let record = SocketRecord::new(&row, look.at, user, interface);
+                json::append(&mut records, &self.extended(record, &row))?;
             }
         }
         Ok(records)
-    }
-
-    fn write_record(&self, out: &mut Vec<u8>, row: &Row<'_>, look: &Look) -> io::Result<()> {
-        let user = row.socket.uid.and_then(|uid| self.names.user(uid));
-        let interface = self.names.bound_to(row.socket);
-        let record = SocketRecord::new(row, look.at, user.as_deref(), interface);
-        json::append(out, &self.extended(record, row))
     }
 
     fn extended<'r>(&self, record: SocketRecord<'r>, row: &Row<'_>) -> SocketRecord<'r> {

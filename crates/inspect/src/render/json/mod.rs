@@ -122,7 +122,7 @@ impl<'a> From<&'a Gap> for GapRecord<'a> {
 /// An address and a port; a link-local address has its scope, `null` where that is not known.
 #[derive(Debug, Clone, Serialize)]
 pub struct EndpointRecord {
-    address: String,
+    address: IpAddr,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<Option<u32>>,
@@ -131,7 +131,7 @@ pub struct EndpointRecord {
 impl From<Endpoint> for EndpointRecord {
     fn from(endpoint: Endpoint) -> Self {
         Self {
-            address: endpoint.address.to_string(),
+            address: endpoint.address,
             port: endpoint.port,
             scope: (endpoint.scope.is_some() || is_link_local(endpoint.address))
                 .then_some(endpoint.scope),
@@ -153,7 +153,7 @@ pub struct OwnerRecord<'a> {
     command: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_base64: Option<String>,
-    started: Option<String>,
+    started: Option<Time>,
     /// What the process says of itself; `null` when that could not be read, and left out when
     /// nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +178,7 @@ impl<'a> From<OwnerRef<'a>> for OwnerRecord<'a> {
             fd: owner.fd.0,
             command: owner.command.to_lossy(),
             command_base64: exact(owner.command),
-            started: owner.started.map(time),
+            started: owner.started.map(Time),
             process: None,
         }
     }
@@ -197,9 +197,15 @@ pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// RFC 3339, UTC, nanoseconds.
-pub fn time(time: Timestamp) -> String {
-    time.to_string()
+/// A moment: RFC 3339, UTC, nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.rfc_3339();
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
 }
 
 #[cfg(test)]

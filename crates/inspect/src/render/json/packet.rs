@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{OwnerRecord, base64, exact, time};
+use super::{OwnerRecord, Time, base64, exact};
 use crate::attribution::Attribution;
 use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
 use crate::model::ForeignText;
@@ -14,7 +14,7 @@ use crate::model::ForeignText;
 #[serde(tag = "type", rename = "packet")]
 pub struct PacketRecord<'a> {
     number: u64,
-    time: String,
+    time: Time,
     interface: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interface_base64: Option<String>,
@@ -148,7 +148,7 @@ impl<'a> PacketRecord<'a> {
         };
         Self {
             number,
-            time: time(packet.time),
+            time: Time(packet.time),
             interface: interface.map(ForeignText::to_lossy),
             interface_base64: interface.and_then(exact),
             direction: packet.direction.map(|direction| direction.word()),

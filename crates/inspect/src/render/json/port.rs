@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use super::{exact, time};
+use super::{Time, exact};
 use crate::diagnosis::reach::Reach;
 use crate::limits::Limits;
 use crate::model::ForeignText;
@@ -134,7 +134,7 @@ pub struct HolderRecord<'a> {
     command_base64: Option<String>,
     uid: Option<u32>,
     user: Option<&'a str>,
-    started: Option<String>,
+    started: Option<Time>,
     /// The words of the command line; empty for a process that erased them.
     command_line: Option<Vec<Cow<'a, str>>>,
     /// Set when one of the words is not UTF-8.
@@ -160,7 +160,7 @@ impl<'a> HolderRecord<'a> {
             command_base64: exact(&about.command),
             uid: about.uid.map(|uid| uid.0),
             user,
-            started: about.started.map(time),
+            started: about.started.map(Time),
             command_line: line.map(|words| words.iter().map(ForeignText::to_lossy).collect()),
             command_line_base64: line.filter(|_| odd).map(bytes),
             directory: about.directory.as_ref().map(ForeignText::to_lossy),

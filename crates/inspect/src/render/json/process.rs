@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::about::AboutFields;
-use super::{exact, time};
+use super::{Time, exact};
 use crate::model::Pid;
 use crate::render::process::{Portrait, Sight};
 
@@ -23,7 +23,7 @@ pub struct ProcessRecord<'a> {
     kernel_thread: Option<bool>,
     parent: Option<ParentRecord<'a>>,
     threads: Option<u64>,
-    started: Option<String>,
+    started: Option<Time>,
     uid: Option<u32>,
     user: Option<&'a str>,
     #[serde(flatten)]
@@ -74,7 +74,7 @@ impl<'a> ProcessRecord<'a> {
                     command_base64: portrait.parent.and_then(exact),
                 }),
             threads: about.threads,
-            started: about.started.map(time),
+            started: about.started.map(Time),
             uid: about.uid.map(|uid| uid.0),
             user,
             about: about.into(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::detail::DetailRecord;
-use super::{EndpointRecord, OwnerRecord, exact, time};
+use super::{EndpointRecord, OwnerRecord, Time, exact};
 use crate::listing::Row;
 use crate::model::{Timestamp, UnixAddress};
 use crate::sockets::Address;
@@ -12,7 +12,7 @@ use crate::sockets::Address;
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename = "socket")]
 pub struct SocketRecord<'a> {
-    time: String,
+    time: Time,
     family: &'static str,
     protocol: &'static str,
     state: &'static str,
@@ -22,7 +22,7 @@ pub struct SocketRecord<'a> {
     recv_queue: Option<u32>,
     send_queue: Option<u32>,
     inode: Option<u64>,
-    cookie: Option<String>,
+    cookie: Option<Hexadecimal>,
     uid: Option<u32>,
     user: Option<&'a str>,
     netns: Option<u64>,
@@ -96,7 +96,7 @@ impl<'a> SocketRecord<'a> {
     ) -> Self {
         let socket = row.socket;
         Self {
-            time: time(at),
+            time: Time(at),
             family: socket.family.word(),
             protocol: socket.protocol.word(),
             state: socket.state.word(),
@@ -105,7 +105,7 @@ impl<'a> SocketRecord<'a> {
             recv_queue: socket.recv_queue,
             send_queue: socket.send_queue,
             inode: socket.inode.map(|inode| inode.0),
-            cookie: socket.cookie.map(|cookie| format!("{:x}", cookie.0)),
+            cookie: socket.cookie.map(|cookie| Hexadecimal(cookie.0)),
             uid: socket.uid.map(|uid| uid.0),
             user,
             netns: socket.netns.map(|netns| netns.0),
@@ -114,6 +114,16 @@ impl<'a> SocketRecord<'a> {
             peer: row.peer().map(Into::into),
             detail: socket.detail.as_deref().map(Into::into).unwrap_or_default(),
         }
+    }
+}
+
+/// As text: it may exceed what a number of JSON can be.
+#[derive(Debug, Clone, Copy)]
+struct Hexadecimal(u64);
+
+impl Serialize for Hexadecimal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:x}", self.0))
     }
 }
 
