@@ -126,10 +126,15 @@ impl Drop for Namespace {
 
 /// Listens in a namespace until it is ended, and says on which port.
 fn listener_in(namespace: &Namespace) -> (Running, u16) {
-    let code = "import socket,sys,time\ns=socket.socket();s.bind(('127.0.0.1',0));s.listen(5)\n\
-                print(s.getsockname()[1],flush=True)\ntime.sleep(600)";
+    listener_at(namespace, 0)
+}
+
+fn listener_at(namespace: &Namespace, port: u16) -> (Running, u16) {
+    let code = "import socket,sys,time\ns=socket.socket();s.bind(('127.0.0.1',int(sys.argv[1])))\n\
+                s.listen(5);print(s.getsockname()[1],flush=True)\ntime.sleep(600)";
     let mut child = Command::new("ip")
         .args(["netns", "exec", &namespace.0, "python3", "-c", code])
+        .arg(port.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -309,6 +314,36 @@ fn watching_tells_what_opened_changed_and_closed() {
 }
 
 #[test]
+fn watching_all_namespaces_sees_new_ones_and_tells_who_is_there() {
+    let test = "watching_all_namespaces_sees_new_ones_and_tells_who_is_there";
+    if !have_root(test) || !have_program("ip", test) || !have_program("python3", test) {
+        return;
+    }
+    // Asked for before there is anything.
+    let port = 23_471;
+    let mut watching = Watching::start(&[&format!(":{port}"), "--netns", "all", "-e"]);
+    let mut stderr = BufReader::new(watching.child.stderr.take().unwrap());
+    wait_for("the first look", || {
+        let mut said = String::new();
+        stderr.read_line(&mut said).unwrap();
+        said.starts_with("Watching 0 sockets").then_some(())
+    });
+    let namespace = Namespace::new("inspect-new");
+    let (child, _) = listener_at(&namespace, port);
+    let owner = format!("python3[{}] fd ", child.0.id());
+    wait_for("the listener", || {
+        let line = watching.line();
+        (line.contains("opened   tcp   LISTEN") && line.contains(&owner)).then_some(())
+    });
+    // What is known of it stands below.
+    let below = [(); 3].map(|()| watching.line()).join("\n");
+    assert!(below.contains(&format!("netns {}", namespace.0)), "{below}");
+    assert!(below.contains("python3 -c 'import socket"), "{below}");
+    watching.interrupt();
+    assert_eq!(watching.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn watching_in_lines_names_the_owner_of_each_change() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -317,7 +352,7 @@ fn watching_in_lines_names_the_owner_of_each_change() {
     let mut said = String::new();
     let mut stderr = BufReader::new(watching.child.stderr.take().unwrap());
     stderr.read_line(&mut said).unwrap();
-    assert!(said.starts_with("Watching 1 sockets"), "{said}");
+    assert!(said.starts_with("Watching 1 socket,"), "{said}");
     let _client = TcpStream::connect(address).unwrap();
     let mine = format!("[{}] fd ", std::process::id());
     wait_for("our own end", || {

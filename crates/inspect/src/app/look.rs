@@ -103,17 +103,13 @@ impl Eyes {
             Netns::All => {
                 let all = namespaces::all();
                 if all.unreadable > 0 {
-                    eyes.gaps.push(Gap::counted(
+                    let hidden = match all.unreadable {
+                        1 => "namespace of 1 process is hidden".to_owned(),
+                        count => format!("namespaces of {count} processes are hidden"),
+                    };
+                    eyes.gaps.push(Gap::uncounted(
                         Origin::Sockets,
-                        format!(
-                            "{} whose network namespace is not told: others may exist",
-                            if all.unreadable == 1 {
-                                "process"
-                            } else {
-                                "processes"
-                            }
-                        ),
-                        all.unreadable,
+                        format!("the network {hidden}: there may be more of them"),
                     ));
                 }
                 eyes.namespaces = all.found;

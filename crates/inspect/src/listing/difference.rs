@@ -1,9 +1,10 @@
 //! What changed between two looks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Row, Rows};
+use super::{Listing, Row, Rows};
 use crate::model::{Cookie, Endpoint, Inode, NetworkNamespace, Owner, Protocol, State};
+use crate::sockets::Socket;
 
 /// One change between two looks.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +51,10 @@ enum Identity {
 }
 
 fn identity(row: &Row<'_>) -> Option<Identity> {
-    let socket = row.socket;
+    identity_of(row.socket)
+}
+
+fn identity_of(socket: &Socket) -> Option<Identity> {
     if let Some(cookie) = socket.cookie {
         return Some(Identity::Cookie(socket.netns, cookie));
     }
@@ -91,6 +95,30 @@ pub fn difference<'a>(before: &Rows<'a>, after: &Rows<'a>) -> Vec<Change<'a>> {
     changes
 }
 
+/// Whether something that one look saw is missing in the next.
+pub fn lacks(after: &Listing, before: &Rows<'_>) -> bool {
+    let seen: HashSet<Identity> = after.sockets().iter().filter_map(identity_of).collect();
+    let known = before.iter().filter_map(|row| identity(&row));
+    known.into_iter().any(|known| !seen.contains(&known))
+}
+
+/// Sockets that a look passed over: one before saw them, and so does one after it. A dump goes on
+/// at a place in a table that moves (see `sockets::diag`), so this happens.
+pub fn passed_over(before: &Listing, after: &Listing, again: &Listing) -> Vec<Socket> {
+    let [known, seen] = [before, after].map(|listing| -> HashSet<Identity> {
+        listing.sockets().iter().filter_map(identity_of).collect()
+    });
+    let is_passed_over = |socket: &&Socket| {
+        identity_of(socket).is_some_and(|it| known.contains(&it) && !seen.contains(&it))
+    };
+    again
+        .sockets()
+        .iter()
+        .filter(is_passed_over)
+        .cloned()
+        .collect()
+}
+
 fn differs(before: &Row<'_>, after: &Row<'_>) -> bool {
     // A queue that goes up and down is traffic; one that is no longer empty is news.
     let waiting = |row: &Row<'_>| {
@@ -117,8 +145,6 @@ pub fn owners_beyond(row: &Row<'_>, other: &Row<'_>) -> Vec<Owner> {
 mod tests {
     use super::super::tests_support::*;
     use super::*;
-    use crate::listing::Listing;
-    use crate::sockets::Socket;
 
     fn socket(state: State, remote: u16, cookie: u64) -> Socket {
         Socket {
@@ -183,6 +209,26 @@ mod tests {
         let before = Listing::new(vec![socket(State::Established, 1, 1)], holdings(&[]));
         let after = Listing::new(vec![socket(State::Established, 1, 2)], holdings(&[]));
         assert_eq!(words(&before, &after), [("closed", 1), ("opened", 2)]);
+    }
+
+    #[test]
+    fn what_a_look_passed_over_is_found_by_another() {
+        let listing = |cookies: &[u64]| {
+            let sockets = cookies.iter().map(|it| socket(State::Established, 1, *it));
+            Listing::new(sockets.collect(), holdings(&[(2, 10, 3, "a")]))
+        };
+        let before = listing(&[1, 2, 3]);
+        let after = listing(&[3, 4]);
+        assert!(lacks(&after, &before.rows()));
+        assert!(!lacks(&before, &listing(&[2]).rows()));
+        // The first did close; the second is there; the fifth is told with the next look.
+        let again = listing(&[2, 3, 4, 5]);
+        let found = passed_over(&before, &after, &again);
+        let whole = after.with(found, again.into_holdings());
+        assert_eq!(words(&before, &whole), [("closed", 1), ("opened", 4)]);
+        let row = whole.rows().get(2).unwrap();
+        assert_eq!(row.socket.cookie, Some(Cookie(2)));
+        assert_eq!(row.owners.count(), 1);
     }
 
     #[test]

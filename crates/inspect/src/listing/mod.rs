@@ -19,7 +19,7 @@ use crate::owners::{Holdings, Owners};
 use crate::sockets::Socket;
 
 pub use column::SocketColumn;
-pub use difference::{Change, difference, owners_beyond};
+pub use difference::{Change, difference, lacks, owners_beyond, passed_over};
 pub use join::status_without_inode;
 pub use order::SortKey;
 pub use select::{Undecided, matches};
@@ -59,6 +59,14 @@ impl Listing {
         Self::new(self.sockets, self.holdings.and(later))
     }
 
+    /// The same, with these sockets and their owners in addition.
+    #[must_use]
+    pub fn with(self, sockets: Vec<Socket>, owners: Holdings) -> Self {
+        let mut all = self.sockets;
+        all.extend(sockets);
+        Self::new(all, self.holdings.and(owners))
+    }
+
     /// Sockets with an inode that nobody was seen to hold.
     pub fn orphans(&self) -> impl Iterator<Item = Inode> {
         let rows = self.sockets.iter().zip(&self.joined);
@@ -78,6 +86,11 @@ impl Listing {
     /// Every socket, in the order of the source.
     pub fn sockets(&self) -> &[Socket] {
         &self.sockets
+    }
+
+    /// Who holds them, and the sockets are given up.
+    pub fn into_holdings(self) -> Holdings {
+        self.holdings
     }
 
     /// Who holds them.

@@ -9,7 +9,8 @@ use super::told::{hidden, tell_gaps, untold, write_gaps};
 use super::{Context, Exit, Eyes, Look, Query, Request, Resolved, Stop, View, rows_of};
 use crate::app::machine;
 use crate::cli::Format;
-use crate::listing::{Change, Rows, difference};
+use crate::cli::sources::Netns;
+use crate::listing::{Change, Rows, difference, lacks, passed_over};
 use crate::model::{Gap, Timestamp};
 use crate::render::json::{self, ChangeRecord, End, SocketRecord};
 use crate::render::packet::TimeOfDay;
@@ -24,10 +25,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
     eyes.follow(&super::processes(&query.selection));
-    let mut names = Resolved::new(&eyes);
-    if request.processes {
-        names = names.with_processes(&eyes);
-    }
+    let mut names = names(request, &eyes);
     let mut out = BufWriter::new(io::stdout().lock());
     let json = request.format == Format::Json;
     let mut before = eyes.look(query)?;
@@ -43,8 +41,9 @@ pub(super) fn run(
     if !context.quiet && !request.quiet {
         let every = words(interval);
         let count = chosen(&before, request, query, &eyes).0.len();
+        let sockets = if count == 1 { "socket" } else { "sockets" };
         context.say(&format!(
-            "Watching {count} sockets, a look every {every}. Ctrl-C ends."
+            "Watching {count} {sockets}, a look every {every}. Ctrl-C ends."
         ));
     }
     let mut told = Told {
@@ -56,7 +55,12 @@ pub(super) fn run(
     let mut clock = TimeOfDay::new(TimeZone::system());
     out.flush()?;
     while !stop.wait(interval) {
-        let after = eyes.look(query)?;
+        if request.sources.netns == Netns::All {
+            // There may be new ones.
+            eyes = Eyes::new(&request.sources, Stop::new()?)?;
+            names = self::names(request, &eyes);
+        }
+        let after = look_after(&before, query, request, &mut eyes)?;
         told.hear(&after.gaps, json, context);
         {
             let (old, _) = chosen(&before, request, query, &eyes);
@@ -77,7 +81,14 @@ pub(super) fn run(
                     view.write_change_record(&mut out, change, after.at)?;
                 } else {
                     let time = time_words(&mut clock, after.at);
-                    write_change(&mut out, &time, change, &names, context.screen)?;
+                    write_change(
+                        &mut out,
+                        &time,
+                        change,
+                        &names,
+                        request.extended,
+                        context.screen,
+                    )?;
                 }
             }
             out.flush()?;
@@ -96,6 +107,34 @@ pub(super) fn run(
         ));
     }
     Ok(Exit::Done)
+}
+
+fn names(request: &Request, eyes: &Eyes) -> Resolved {
+    let names = Resolved::new(eyes);
+    if request.processes {
+        names.with_processes(eyes)
+    } else {
+        names
+    }
+}
+
+/// The next look. What seems to have closed is looked for once more.
+fn look_after(
+    before: &Look,
+    query: &Query,
+    request: &Request,
+    eyes: &mut Eyes,
+) -> anyhow::Result<Look> {
+    let mut after = eyes.look(query)?;
+    if lacks(&after.listing, &chosen(before, request, query, eyes).0) {
+        let again = eyes.look(query)?;
+        let found = passed_over(&before.listing, &after.listing, &again.listing);
+        if !found.is_empty() {
+            let listing = std::mem::take(&mut after.listing);
+            after.listing = listing.with(found, again.listing.into_holdings());
+        }
+    }
+    Ok(after)
 }
 
 impl View<'_> {

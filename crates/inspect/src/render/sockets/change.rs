@@ -12,7 +12,8 @@ use crate::render::{Screen, Style};
 
 /// Writes one change: when, what happened to which socket, and whose it is.
 ///
-/// `time` is the time of day, as text. On a terminal that is too narrow the owner stands on a
+/// With `extended`, what is known of the socket and its owners stands below. `time` is the time
+/// of day, as text. On a terminal that is too narrow the owner stands on a
 /// line below.
 ///
 /// # Errors
@@ -22,6 +23,7 @@ pub fn write_change(
     time: &str,
     change: &Change<'_>,
     names: &dyn Names,
+    extended: bool,
     screen: Screen,
 ) -> io::Result<()> {
     let text = Text::new(names, screen.charset, false);
@@ -86,8 +88,17 @@ pub fn write_change(
         if !owner.is_empty() {
             writeln!(out, "          {owner}")?;
         }
-        return Ok(());
+    } else {
+        let gap = if owner.is_empty() { "" } else { "  " };
+        writeln!(out, "{head}{what}  {ends}{gap}{owner}")?;
     }
-    let gap = if owner.is_empty() { "" } else { "  " };
-    writeln!(out, "{head}{what}  {ends}{gap}{owner}")
+    if extended {
+        for note in super::extended::notes(&row, &text, screen.width.unwrap_or(PIPE)) {
+            writeln!(out, "          {}", screen.paint(Style::Dim, &note.text))?;
+        }
+    }
+    Ok(())
 }
+
+/// Columns of a line of details in a pipe.
+const PIPE: usize = 120;
