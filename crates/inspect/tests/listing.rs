@@ -338,7 +338,7 @@ fn watching_all_namespaces_sees_new_ones_and_tells_who_is_there() {
     // What is known of it stands below.
     let below = [(); 3].map(|()| watching.line()).join("\n");
     assert!(below.contains(&format!("netns {}", namespace.0)), "{below}");
-    assert!(below.contains("python3 -c 'import socket"), "{below}");
+    assert!(below.contains("python3 -c 'import"), "{below}");
     watching.interrupt();
     assert_eq!(watching.child.wait().unwrap().code(), Some(0));
 }
