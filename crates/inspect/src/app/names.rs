@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Usage;
 use super::abouts::Abouts;
 use super::look::Eyes;
+use crate::limits;
 use crate::listing::Rows;
 use crate::model::{NetworkNamespace, Owner, Pid, Protocol, Uid};
 use crate::names::{Hosts, Interfaces, Services, Users};
@@ -61,6 +62,13 @@ impl selection::Names for Machine {
 
     fn network_namespace(&self, name: &str) -> Option<NetworkNamespace> {
         namespaces::find(name).map(|found| found.inode)
+    }
+
+    fn ephemeral_ports(&self) -> (u16, u16) {
+        match limits::read(Path::new("/proc")).ephemeral {
+            Some(range) => range.into_inner(),
+            None => selection::Numbers.ephemeral_ports(),
+        }
     }
 
     fn cgroup(&self, path: &[u8]) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! The answer of one row to one test.
 
+use std::ops::RangeInclusive;
+
 use super::Row;
 use crate::model::{ForeignText, OwnerStatus, Pid, Protocol, State, UnixAddress};
 use crate::owners::Unreadable;
@@ -41,7 +43,7 @@ pub(super) fn answer(row: &Row<'_>, test: &Test, placement: PlacementOf<'_>) -> 
         Test::Interface(index) => interface(socket).map(|bound| bound == *index),
         Test::Mark { value, mask } => detail(socket)?.mark.map(|mark| mark & mask == *value),
         Test::Cgroup(id) => detail(socket)?.cgroup.map(|cgroup| cgroup == *id),
-        Test::Autobound => autobound(socket),
+        Test::Autobound { first, last } => autobound(socket, *first..=*last),
         Test::NetworkNamespace(netns) => socket.netns.map(|inode| inode == *netns),
         Test::User(uid) => socket.uid.map(|owner| owner == *uid),
         Test::Pid(pid) => held_by(row, *pid),
@@ -136,9 +138,13 @@ fn interface(socket: &Socket) -> Option<u32> {
 /// hexadecimal digits (net/unix/af_unix.c `unix_autobind`), a negative number
 /// (net/netlink/af_netlink.c `netlink_autobind`), though a lucky first try there is the pid. ss
 /// counts a unix socket without a name, too.
-fn autobound(socket: &Socket) -> Option<bool> {
+fn autobound(socket: &Socket, ephemeral: RangeInclusive<u16>) -> Option<bool> {
     match &socket.address {
-        Address::Inet { .. } | Address::Vsock { .. } => detail(socket)?.autobound,
+        Address::Inet { local, .. } if !ephemeral.contains(&local.port) => Some(false),
+        Address::Inet { .. } => detail(socket)?.autobound,
+        // The first that are given are above those for privileged users (net/vmw_vsock/af_vsock.c
+        // `LAST_RESERVED_PORT`), as ss counts them.
+        Address::Vsock { local, .. } => Some(local.1 > 1_023),
         Address::Unix { name, .. } => Some(match name {
             UnixAddress::Path(_) => false,
             UnixAddress::Abstract(name) => {

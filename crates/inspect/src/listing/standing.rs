@@ -162,8 +162,10 @@ impl Part {
             (Protocol::Udp | Protocol::UdpLite, Address::Inet { local, .. }) => {
                 match socket.state {
                     State::Established => Self::Talks,
-                    // A port that the kernel chose for sending is no place to be reached at.
-                    _ if local.port == 0 || autobound(socket) => Self::Idle,
+                    // A port that the kernel chose for sending is no place to be reached at. Who
+                    // binds to an address and leaves the port to the kernel means to be.
+                    _ if local.port == 0 => Self::Idle,
+                    _ if autobound(socket) && local.address.is_unspecified() => Self::Idle,
                     _ => Self::Listens,
                 }
             }
@@ -332,5 +334,8 @@ mod tests {
             ..Default::default()
         }));
         assert_eq!(Part::of(&chosen), Part::Idle);
+        let there = with(Protocol::Udp, State::Unconnected, "127.0.0.1:4000", any);
+        chosen.address = there.address;
+        assert_eq!(Part::of(&chosen), Part::Listens);
     }
 }

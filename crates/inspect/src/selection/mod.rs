@@ -157,8 +157,15 @@ pub enum Test {
     },
     /// It was made in the control group (version 2) with this id: the inode of its folder.
     Cgroup(u64),
-    /// The kernel chose its port or unix name; nobody asked for it.
-    Autobound,
+    /// The kernel chose its port or unix name; nobody asked for it. As in ss, a port counts only
+    /// in the range from which the kernel chooses: nobody asks by bind() for the port of an
+    /// accepted connection either.
+    Autobound {
+        /// That range.
+        first: u16,
+        /// To this port.
+        last: u16,
+    },
     /// It lives in this network namespace.
     NetworkNamespace(NetworkNamespace),
     /// One of its owners is this process.

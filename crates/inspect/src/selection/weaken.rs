@@ -120,7 +120,7 @@ impl Test {
             | Self::Interface(_)
             | Self::Mark { .. }
             | Self::Cgroup(_)
-            | Self::Autobound
+            | Self::Autobound { .. }
             | Self::NetworkNamespace(_)
             | Self::User(_)
             | Self::Container(_)

@@ -21,7 +21,8 @@ pub struct Detail {
     pub mark: Option<u32>,
     /// The id of the cgroup (version 2) it was made in: the inode of its folder.
     pub cgroup: Option<u64>,
-    /// A local port that connect() or a send chose, not bind() (`autobound` of ss).
+    /// Nobody asked by bind() for its port: connect(), listen() or a send chose it, or it is that
+    /// of the listener it was accepted from. Not told of TIME_WAIT and SYN_RECV.
     pub autobound: Option<bool>,
     /// The number of an IP protocol that a raw socket receives.
     pub raw_protocol: Option<u8>,

@@ -138,10 +138,9 @@ fn outgoing(row: &Row<'_>) -> Option<bool> {
     if waits(row) {
         return Some(false);
     }
-    let chosen = socket.detail.as_ref().and_then(|detail| detail.autobound);
-    match (chosen, socket.state, row.side) {
-        (Some(true), _, _) | (_, State::SynSent, _) | (_, _, Side::Client) => Some(true),
-        (_, State::SynRecv, _) | (_, _, Side::Server) => Some(false),
+    match (socket.state, row.side) {
+        (State::SynSent, _) | (_, Side::Client) => Some(true),
+        (State::SynRecv, _) | (_, Side::Server) => Some(false),
         _ => None,
     }
 }

@@ -246,8 +246,9 @@ fn what_the_source_may_not_tell() {
             ("fwmark = 0x3", "n?n?"),
             ("cgroup = 77", "y?y?"),
             ("cgroup = 78", "n?n?"),
-            ("autobound", "y?y?"),
-            ("not autobound", "n?n?"),
+            // Its port is 80: whoever asked for it, the kernel did not choose it.
+            ("autobound", "nnnn"),
+            ("not autobound", "yyyy"),
             ("dev = 2", "y?yn"),
             ("dev = 0", "n?ny"),
             ("netns = 42", "y?y?"),
@@ -314,6 +315,32 @@ fn unix_names() {
 }
 
 #[test]
+fn a_port_that_nobody_asked_for_is_in_the_range_of_those_that_are_given() {
+    let of = |local: &str, told| {
+        let mut socket = tcp(State::Established, local, "127.0.0.1:80", 1);
+        socket.detail = Some(Box::new(Detail {
+            autobound: told,
+            ..Detail::default()
+        }));
+        socket
+    };
+    let listing = Listing::new(
+        vec![
+            of("127.0.0.1:40000", Some(true)),
+            of("127.0.0.1:40000", Some(false)),
+            of("127.0.0.1:40000", None),
+            of("127.0.0.1:8080", Some(true)),
+            of("127.0.0.1:8080", None),
+        ],
+        holdings(&[]),
+    );
+    check(
+        &listing,
+        &[("autobound", "yn?nn"), ("not autobound", "ny?yy")],
+    );
+}
+
+#[test]
 fn netlink_packet_and_vsock_sockets() {
     let of = |address: Address| {
         let mut socket = tcp(State::Unconnected, "127.0.0.1:1", "127.0.0.1:2", 1);
@@ -344,7 +371,7 @@ fn netlink_packet_and_vsock_sockets() {
     check(
         &listing,
         &[
-            ("autobound", "nyn??"),
+            ("autobound", "nyny?"),
             ("dev = 2", "??y??"),
             ("sport > :1023", "nnnyn"),
             ("dport = :80", "nnnyn"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::words::Text;
 use crate::listing::{Row, SocketColumn};
-use crate::model::{Family, ForeignText, Owner, OwnerStatus};
+use crate::model::{Family, ForeignText, Owner, OwnerStatus, State};
 use crate::processes::{About, Placement};
 use crate::render::process::{command_words, container_words, process_words};
 use crate::render::table::Note;
@@ -106,7 +106,11 @@ fn socket_words(socket: &Socket, text: &Text<'_>) -> String {
                 let _ = write!(out, "0x{mark:x}");
             });
         }
-        if detail.autobound == Some(true) {
+        // Of a connection it may as well be the listener's port.
+        let is_end = socket.state == State::Bound
+            || socket.state == State::Unconnected
+            || socket.state == State::Listen;
+        if detail.autobound == Some(true) && is_end {
             part("port chosen by the kernel", &|_| {});
         }
         if let Some(shutdown) = detail.shutdown {

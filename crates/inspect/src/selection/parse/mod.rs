@@ -50,6 +50,10 @@ pub trait Names {
     fn network_namespace(&self, name: &str) -> Option<NetworkNamespace>;
     /// The id of the control group (version 2) at a path below where they are mounted.
     fn cgroup(&self, path: &[u8]) -> Option<u64>;
+    /// The ports given to those who do not ask for one (`ip_local_port_range`), first and last.
+    fn ephemeral_ports(&self) -> (u16, u16) {
+        (32_768, 60_999)
+    }
 }
 
 /// Knows no names: numbers only.
@@ -269,7 +273,10 @@ impl Parser<'_> {
             "dev" => self.equality("dev", Expected::Interface, Self::interface),
             "fwmark" => self.equality("fwmark", Expected::Mark, Self::mark),
             "cgroup" => self.equality("cgroup", Expected::Name, Self::cgroup),
-            "autobound" => Ok(Selection::Test(Test::Autobound)),
+            "autobound" => {
+                let (first, last) = self.names.ephemeral_ports();
+                Ok(Selection::Test(Test::Autobound { first, last }))
+            }
             "family" => self.equality("family", Expected::Name, Self::family),
             "protocol" => self.equality("protocol", Expected::Name, Self::protocol),
             "pid" => self.equality("pid", Expected::Number, |_, word| {

@@ -18,6 +18,8 @@ const S_GE: u8 = 2;
 const S_LE: u8 = 3;
 const D_GE: u8 = 4;
 const D_LE: u8 = 5;
+/// Nobody asked for its port with bind(): no operand.
+const AUTO: u8 = 6;
 /// Local and remote end: `struct inet_diag_hostcond`.
 const S_COND: u8 = 7;
 const D_COND: u8 = 8;
@@ -41,6 +43,9 @@ pub(super) enum Fact {
     Network(End, Network),
     /// It is an IPv6 socket.
     IsV6,
+    /// It has no port that bind() asked for (`SOCK_BINDPORT_LOCK`). The kernel says so of each
+    /// TIME_WAIT and SYN_RECV as well, which have no such lock.
+    Autobound,
 }
 
 /// A condition on the ends of a socket.
@@ -239,6 +244,7 @@ fn operation(fact: &Fact) -> (u8, Vec<u8>) {
             };
             (code(end, S_COND, D_COND), operand)
         }
+        Fact::Autobound => (AUTO, Vec::new()),
         // Every address of the family; no IPv4 socket is compared with it.
         Fact::IsV6 => (S_COND, host((10, 0), ANY_PORT, &[0; 16])),
     }

@@ -68,6 +68,11 @@ impl Dump {
         }
     }
 
+    /// What follows is the answer to a request for sockets whose port was chosen so.
+    pub(super) fn begin(&mut self, autobound: Option<bool>) {
+        self.asked.autobound = autobound;
+    }
+
     /// What it lists.
     pub(super) fn scope(&self) -> Scope {
         self.asked.scope

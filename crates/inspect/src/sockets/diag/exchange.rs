@@ -97,11 +97,13 @@ impl<W: Wire> Exchange<W> {
         netns: Option<NetworkNamespace>,
         snapshot: &mut Snapshot,
     ) -> Result<(), Refused> {
-        let passes = share.of(passes(scope, &query.selection));
+        let autobound = query.details.extended;
+        let passes = share.of(passes(scope, &query.selection, autobound));
         let asked = Asked {
             scope,
             details: query.details,
             netns,
+            autobound: None,
         };
         let before = snapshot.sockets.len();
         let mut attempt = 1;
@@ -158,6 +160,7 @@ impl<W: Wire> Exchange<W> {
     ) -> Result<Went, Refused> {
         let scope = dump.scope();
         for pass in passes {
+            dump.begin(pass.autobound);
             let sequence = self.next_sequence();
             let request = request(scope, pass, &query.details, sequence).ok_or(Refused::NoTable)?;
             self.wire.send(&request)?;

@@ -20,6 +20,18 @@ pub(super) struct Pass {
     pub(super) states: u32,
     /// Which of those; all of them where there is no program.
     pub(super) bytecode: Option<Vec<u8>>,
+    /// [`super::Detail::autobound`] of what the program lets through, where it is about that.
+    pub(super) autobound: Option<bool>,
+}
+
+impl Pass {
+    pub(super) fn new(states: u32, bytecode: Option<Vec<u8>>) -> Self {
+        Self {
+            states,
+            bytecode,
+            autobound: None,
+        }
+    }
 }
 
 /// `1 << TCP_LISTEN`.
@@ -28,8 +40,9 @@ pub(super) const LISTEN: u32 = 1 << 10;
 /// which has a number of its own.
 pub(super) const BOUND: u32 = 1 << 13 | 1 << 7;
 
-/// The dumps by which tables are read; none where nothing of them can be selected.
-pub(super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
+/// The dumps by which tables are read; none where nothing of them can be selected. With
+/// `autobound`, each is divided into two, for no message tells who chose a socket's port.
+pub(super) fn passes(scope: Scope, selection: &Selection, autobound: bool) -> Vec<Pass> {
     let table = scope.table();
     let mut states = 0;
     let mut conditions = Vec::new();
@@ -43,10 +56,13 @@ pub(super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
     // A socket may be in one state at the first of two dumps and in another at the second; so
     // there are no more dumps than listeners need.
     let condition = Condition::any(conditions);
-    let bytecode = match condition {
-        Condition::Always | Condition::Never => None,
-        ref decidable if table.has_ends() => compile(decidable),
-        _ => None,
+    let pass = |states, condition: &Condition| {
+        let parts = if autobound && table.has_ports() {
+            divided(states, condition)
+        } else {
+            None
+        };
+        parts.unwrap_or_else(|| vec![Pass::new(states, program(table, condition))])
     };
     if !matches!(table.protocol(), Some(Protocol::Tcp | Protocol::Mptcp)) {
         if states == 0 {
@@ -54,27 +70,36 @@ pub(super) fn passes(scope: Scope, selection: &Selection) -> Vec<Pass> {
         }
         // Of the clients that wait for accept() a unix listener alone tells.
         let listeners = if table == Table::Unix { LISTEN } else { 0 };
-        return vec![Pass {
-            states: states | listeners,
-            bytecode,
-        }];
+        return pass(states | listeners, &condition);
     }
-    let Some(bytecode) = bytecode else {
-        return vec![Pass {
-            states: states | LISTEN,
-            bytecode: None,
-        }];
-    };
-    vec![
-        Pass {
-            states: LISTEN,
-            bytecode: None,
-        },
-        Pass {
-            states: states & !LISTEN,
-            bytecode: Some(bytecode),
-        },
-    ]
+    if program(table, &condition).is_none() {
+        return pass(states | LISTEN, &Condition::Always);
+    }
+    let mut passes = pass(LISTEN, &Condition::Always);
+    passes.extend(pass(states & !LISTEN, &condition));
+    passes
+}
+
+fn program(table: Table, condition: &Condition) -> Option<Vec<u8>> {
+    match condition {
+        Condition::Always | Condition::Never => None,
+        decidable if table.has_ends() => compile(decidable),
+        _ => None,
+    }
+}
+
+/// A dump of the sockets of which nobody chose the port, and one of the others.
+fn divided(states: u32, condition: &Condition) -> Option<Vec<Pass>> {
+    let chosen = Condition::Is(Fact::Autobound);
+    let parts = [(true, chosen.clone()), (false, chosen.not())];
+    let passes = parts.into_iter().map(|(autobound, half)| {
+        let program = compile(&Condition::all([condition.clone(), half]))?;
+        Some(Pass {
+            autobound: Some(autobound),
+            ..Pass::new(states, Some(program))
+        })
+    });
+    passes.collect()
 }
 
 /// States that the kernel lists together.
@@ -257,7 +282,7 @@ impl View {
             | Test::Interface(_)
             | Test::Mark { .. }
             | Test::Cgroup(_)
-            | Test::Autobound
+            | Test::Autobound { .. }
             | Test::NetworkNamespace(_)
             | Test::Pid(_)
             | Test::Process(_)

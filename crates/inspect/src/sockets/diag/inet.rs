@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::super::{Address, Detail, Details, Socket, Timer, TimerKind};
+use super::super::{Address, Detail, Socket, Timer, TimerKind};
 use super::bytes::{array_at, be16_at, cookie_at, u8_at, u32_at, u64_at};
 use super::memory::{memory, shutdown};
 use super::message::{Attributes, BadMessage};
@@ -64,7 +64,7 @@ pub(super) fn decode(message: &[u8], asked: &Asked) -> Result<Socket, BadMessage
         uid: (inode.is_some() || uid != 0).then_some(Uid(uid)),
         netns: asked.netns,
         interface: Some(interface),
-        detail: detail(message, protocol, state, &asked.details)?,
+        detail: detail(message, protocol, state, asked)?,
     })
 }
 
@@ -114,9 +114,14 @@ fn detail(
     message: &[u8],
     protocol: Protocol,
     state: State,
-    wanted: &Details,
+    asked: &Asked,
 ) -> Result<Option<Box<Detail>>, BadMessage> {
+    let wanted = &asked.details;
     let mut detail = Detail::default();
+    // What has no lock on its port, because it has no socket, says nothing of who chose it.
+    if !matches!(state, State::TimeWait | State::SynRecv) {
+        detail.autobound = asked.autobound;
+    }
     if wanted.timers && matches!(protocol, Protocol::Tcp | Protocol::Mptcp) {
         detail.timer = timer(message);
     }

@@ -76,6 +76,8 @@ pub(super) struct Asked {
     pub(super) details: Details,
     /// The namespace that answers.
     pub(super) netns: Option<NetworkNamespace>,
+    /// [`Detail::autobound`] of each socket, where the request divided them by it.
+    pub(super) autobound: Option<bool>,
 }
 
 /// One message -> the socket it describes.

@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn pass(states: u32, bytecode: Option<Vec<u8>>) -> Pass {
-        Pass { states, bytecode }
+        Pass::new(states, bytecode)
     }
 
     #[test]

@@ -24,11 +24,12 @@ const HIGH: u16 = 43_000;
 
 /// Whether there is anything to divide: connections, of which no program leaves most out.
 pub(in super::super) fn divides(scope: Scope, selection: &Selection) -> bool {
-    match passes(scope, selection)[..] {
+    match passes(scope, selection, false)[..] {
         [
             Pass {
                 states,
                 bytecode: None,
+                ..
             },
         ] => scope == Scope::Tcp && states & !(LISTEN | BOUND) != 0,
         _ => false,
@@ -42,6 +43,7 @@ impl Share {
             Pass {
                 states,
                 bytecode: None,
+                ..
             },
         ] = passes[..]
         else {
@@ -58,18 +60,13 @@ impl Share {
                 Condition::Is(Fact::PortFrom(End::Remote, HIGH)),
             ]),
         ]);
-        let connections = |condition: &Condition| Pass {
-            states: states & !(LISTEN | BOUND),
-            bytecode: compile(condition),
-        };
+        let connections =
+            |condition: &Condition| Pass::new(states & !(LISTEN | BOUND), compile(condition));
         match self {
             Self::Whole => passes,
             Self::High => vec![connections(&high)],
             Self::Low => {
-                let others = Pass {
-                    states: states & (LISTEN | BOUND),
-                    bytecode: None,
-                };
+                let others = Pass::new(states & (LISTEN | BOUND), None);
                 vec![others, connections(&high.not())]
             }
         }

@@ -58,6 +58,7 @@ fn asked(table: Table, details: Details) -> Asked {
         scope: Scope::Table(table),
         details,
         netns: Some(NAMESPACE),
+        autobound: None,
     }
 }
 

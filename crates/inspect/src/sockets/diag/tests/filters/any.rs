@@ -182,7 +182,7 @@ proptest! {
             scopes.push(Scope::Tcp);
         }
         for scope in scopes {
-            let listed = listed(&passes(scope, &selection), &socket);
+            let listed = listed(&passes(scope, &selection, false), &socket);
             prop_assert!(listed || !wanted, "{:?} {:?} {:?}", scope, selection, socket);
         }
     }
@@ -205,7 +205,7 @@ proptest! {
             }
         }
         for selection in [selection, Selection::everything()] {
-            let whole = passes(Scope::Tcp, &selection);
+            let whole = passes(Scope::Tcp, &selection, false);
             let in_share = |share: Share| listed(&share.of(whole.clone()), &socket);
             let times = usize::from(in_share(Share::High)) + usize::from(in_share(Share::Low));
             prop_assert_eq!(times, usize::from(in_share(Share::Whole)));
@@ -250,7 +250,7 @@ proptest! {
         let mirrored = super::socket(socket.protocol, socket.state, remote, local);
         let wanted = may_match(socket.clone(), &selection)
             || socket.protocol != Protocol::Raw && may_match(mirrored, &selection);
-        let listed = listed(&passes(Scope::Table(table), &selection), &socket);
+        let listed = listed(&passes(Scope::Table(table), &selection, false), &socket);
         prop_assert_eq!(listed, wanted, "{:?} {:?}", selection, socket);
     }
 }
