@@ -370,7 +370,7 @@ fn what_a_source_cannot_tell_is_said_or_is_what_ss_says() {
     // Through sock_diag it is what ss says, but of TIME_WAIT, of which ss guesses.
     for expression in ["autobound", "not autobound"] {
         let expression =
-            format!("{expression} state big exclude time-wait ( sport = :{v4} or dport = :{v4} )");
+            format!("state big exclude time-wait {expression} ( sport = :{v4} or dport = :{v4} )");
         agreed(&expression, &stage);
     }
 }
