@@ -167,9 +167,29 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Usage>() => wrong_usage(&error.to_string(), &context),
         Err(error) => {
-            context.say(&format!("inspect: {error:#}"));
+            // What has no other word about it comes from writing the answer.
+            let what = match error.downcast_ref::<io::Error>() {
+                Some(_) if error.chain().count() == 1 => "cannot write the answer: ",
+                _ => "",
+            };
+            context.say(&format!(
+                "inspect: {what}{}",
+                without_number(&format!("{error:#}"))
+            ));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A reason in the system's words alone: `No space left on device (os error 28)` has the number
+/// of an error, too, by which nobody knows it.
+fn without_number(reason: &str) -> String {
+    match reason.split_once(" (os error ") {
+        Some((words, rest)) => {
+            let after = rest.split_once(')').map_or("", |(_, after)| after);
+            format!("{words}{after}")
+        }
+        None => reason.to_owned(),
     }
 }
 

@@ -117,3 +117,24 @@ fn the_summary_counts_what_the_list_lists() {
     let tipc = families.iter().find(|record| record["family"] == "tipc");
     assert_eq!(tipc.unwrap()["supported"], false);
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure_and_says_why() {
+    for arguments in [
+        &["sockets", "-a"][..],
+        &["sockets", "--json"],
+        &["port", "9"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let child = inspect()
+            .args(arguments)
+            .stdout(full.unwrap())
+            .stderr(Stdio::piped())
+            .spawn();
+        let ended = child.unwrap().wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let expected = "inspect: cannot write the answer: No space left on device\n";
+        assert!(said.ends_with(expected), "{arguments:?}: {said}");
+    }
+}
