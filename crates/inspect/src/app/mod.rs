@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Refused, View};
-use crate::render::{Screen, Style, expression, message};
+use crate::render::{Screen, Style, expression, facts, message};
 
 /// How a run ended, for the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +70,29 @@ impl Context {
     /// Says something beside the data, on stderr. Names from outside may stand in it raw. A
     /// stderr that is closed is not an error.
     pub(crate) fn say(&self, line: &str) {
+        let mut stderr = io::stderr().lock();
+        for line in self.lines(line) {
+            let _ = writeln!(stderr, "{line}");
+        }
+    }
+
+    /// On a terminal a sentence goes on in the next line at a word; what is set off, like a
+    /// command to copy, stays whole.
+    fn lines(&self, line: &str) -> Vec<String> {
         let line = message(line, self.messages.charset);
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        if line.starts_with(' ') || line.contains('\n') {
+            return vec![line];
+        }
+        facts::wrapped(&line, self.messages.width)
     }
 
     /// Says something only to a person: on a terminal, and not when told to be quiet.
     pub(crate) fn hint(&self, line: &str) {
         if self.messages.is_terminal() && !self.quiet {
-            let line = message(line, self.messages.charset);
-            let line = self.messages.paint(Style::Dim, &line);
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            let mut stderr = io::stderr().lock();
+            for line in self.lines(line) {
+                let _ = writeln!(stderr, "{}", self.messages.paint(Style::Dim, &line));
+            }
         }
     }
 }
