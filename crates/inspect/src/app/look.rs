@@ -216,6 +216,7 @@ impl Eyes {
         } else {
             self.look_at_once(query, finder)?
         };
+        let listing = self.settled(listing, &finder, query)?;
         let mut gaps = self.gaps.clone();
         gaps.append(&mut snapshot.gaps);
         gaps.extend(listing.holdings().gaps().iter().cloned());
@@ -228,6 +229,19 @@ impl Eyes {
             owners_from: finder.name(),
             owners_why: finder.reason().clone(),
         })
+    }
+
+    /// Sockets that nobody was seen to hold may have been closed before their process was looked
+    /// at: nothing is said of who held them, then.
+    fn settled(&self, listing: Listing, finder: &Finder, query: &Query) -> anyhow::Result<Listing> {
+        if self.recorded || !asks_again(&listing, finder) || listing.orphans().next().is_none() {
+            return Ok(listing);
+        }
+        let later = self.tables(query)?;
+        if !later.cut.is_empty() {
+            return Ok(listing);
+        }
+        Ok(listing.settled(&later.sockets))
     }
 
     fn look_at_once(
@@ -326,10 +340,7 @@ fn not_entered(error: &EnterError, query: &Query) -> Snapshot {
 /// they are asked for once more, where a look at some costs less than one at all, or where the
 /// answer would be that they are nobody's.
 fn look_again(finder: Finder, listing: Listing) -> (Finder, Listing) {
-    let holdings = listing.holdings();
-    let nobodys = holdings.unreadable().is_empty() && holdings.unlisted().is_none();
-    let asked = holdings.status(0..0) != OwnerStatus::NotAsked;
-    if !asked || !(nobodys || finder.name() == "bpf") {
+    if !asks_again(&listing, &finder) {
         return (finder, listing);
     }
     let orphans: Vec<Inode> = listing.orphans().collect();
@@ -340,6 +351,18 @@ fn look_again(finder: Finder, listing: Listing) -> (Finder, Listing) {
     let later = finder.look();
     (finder, listing.and(later))
 }
+
+/// Whether more is to be done for sockets that nobody was seen to hold: not where most owners
+/// are hidden anyway.
+fn asks_again(listing: &Listing, finder: &Finder) -> bool {
+    let holdings = listing.holdings();
+    let nobodys = holdings.unreadable().is_empty() && holdings.unlisted().is_none();
+    let asked = holdings.status(0..0) != OwnerStatus::NotAsked;
+    asked && (nobodys || finder.name() == "bpf" || holdings.unreadable().len() <= FEW)
+}
+
+/// So few processes could not be read: most sockets have an owner that can be seen.
+const FEW: usize = 3;
 
 /// Whether a selection asks for some ends: what sources can leave out.
 fn narrow(selection: &Selection) -> bool {

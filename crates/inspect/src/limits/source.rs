@@ -44,7 +44,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sys/net/ipv4");
         std::fs::create_dir_all(&path).unwrap();
-        let write = |text: &str| std::fs::write(path.join("ip_local_reserved_ports"), text).unwrap();
+        let write =
+            |text: &str| std::fs::write(path.join("ip_local_reserved_ports"), text).unwrap();
         write("40000-40001,41000-41001,42000-42");
         assert_eq!(read(folder.path()).reserved, None);
         write("40000-40001,41000-41001,42000-42001,43000\n");

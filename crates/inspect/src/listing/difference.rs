@@ -95,6 +95,18 @@ pub fn difference<'a>(before: &Rows<'a>, after: &Rows<'a>) -> Vec<Change<'a>> {
     changes
 }
 
+/// Sockets by what makes them the same in two looks.
+pub(super) struct ByIdentity<'a>(HashMap<Identity, &'a Socket>);
+
+pub(super) fn by_identity(sockets: &[Socket]) -> ByIdentity<'_> {
+    let known = sockets.iter().filter_map(|it| Some((identity_of(it)?, it)));
+    ByIdentity(known.collect())
+}
+
+pub(super) fn same_as<'a>(known: &ByIdentity<'a>, socket: &Socket) -> Option<&'a Socket> {
+    known.0.get(&identity_of(socket)?).copied()
+}
+
 /// Whether something that one look saw is missing in the next.
 pub fn lacks(after: &Listing, before: &Rows<'_>) -> bool {
     let seen: HashSet<Identity> = after.sockets().iter().filter_map(identity_of).collect();
@@ -229,6 +241,29 @@ mod tests {
         let row = whole.rows().get(2).unwrap();
         assert_eq!(row.socket.cookie, Some(Cookie(2)));
         assert_eq!(row.owners.count(), 1);
+    }
+
+    #[test]
+    fn what_closed_before_its_owner_was_looked_for_is_not_told_as_nobodys() {
+        let all = [1, 2, 3, 4].map(|it| socket(State::Established, 1, it));
+        let listing = Listing::new(all.to_vec(), holdings(&[(1, 10, 3, "a")]));
+        let mut waits = socket(State::TimeWait, 1, 2);
+        waits.inode = None;
+        // The first has an owner, whatever became of it; the fourth is nobody's indeed.
+        let settled = listing.settled(&[waits, socket(State::CloseWait, 1, 4)]);
+        let left = settled.rows();
+        let left: Vec<_> = left
+            .iter()
+            .map(|row| (row.socket.state, row.owner_status))
+            .collect();
+        assert_eq!(
+            left,
+            [
+                (State::Established, crate::model::OwnerStatus::Known),
+                (State::TimeWait, crate::model::OwnerStatus::Kernel),
+                (State::Established, crate::model::OwnerStatus::None)
+            ]
+        );
     }
 
     #[test]

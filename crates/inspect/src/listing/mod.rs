@@ -12,6 +12,7 @@ mod select;
 mod standing;
 mod summary;
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 use crate::model::{Inode, OwnerStatus};
@@ -72,6 +73,32 @@ impl Listing {
         let rows = self.sockets.iter().zip(&self.joined);
         rows.filter(|(_, joined)| joined.owners().is_empty())
             .filter_map(|(socket, _)| socket.inode)
+    }
+
+    /// The same, as a later look at the same tables has those that nobody was seen to hold: what
+    /// was closed between the look at the tables and that at the processes is gone, or is what
+    /// the kernel keeps of it.
+    #[must_use]
+    pub fn settled(self, later: &[Socket]) -> Self {
+        let orphans: HashSet<Inode> = self.orphans().collect();
+        let is_orphan = |socket: &Socket| socket.inode.is_some_and(|it| orphans.contains(&it));
+        let later = difference::by_identity(later);
+        let mut sockets = self.sockets;
+        sockets.retain_mut(|socket| {
+            if !is_orphan(socket) {
+                return true;
+            }
+            match difference::same_as(&later, socket) {
+                Some(now) => {
+                    if now.inode.is_none() {
+                        *socket = now.clone();
+                    }
+                    true
+                }
+                None => false,
+            }
+        });
+        Self::new(sockets, self.holdings)
     }
 
     /// Looks for the other ends now, which else is done when the first is asked for.

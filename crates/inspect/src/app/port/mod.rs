@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use super::abouts::Abouts;
 use super::look::{Eyes, Look};
 use super::sockets::told::{hidden, hidden_rows, tell_gaps};
-use super::{Context, Exit, Usage};
+use super::{Context, Exit, Usage, machine};
 use crate::cli::port::{Request, Wanted};
 use crate::limits::{self, Limits};
 use crate::listing::{Row, Rows};
@@ -208,18 +208,27 @@ fn surroundings(eyes: &Eyes, services: Services) -> Surroundings {
     }
 }
 
-/// /proc/net lists no socket that is bound and neither listens nor talks.
+/// sock_diag lists sockets that are bound and neither listen nor talk since Linux 6.8
+/// (`TCP_BOUND_INACTIVE`, net/ipv4/inet_diag.c); /proc/net never does.
 fn unlisted(eyes: &Eyes, look: &Look) -> Option<Gap> {
+    if eyes.recorded() {
+        return None;
+    }
     // One of UDP waits for datagrams from bind() on, and is listed.
     let tcp = |table| matches!(table, Table::Tcp | Table::Tcp6);
     let mut readings = look.readings.iter();
     let by_proc = readings.any(|it| it.source == Some("proc") && tcp(it.table));
-    (by_proc && !eyes.recorded()).then(|| {
-        Gap::uncounted(
-            Origin::Sockets,
-            "/proc/net does not list sockets that are bound and do not listen",
-        )
-    })
+    let lister = if by_proc {
+        "/proc/net does"
+    } else if machine::kernel_is_at_least(eyes.root(), (6, 8)) != Some(true) {
+        "kernels before Linux 6.8 do"
+    } else {
+        return None;
+    };
+    Some(Gap::uncounted(
+        Origin::Sockets,
+        format!("{lister} not list sockets that are bound and do not listen"),
+    ))
 }
 
 fn users(eyes: &Eyes) -> Users {

@@ -208,9 +208,11 @@ fn spread(cookie: u64) -> u64 {
 
 /// The ports of the connections that were listed last.
 ///
-/// A half-open connection and the socket that comes of it are two objects with a cookie each,
-/// as are a connection and its TIME_WAIT; but one takes the place of the other in the same hash
-/// bucket. So if both are listed, they stand close to each other.
+/// A half-open connection and the socket that comes of it are two objects, as are a connection
+/// and its TIME_WAIT. The second has the first one's cookie (net/ipv4/inet_timewait_sock.c
+/// `inet_twsk_alloc`), but where nobody had asked for that before: then each has its own. But one
+/// takes the place of the other in the same hash bucket: if both are listed, they stand close to
+/// each other.
 #[derive(Debug, Default)]
 struct Lately {
     ports: [u32; LATELY],

@@ -36,6 +36,8 @@ impl Pass {
 
 /// `1 << TCP_LISTEN`.
 pub(super) const LISTEN: u32 = 1 << 10;
+/// `1 << TCP_TIME_WAIT`.
+const TIME_WAIT: u32 = 1 << 6;
 /// `1 << TCP_BOUND_INACTIVE | 1 << TCP_CLOSE`. CLOSE is in no table but that of the bound ones,
 /// which has a number of its own.
 pub(super) const BOUND: u32 = 1 << 13 | 1 << 7;
@@ -54,11 +56,11 @@ pub(super) fn passes(scope: Scope, selection: &Selection, autobound: bool) -> Ve
         }
     }
     // A socket may be in one state at the first of two dumps and in another at the second; so
-    // there are no more dumps than listeners need.
+    // there are no more dumps than listeners need, and the halves have states in common.
     let condition = Condition::any(conditions);
     let pass = |states, condition: &Condition| {
         let parts = if autobound && table.has_ports() {
-            divided(states, condition)
+            divided(table, states, condition)
         } else {
             None
         };
@@ -88,8 +90,10 @@ fn program(table: Table, condition: &Condition) -> Option<Vec<u8>> {
     }
 }
 
-/// A dump of the sockets of which nobody chose the port, and one of the others.
-fn divided(states: u32, condition: &Condition) -> Option<Vec<Pass>> {
+/// A dump of the sockets of which nobody chose the port, and one of the others. Last those in
+/// TIME_WAIT once more: they have no lock on their port any more, and so are in the first half,
+/// whichever they were in before; what came to be one between the two dumps is in neither.
+fn divided(table: Table, states: u32, condition: &Condition) -> Option<Vec<Pass>> {
     let chosen = Condition::Is(Fact::Autobound);
     let parts = [(true, chosen.clone()), (false, chosen.not())];
     let passes = parts.into_iter().map(|(autobound, half)| {
@@ -99,7 +103,12 @@ fn divided(states: u32, condition: &Condition) -> Option<Vec<Pass>> {
             ..Pass::new(states, Some(program))
         })
     });
-    passes.collect()
+    let mut passes: Vec<Pass> = passes.collect::<Option<_>>()?;
+    let has_time_wait = matches!(table.protocol(), Some(Protocol::Tcp | Protocol::Mptcp));
+    if has_time_wait && states & TIME_WAIT != 0 {
+        passes.push(Pass::new(TIME_WAIT, program(table, condition)));
+    }
+    Some(passes)
 }
 
 /// States that the kernel lists together.
