@@ -302,7 +302,13 @@ impl Eyes {
                     // (fs/proc/proc_net.c asks for no right).
                     Some(pid) if error.is_denied() => {
                         let root = Path::new("/proc").join(pid.to_string());
-                        Ok(Tables::recorded(root, inode, self.stop.clone()).look(query))
+                        let found = Tables::recorded(&root, inode, self.stop.clone()).look(query);
+                        // The process may have ended, and another have its id.
+                        if namespaces::of_process(&root) == inode {
+                            Ok(found)
+                        } else {
+                            Err(error)
+                        }
                     }
                     _ => Err(error),
                 })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Listing, Row, Rows};
-use crate::model::{Cookie, Endpoint, Inode, NetworkNamespace, Owner, Protocol, State};
+use crate::model::{Cookie, Endpoint, Inode, NetworkNamespace, Owner, OwnerRef, Protocol, State};
 use crate::sockets::Socket;
 
 /// One change between two looks.
@@ -144,13 +144,29 @@ fn differs(before: &Row<'_>, after: &Row<'_>) -> bool {
     before.socket.state != after.socket.state
         || waiting(before) != waiting(after)
         || before.owner_status != after.owner_status
-        || before.owners.ne(after.owners)
+        || before.owners.len() != after.owners.len()
+        || !before
+            .owners
+            .refs()
+            .zip(after.owners.refs())
+            .all(|(one, other)| is_same(one, other))
+}
+
+/// When a process started is told by the wall clock, which may be set between two looks, and by
+/// two ways that round it differently; its id is not given to another so soon.
+fn is_same(one: OwnerRef<'_>, other: OwnerRef<'_>) -> bool {
+    (one.pid, one.tid, one.fd, one.command) == (other.pid, other.tid, other.fd, other.command)
 }
 
 /// The owners of a row that those of another are not.
 pub fn owners_beyond(row: &Row<'_>, other: &Row<'_>) -> Vec<Owner> {
-    let known: Vec<Owner> = other.owners.collect();
-    row.owners.filter(|owner| !known.contains(owner)).collect()
+    let known: Vec<OwnerRef<'_>> = other.owners.refs().collect();
+    let is_known = |owner: OwnerRef<'_>| known.iter().any(|other| is_same(owner, *other));
+    row.owners
+        .refs()
+        .filter(|owner| !is_known(*owner))
+        .map(OwnerRef::to_owner)
+        .collect()
 }
 
 #[cfg(test)]
@@ -214,6 +230,19 @@ mod tests {
         let more = owners_beyond(&rows.1, &rows.0);
         assert_eq!(more.len(), 1);
         assert_eq!(more[0].pid.0, 20);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_changes_no_owner() {
+        let at = |seconds| {
+            let mut seen = crate::owners::tests_support::seen(&[(1, 10, 3, "a", None)]);
+            seen.processes[0].started = Some(crate::model::Timestamp::from_parts(seconds, 0));
+            Listing::new(vec![socket(State::Established, 1, 1)], seen.into())
+        };
+        let [before, after] = [at(1_000), at(4_600)];
+        assert_eq!(words(&before, &after), []);
+        let rows = [&before, &after].map(|it| it.rows().get(0).unwrap());
+        assert_eq!(owners_beyond(&rows[0], &rows[1]), []);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 use crate::model::{Inode, OwnerStatus};
 use crate::owners::{Holdings, Owners};
-use crate::sockets::Socket;
+use crate::sockets::{Socket, Table};
 
 pub use column::SocketColumn;
 pub use difference::{Change, difference, lacks, owners_beyond, passed_over};
@@ -73,6 +73,17 @@ impl Listing {
         let rows = self.sockets.iter().zip(&self.joined);
         rows.filter(|(_, joined)| joined.owners().is_empty())
             .filter_map(|(socket, _)| socket.inode)
+    }
+
+    /// The same, but of some tables the sockets are those of another look.
+    #[must_use]
+    pub fn with_tables_of(self, other: &Self, tables: &[Table]) -> Self {
+        let is_of_these = |socket: &Socket| tables.iter().any(|table| table.lists(socket));
+        let mut sockets = self.sockets;
+        sockets.retain(|socket| !is_of_these(socket));
+        let others = other.sockets.iter().filter(|socket| is_of_these(socket));
+        sockets.extend(others.cloned());
+        Self::new(sockets, self.holdings.and(other.holdings.clone()))
     }
 
     /// The same, as a later look at the same tables has those that nobody was seen to hold: what

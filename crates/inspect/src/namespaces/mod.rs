@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::model::{ForeignText, NetworkNamespace, Pid};
 
 pub use source::{
-    EnterError, PrivateNetworkError, all, current, find, of_proc_root, on_thread_in,
+    EnterError, PrivateNetworkError, all, current, find, of_proc_root, of_process, on_thread_in,
     unshare_private_loopback,
 };
 

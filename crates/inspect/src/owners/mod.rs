@@ -230,6 +230,11 @@ impl Owners<'_> {
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
+
+    /// How many descriptors there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl Owners<'static> {

@@ -1,5 +1,6 @@
 //! Which tables the kernel keeps sockets in.
 
+use super::Socket;
 use crate::model::{Family, Protocol};
 
 /// Which tables to read.
@@ -43,6 +44,12 @@ pub enum Table {
 }
 
 impl Table {
+    /// Whether a socket is one that this table lists.
+    pub fn lists(self, socket: &Socket) -> bool {
+        let protocol = self.protocol();
+        socket.family == self.family() && protocol.is_none_or(|it| it == socket.protocol)
+    }
+
     /// All tables, in the order they are read.
     pub const ALL: [Self; 17] = [
         Self::Tcp,

@@ -9,6 +9,7 @@
 )]
 
 mod agree;
+mod crowd;
 mod fallback;
 mod filtered;
 mod ss;

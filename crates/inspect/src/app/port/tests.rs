@@ -454,7 +454,7 @@ fn a_full_queue_and_a_narrow_screen() {
     let mut scene = chat();
     scene.sockets[0].recv_queue = Some(129);
     let shown = scene.shown(2_345, 200);
-    assert!(shown.contains("accept queue 129 of 128: full, the server is not accepting"));
+    assert!(shown.contains("accept queue 129 of 128: full, new clients wait or time out"));
     let text = "x".repeat(300);
     scene.processes = vec![about(4_845, "chat-server", &["chat", &text], &text)];
     for width in [40, 60, 80, 200] {

@@ -15,6 +15,7 @@ use crate::model::{Gap, Timestamp};
 use crate::render::json::{self, ChangeRecord, End, SocketRecord};
 use crate::render::packet::TimeOfDay;
 use crate::render::sockets::{Names, write_change};
+use crate::sockets::{Reading, Table};
 
 pub(super) fn run(
     request: &Request,
@@ -126,8 +127,18 @@ fn look_after(
     eyes: &mut Eyes,
 ) -> anyhow::Result<Look> {
     let mut after = eyes.look(query)?;
+    // What could not be read did not close; and what two sources tell of one socket, its cookie
+    // above all, differs.
+    let mut unread = after.cut.clone();
+    unread.extend(read_otherwise(&before.readings, &after.readings));
+    if !unread.is_empty() {
+        let listing = std::mem::take(&mut after.listing);
+        after.listing = listing.with_tables_of(&before.listing, &unread);
+        after.readings.clone_from(&before.readings);
+    }
     if lacks(&after.listing, &chosen(before, request, query, eyes).0) {
         let again = eyes.look(query)?;
+        after.gaps.extend(again.gaps.iter().cloned());
         let found = passed_over(&before.listing, &after.listing, &again.listing);
         if !found.is_empty() {
             let listing = std::mem::take(&mut after.listing);
@@ -135,6 +146,15 @@ fn look_after(
         }
     }
     Ok(after)
+}
+
+/// The tables that another source listed than before.
+fn read_otherwise(before: &[Reading], after: &[Reading]) -> Vec<Table> {
+    let differs = |now: &&Reading| {
+        let known = before.iter().find(|it| it.table == now.table);
+        known.is_none_or(|before| before.source != now.source)
+    };
+    after.iter().filter(differs).map(|it| it.table).collect()
 }
 
 impl View<'_> {

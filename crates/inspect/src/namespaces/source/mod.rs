@@ -20,6 +20,11 @@ pub fn of_proc_root(root: &Path) -> Option<NetworkNamespace> {
     namespace_at(&root.join("self/ns/net"))
 }
 
+/// The network namespace of the process whose folder this is, where we may know it.
+pub fn of_process(folder: &Path) -> Option<NetworkNamespace> {
+    namespace_at(&folder.join("ns/net"))
+}
+
 fn namespace_at(path: &Path) -> Option<NetworkNamespace> {
     let link = std::fs::read_link(path).ok()?;
     super::inode_of_link(link.as_os_str()).map(NetworkNamespace)

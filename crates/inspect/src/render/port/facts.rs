@@ -159,7 +159,7 @@ fn accept_queue(waiting: u32, limit: Option<u32>) -> String {
     match limit {
         Some(limit) => {
             let full = if waiting > limit {
-                ": full, the server is not accepting"
+                ": full, new clients wait or time out"
             } else {
                 ""
             };

@@ -59,7 +59,7 @@ fn accept_queue(waiting: u32, limit: Option<u32>) -> String {
     let waiting_words = grouped(waiting.into());
     match limit {
         Some(limit) if waiting > limit => format!(
-            "accept queue {waiting_words} of {}: full, the server is not accepting",
+            "accept queue {waiting_words} of {}: full, new clients wait or time out",
             grouped(limit.into())
         ),
         Some(limit) => format!(
@@ -141,7 +141,7 @@ mod tests {
         );
         assert_eq!(
             notes(State::Listen, 129, 128),
-            ["accept queue 129 of 128: full, the server is not accepting"]
+            ["accept queue 129 of 128: full, new clients wait or time out"]
         );
     }
 

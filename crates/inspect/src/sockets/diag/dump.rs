@@ -1,12 +1,14 @@
 //! The answers to the requests for one table -> its sockets, each once, and what went wrong.
 
+use std::collections::BTreeMap;
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::super::{Address, Socket, Table};
 use super::message::{BadMessage, Messages, Said};
 use super::{Asked, Scope, decode, unix};
-use crate::model::{Cookie, Protocol, State};
+use crate::model::{Cookie, Inode, Protocol, State};
 
 /// Whether a dump goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,9 @@ pub(super) struct Dump {
     first_bad: Option<BadMessage>,
     /// A datagram was cut short.
     cut: bool,
-    /// A unix listener has clients that wait for it.
-    has_pending: bool,
+    /// Unix listeners that clients wait for, and how many do: those of which the dump of clients
+    /// has not told yet.
+    pending: BTreeMap<Inode, u32>,
 }
 
 /// Messages that were kept out.
@@ -64,7 +67,7 @@ impl Dump {
             bad: 0,
             first_bad: None,
             cut: false,
-            has_pending: false,
+            pending: BTreeMap::new(),
         }
     }
 
@@ -88,8 +91,12 @@ impl Dump {
     ) -> Progress {
         self.take_each(datagram, sequence, |dump, message| {
             let socket = decode(message, &dump.asked)?;
-            if dump.asked.scope == Scope::Table(Table::Unix) && socket.state == State::Listen {
-                dump.has_pending |= socket.recv_queue.is_some_and(|clients| clients > 0);
+            let is_listener = socket.state == State::Listen;
+            if dump.asked.scope == Scope::Table(Table::Unix)
+                && is_listener
+                && let (Some(inode), Some(clients @ 1..)) = (socket.inode, socket.recv_queue)
+            {
+                dump.pending.insert(inode, clients);
             }
             dump.seen.add(socket, sockets);
             Ok(())
@@ -104,7 +111,11 @@ impl Dump {
         sockets: &mut Vec<Socket>,
     ) -> Progress {
         self.take_each(datagram, sequence, |dump, message| {
-            sockets.extend(unix::waiting(message, &dump.asked)?);
+            let (listener, waiting) = unix::waiting(message, &dump.asked)?;
+            if let Some(listener) = listener {
+                dump.pending.remove(&listener);
+            }
+            sockets.extend(waiting);
             Ok(())
         })
     }
@@ -154,7 +165,12 @@ impl Dump {
 
     /// Whether a unix listener has clients that wait for it.
     pub(super) fn has_pending(&self) -> bool {
-        self.has_pending
+        !self.pending.is_empty()
+    }
+
+    /// How many clients wait for unix listeners of which the dump of clients did not tell.
+    pub(super) fn untold_pending(&self) -> u64 {
+        self.pending.values().copied().map(u64::from).sum()
     }
 
     /// The messages that were kept out, where there are any.

@@ -132,6 +132,17 @@ impl<W: Wire> Exchange<W> {
         if let Some(reason) = cut {
             snapshot.cut(scope.tables(), reason);
         }
+        // A message about a listener has the inodes of all that wait for it. One that is too long
+        // for what the kernel puts together at once ends the dump without a word
+        // (net/unix/diag.c `sk_diag_dump_icons`), and no later listener is told of.
+        if went == Went::Well
+            && let untold @ 1.. = dump.untold_pending()
+        {
+            let reason = "unix sockets that wait for accept(): the kernel does not list so many";
+            snapshot
+                .gaps
+                .push(Gap::counted(Origin::Sockets, reason, untold));
+        }
         if let Some(lost) = dump.lost() {
             let messages = if lost.count == 1 {
                 "message"

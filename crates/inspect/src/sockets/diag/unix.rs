@@ -105,12 +105,15 @@ fn address(sun_path: &[u8]) -> UnixAddress {
 }
 
 /// The clients that wait for a listener's accept(): the server's ends of their connections have
-/// no inode yet, and so are in no dump. They carry the listener's name (net/unix/af_unix.c
+/// no inode yet, and so are in no dump. Told with the listener's inode. They carry the listener's name (net/unix/af_unix.c
 /// `unix_stream_connect`), and are what /proc/net/unix shows with inode 0.
-pub(super) fn waiting(message: &[u8], asked: &Asked) -> Result<Vec<Socket>, BadMessage> {
+pub(super) fn waiting(
+    message: &[u8],
+    asked: &Asked,
+) -> Result<(Option<Inode>, Vec<Socket>), BadMessage> {
     let listener = decode(message, asked)?;
     let Address::Unix { name, .. } = listener.address else {
-        return Ok(Vec::new());
+        return Ok((None, Vec::new()));
     };
     let mut waiting = Vec::new();
     for attribute in Attributes::after(message, FIXED) {
@@ -137,5 +140,5 @@ pub(super) fn waiting(message: &[u8], asked: &Asked) -> Result<Vec<Socket>, BadM
             detail: None,
         }));
     }
-    Ok(waiting)
+    Ok((listener.inode, waiting))
 }

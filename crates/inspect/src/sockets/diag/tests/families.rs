@@ -295,7 +295,9 @@ fn a_pair_may_be_shut_down() {
 #[test]
 fn clients_that_wait_are_the_listeners_sockets_without_an_inode() {
     let message = bytes(include_str!("recorded/unix-pending.hex"));
-    let waiting = super::super::unix::waiting(&message, &asked(Table::Unix, NO_DETAILS)).unwrap();
+    let asked = asked(Table::Unix, NO_DETAILS);
+    let (listener, waiting) = super::super::unix::waiting(&message, &asked).unwrap();
+    assert!(listener.is_some());
     let peers: Vec<_> = waiting
         .iter()
         .map(|socket| {
