@@ -344,6 +344,40 @@ fn watching_all_namespaces_sees_new_ones_and_tells_who_is_there() {
 }
 
 #[test]
+fn what_cannot_be_read_for_a_while_did_not_close() {
+    if !have_root("what_cannot_be_read_for_a_while_did_not_close") {
+        return;
+    }
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port_word = format!(":{}", listener.local_addr().unwrap().port());
+    let mut watching = Watching::start(&["-l", &port_word, "--json"]);
+    assert_eq!(watching.record()["type"], "begin");
+    let mut stderr = BufReader::new(watching.child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    let pid = Pid::from_raw(i32::try_from(watching.child.id()).unwrap());
+    let set = |current| {
+        let maximum = Some(1_024);
+        prlimit(pid, Resource::Nofile, Rlimit { current, maximum }).unwrap()
+    };
+    // No descriptor is left for a look.
+    let before = set(Some(4));
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    set(before.current.map(|it| it.min(1_024)));
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    watching.interrupt();
+    let mut gaps = 0;
+    let end = wait_for("the end", || {
+        let record = watching.record();
+        gaps += usize::from(record["type"] == "gap");
+        assert_ne!(record["type"], "closed", "{record}");
+        (record["type"] == "end").then_some(record)
+    });
+    assert!(gaps > 0, "{end}");
+    assert_eq!(end["counts"]["opened"], 0, "{end}");
+}
+
+#[test]
 fn watching_in_lines_names_the_owner_of_each_change() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

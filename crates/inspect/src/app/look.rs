@@ -418,6 +418,13 @@ impl Look {
             }
             _ => context.say(&walk),
         }
+        match holdings.untold_threads() {
+            0 => {}
+            count => context.say(&format!(
+                "owners: whether {count} threads have descriptors of their own is not told: \
+                 kcmp(2) needs cap_sys_ptrace"
+            )),
+        }
         if !unreadable.is_empty() {
             let mut named: Vec<String> = unreadable
                 .iter()

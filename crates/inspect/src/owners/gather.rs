@@ -44,6 +44,7 @@ impl Seen {
             ..held
         }));
         self.unreadable.extend(other.unreadable);
+        self.untold_threads += other.untold_threads;
         self.gaps.extend(other.gaps);
         self.unlisted = self.unlisted.take().or(other.unlisted);
     }

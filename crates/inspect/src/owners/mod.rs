@@ -68,6 +68,9 @@ pub struct Seen {
     /// Set when there may be processes that could not even be listed: /proc is mounted with
     /// hidepid, or shows one pid namespace of several.
     pub unlisted: Option<String>,
+    /// Threads of which the kernel does not say whether they have descriptors of their own, and
+    /// which were too many to compare.
+    pub untold_threads: u64,
     /// What else went wrong.
     pub gaps: Vec<Gap>,
 }
@@ -210,6 +213,12 @@ impl Holdings {
     /// Why processes may exist that could not even be listed.
     pub fn unlisted(&self) -> Option<&str> {
         self.seen.unlisted.as_deref()
+    }
+
+    /// Threads of which it is not known whether they have descriptors of their own: next to none
+    /// has.
+    pub fn untold_threads(&self) -> u64 {
+        self.seen.untold_threads
     }
 
     /// What else went wrong.

@@ -219,7 +219,14 @@ impl Walker<'_> {
             Table::Denied => denied = true,
             Table::Gone => {}
         }
-        for apart in self.walk.threads_apart(pid, directory) {
+        // Where the process is not for us to see, neither is a thread of it.
+        let (apart, untold) = if denied {
+            (Vec::new(), 0)
+        } else {
+            self.walk.threads_apart(pid, directory)
+        };
+        self.seen.untold_threads += untold;
+        for apart in apart {
             match self.read_table(&directory.join("task").join(apart.tid.to_string()))? {
                 // Where it could not be told whether the table is shared, equal is the same.
                 Table::Read(sockets)
@@ -341,6 +348,11 @@ fn sockets_in(fds: BorrowedFd<'_>, names: &mut [MaybeUninit<u8>]) -> Result<Sock
     Ok(sockets)
 }
 
+/// Of so many threads of a process the whole table is read where the kernel does not say whether
+/// it is shared (kcmp(2) wants CAP_SYS_PTRACE in most containers): all of them could be thousands,
+/// of which next to none has a table of its own.
+const UNCERTAIN: usize = 8;
+
 /// A thread that seems to have a descriptor table of its own.
 struct Apart {
     tid: u32,
@@ -351,20 +363,25 @@ struct Apart {
 impl ProcWalk {
     /// One thread for each further descriptor table of a process, that of lowest number: threads
     /// may give up sharing (unshare(CLONE_FILES)), and the first may have exited before others.
-    fn threads_apart(&self, pid: u32, directory: &Path) -> Vec<Apart> {
+    ///
+    /// Tells too of how many threads that was not found out.
+    fn threads_apart(&self, pid: u32, directory: &Path) -> (Vec<Apart>, u64) {
         let tasks = directory.join("task");
         // There a folder has a link from each folder in it, and two more.
         let alone = || statat(CWD, &tasks, AtFlags::empty()).is_ok_and(|stat| stat.st_nlink <= 3);
         if self.live && alone() {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let mut apart: Vec<Apart> = Vec::new();
         // A thread of each table, in the order that the kernel has for them: a process may have
         // thousands of threads with a table each.
         let mut tables = vec![pid];
+        let mut uncertain = 0;
+        let mut untold = 0;
         for tid in super::pids(&tasks).unwrap_or_default() {
-            if self.stop.is_raised() {
-                break;
+            if self.stop.is_raised() || uncertain >= UNCERTAIN {
+                untold += 1;
+                continue;
             }
             if tid == pid {
                 continue;
@@ -379,13 +396,15 @@ impl ProcWalk {
                 order.unwrap_or(Order::Less)
             });
             if let Err(place) = place {
-                apart.push(Apart { tid, certain });
                 if certain {
                     tables.insert(place, tid);
+                } else if self.live {
+                    uncertain += 1;
                 }
+                apart.push(Apart { tid, certain });
             }
         }
-        apart
+        (apart, untold)
     }
 }
 
