@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::values::{
-    Host, bare, colon_port, duration, host, max_message, one_line, pair_words, port, port_or_zero,
+    Host, bare, colon_port, colon_port_or_zero, duration, host, max_message, one_line, pair_words,
+    port, port_or_zero,
 };
 use crate::endpoint::Place;
 use crate::fault::Fault;
@@ -111,7 +112,7 @@ Examples:
   chat server --bind ::           every address, IPv6 and IPv4")]
 pub(crate) struct ServerArgs {
     /// Short for --port N
-    #[arg(value_name = ":N", value_parser = colon_port, conflicts_with = "port")]
+    #[arg(value_name = ":N", value_parser = colon_port_or_zero, conflicts_with = "port")]
     pub colon_port: Option<u16>,
     /// Address or name to listen on; 0.0.0.0 or :: lets other machines in
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]

@@ -68,9 +68,7 @@ pub(super) fn host(text: &str) -> Result<Host, String> {
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match port_number(text, 1)? {
-        0 => {
-            Err("0 stands for a free port, which only chat server can take; nearest: 1".to_owned())
-        }
+        0 => Err("0 stands for a free port, which only chat server can take".to_owned()),
         port => Ok(port),
     }
 }
@@ -81,6 +79,13 @@ pub(super) fn port_or_zero(text: &str) -> Result<u16, String> {
 
 pub(super) fn colon_port(text: &str) -> Result<u16, String> {
     port(
+        text.strip_prefix(':')
+            .ok_or("expected `:` and a port, such as :2345")?,
+    )
+}
+
+pub(super) fn colon_port_or_zero(text: &str) -> Result<u16, String> {
+    port_or_zero(
         text.strip_prefix(':')
             .ok_or("expected `:` and a port, such as :2345")?,
     )

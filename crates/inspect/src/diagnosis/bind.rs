@@ -257,9 +257,9 @@ impl Cause {
             State::Listen => Self::overlap(ask, bound).unwrap_or(Self::Listener),
             State::Bound | State::Closed => Self::BoundOnly,
             State::TimeWait => Self::TimeWait,
-            _ if bound.protocol != Protocol::Tcp => {
-                Self::overlap(ask, bound).unwrap_or(Self::Datagram)
-            }
+            // It waits for anybody's datagrams, or has a peer.
+            State::Unconnected => Self::overlap(ask, bound).unwrap_or(Self::Datagram),
+            _ if bound.protocol != Protocol::Tcp => Self::Datagram,
             _ if bound.outgoing == Some(true) => Self::Outgoing,
             _ => Self::Connection,
         }

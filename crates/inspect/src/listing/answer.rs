@@ -45,6 +45,8 @@ pub(super) fn answer(row: &Row<'_>, test: &Test, placement: PlacementOf<'_>) -> 
         Test::Cgroup(id) => detail(socket)?.cgroup.map(|cgroup| cgroup == *id),
         Test::Autobound { first, last } => autobound(socket, *first..=*last),
         Test::NetworkNamespace(netns) => socket.netns.map(|inode| inode == *netns),
+        // What is left of a connection is no user's any more.
+        Test::User(_) if socket.state == State::TimeWait => Some(false),
         Test::User(uid) => socket.uid.map(|owner| owner == *uid),
         Test::Pid(pid) => held_by(row, *pid),
         Test::Process(name) => named(row, |known| known == name),

@@ -305,3 +305,19 @@ fn a_connection_before_the_end_of_its_handshake_and_an_unaccepted_one_do_no_harm
         }
     });
 }
+
+#[test]
+fn a_connected_datagram_socket_is_one_cause_and_listens_to_nobody_else() {
+    in_own_network(|| {
+        let [one, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        other.connect(one.local_addr().unwrap()).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let answer = Answer::port(port);
+        assert_eq!(answer.findings(), ["datagram-socket"]);
+        let finding = answer.finding("datagram-socket");
+        let text = finding["text"].as_str().unwrap();
+        assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+        assert!(!text.contains("listen"), "{text}");
+        hold_against_kernel(&answer, "udp");
+    });
+}

@@ -115,7 +115,8 @@ impl Found {
         if !matches!(missing, Wanted::Pid(_)) {
             let contains = |name: &ForeignText| {
                 let (name, part) = (name.as_bytes(), word.as_bytes());
-                name.windows(part.len().max(1)).any(|window| window == part)
+                // Every name has something in common with a short one.
+                part.len() > 2 && name.windows(part.len().max(1)).any(|window| window == part)
             };
             similar = self
                 .names

@@ -219,7 +219,12 @@ fn write_records(
 
 /// How to see one of several whole.
 fn one_of_them(portraits: &[Portrait<'_>], context: &Context) {
-    if let [first, _, ..] = portraits {
+    if portraits.len() > 1 {
+        // One of which there is something to see, where there is one.
+        let seen = portraits.iter().find(|it| it.sight == Sight::Whole);
+        let Some(first) = seen.or(portraits.first()) else {
+            return;
+        };
         let words = ["process".to_owned(), first.about.pid.to_string()];
         let program = privilege::shell_word(&context.program.to_string_lossy());
         context.hint(&format!("one of them whole: {program} {}", words.join(" ")));

@@ -3,8 +3,10 @@
 use super::{Eyes, Query, Rows};
 use crate::app::Context;
 use crate::listing::Listing;
+use crate::model::{ForeignText, Pid};
 use crate::owners::Holdings;
 use crate::render::Escaped;
+use crate::render::process::process_words;
 use crate::selection::Test;
 
 /// So many other namespaces are looked into; a machine of containers may have hundreds.
@@ -36,7 +38,17 @@ pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Contex
     };
     let name = match (&first.name, first.pid) {
         (Some(name), _) => Escaped::name(name, context.messages.charset).to_string(),
-        (None, Some(pid)) => format!("that of process {pid}"),
+        // The second process is that of the kernel's threads, which live in the first namespace.
+        (None, Some(Pid(2))) => "the machine's first".to_owned(),
+        (None, Some(pid)) => {
+            let command = std::fs::read(eyes.root().join(format!("{pid}/comm")));
+            let command = command.unwrap_or_default();
+            let command = ForeignText::new(command.strip_suffix(b"\n").unwrap_or(&command));
+            format!(
+                "that of {}",
+                process_words(&command, pid, context.messages.charset)
+            )
+        }
         (None, None) => first.inode.to_string(),
     };
     let sockets = if *count == 1 { "socket" } else { "sockets" };

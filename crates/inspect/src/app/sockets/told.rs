@@ -87,6 +87,10 @@ pub(in crate::app) fn write_gaps(out: &mut dyn Write, gaps: &[Gap]) -> io::Resul
 pub(in crate::app) fn tell_gaps(gaps: &[Gap], context: &Context) {
     for gap in gaps {
         match gap.count {
+            // Of owners it tells what could not be seen; nothing of that was there to lose.
+            Some(count) if gap.source == Origin::Owners => {
+                context.say(&format!("inspect: {count} {}", gap.reason));
+            }
             Some(count) => context.say(&format!("inspect: lost {count} {}", gap.reason)),
             None => context.say(&format!("inspect: {}", gap.reason)),
         }

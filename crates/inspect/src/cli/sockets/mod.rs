@@ -72,7 +72,7 @@ pub struct Flags {
     #[arg(short = 'l', long, help_heading = "What kind")]
     listening: bool,
 
-    /// Everything: all families, and TIME_WAIT row by row.
+    /// Everything: all families, and TIME_WAIT row by row, which csv and json have anyway.
     #[arg(short = 'a', long, help_heading = "What kind")]
     all: bool,
 
@@ -307,6 +307,16 @@ impl Flags {
             columns.contains(&SocketColumn::Details) && !(self.options || self.memory || self.info);
         if format == Format::Csv && self.watch.is_some() {
             return Err("--watch writes lines or --json, not csv".to_owned().into());
+        }
+        if self.watch.is_some() && !columns.is_empty() {
+            return Err("--watch writes lines or --json, not --columns"
+                .to_owned()
+                .into());
+        }
+        if format == Format::Json && !columns.is_empty() {
+            return Err("--columns is for a table or csv: a record has every field"
+                .to_owned()
+                .into());
         }
         if format == Format::Csv && self.summary {
             return Err("-s writes a table or --json, not csv".to_owned().into());

@@ -136,8 +136,8 @@ fn states_families_protocols_users() {
             ("exclude all", "nnnnnnnn"),
             ("family = inet6", "nnynnynn"),
             ("protocol = udp", "nnnnnnyn"),
-            ("user = 33", "nnnn?ynn"),
-            ("not user = 33", "yyyy?nyy"),
+            ("user = 33", "nnnnnynn"),
+            ("not user = 33", "yyyyynyy"),
             ("state listening user = 33", "nnnnnnnn"),
         ],
     );

@@ -30,8 +30,23 @@ pub(super) fn words(one: &Use<'_>, looks: &Looks) -> Option<String> {
     if one.standing() == Standing::Taken && !fails.is_empty() && fails.iter().all(helps) {
         parts.push("with SO_REUSEADDR it succeeds".to_owned());
     }
-    if let Some(sharing) = sharing(one, looks) {
-        parts.push(sharing);
+    let mut untold = Vec::new();
+    if one.standing() == Standing::Taken
+        && one.protocol != Protocol::Tcp
+        && fails.iter().any(|it| it.fails_with_reuse_address.is_none())
+    {
+        untold.push("SO_REUSEADDR");
+    }
+    match sharing(one, looks) {
+        Some(Sharing::Told(words)) => parts.push(words),
+        Some(Sharing::Untold) => untold.push("SO_REUSEPORT"),
+        None => {}
+    }
+    if !untold.is_empty() {
+        let options = untold.join(" or ");
+        parts.push(format!(
+            "whether one with {options} may join cannot be told"
+        ));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -111,8 +126,16 @@ fn free(one: &Use<'_>) -> Option<String> {
     }
 }
 
+/// Who may share a port by SO_REUSEPORT.
+enum Sharing {
+    /// In words.
+    Told(String),
+    /// It is not known who has set it.
+    Untold,
+}
+
 /// Whether a second server may join by SO_REUSEPORT; nothing where none has set it.
-fn sharing(one: &Use<'_>, looks: &Looks) -> Option<String> {
+fn sharing(one: &Use<'_>, looks: &Looks) -> Option<Sharing> {
     if one.standing() != Standing::Taken {
         return None;
     }
@@ -127,7 +150,7 @@ fn sharing(one: &Use<'_>, looks: &Looks) -> Option<String> {
     };
     waiting().next()?;
     if waiting().any(|it| it.reuse_port.is_none()) {
-        return Some("whether one with SO_REUSEPORT may join cannot be told".to_owned());
+        return Some(Sharing::Untold);
     }
     let mut users: Vec<String> = Vec::new();
     for uid in waiting().filter_map(|it| it.uid) {
@@ -150,7 +173,7 @@ fn sharing(one: &Use<'_>, looks: &Looks) -> Option<String> {
         Protocol::Tcp => "servers",
         _ => "sockets",
     };
-    Some(format!(
+    Some(Sharing::Told(format!(
         "{what} of {whose} may share it by SO_REUSEPORT{not}"
-    ))
+    )))
 }

@@ -181,9 +181,15 @@ fn path(parts: &mut Parts, tcp: &TcpInfo, charset: Charset) {
 /// How much went over it, and how fast.
 fn traffic(parts: &mut Parts, tcp: &TcpInfo) {
     parts.add("sent", tcp.bytes_sent.filter(|it| *it > 0).map(size));
+    // The kernel counts what SYN and FIN take of the sequence (net/ipv4/tcp_input.c
+    // `tcp_snd_una_update`): nobody has sent those bytes.
+    let most = tcp.bytes_sent.unwrap_or(u64::MAX);
     parts.add(
         "acknowledged",
-        tcp.bytes_acknowledged.filter(|it| *it > 0).map(size),
+        tcp.bytes_acknowledged
+            .map(|it| it.min(most))
+            .filter(|it| *it > 0)
+            .map(size),
     );
     parts.add(
         "received",

@@ -91,12 +91,20 @@ fn ip_words(version: &str, summary: &FamilySummary) -> String {
         let listening = summary.in_state(Protocol::Tcp, State::Listen);
         let waiting = summary.in_state(Protocol::Tcp, State::TimeWait);
         let connected = summary.in_state(Protocol::Tcp, State::Established);
-        let other = tcp - listening - waiting - connected;
+        let in_states = |states: &[State]| -> usize {
+            let counts = states.iter().map(|it| summary.in_state(Protocol::Tcp, *it));
+            counts.sum()
+        };
+        let opening = in_states(&[State::SynSent, State::SynRecv]);
+        let bound = in_states(&[State::Bound, State::Closed, State::Unconnected]);
+        let closing = tcp - listening - waiting - connected - opening - bound;
         let states: Vec<String> = [
             (listening, "listening"),
             (connected, "connected"),
             (waiting, "TIME_WAIT"),
-            (other, "on the way"),
+            (opening, "connecting"),
+            (closing, "closing"),
+            (bound, "bound"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
