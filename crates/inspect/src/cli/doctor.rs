@@ -17,8 +17,9 @@ Examples:
   inspect doctor -v          with what could not be looked at, and why
   inspect doctor --json | jq -r 'select(.type == \"finding\") | .text'
 
-What stands still is told from what moves by looking twice, a second apart. A machine that is
-busy and well has no findings. A reason to look longer: traffic that comes in bursts.
+What stands still is told from what moves by looking twice, a second apart. A
+machine that is busy and well has no findings. A reason to look longer:
+traffic that comes in bursts.
 
 Exit status: 0 nothing wrong, 1 findings (or failed), 2 wrong usage.")]
 pub struct Flags {

@@ -377,18 +377,15 @@ impl<'a> Geometry<'a> {
     }
 
     fn write_notes(&self, out: &mut dyn Write, row: &TextRow, screen: Screen) -> io::Result<()> {
-        let indent = self
-            .starts
-            .get(2)
-            .or(self.starts.get(1))
-            .copied()
-            .unwrap_or(0);
-        // Further left rather than off the edge.
+        // Under the third column; further left rather than off the edge, by as much everywhere.
         let widest = row.notes.iter().map(|note| note.text.width()).max();
-        let indent = match (screen.width, widest) {
-            (Some(width), Some(widest)) => indent.min(width.saturating_sub(widest)),
-            _ => indent,
+        let fits = |indent: &usize| match (screen.width, widest) {
+            (Some(width), Some(widest)) => indent + widest <= width,
+            _ => true,
         };
+        let starts = [2, 1].map(|column| self.starts.get(column).copied());
+        let mut places = starts.into_iter().flatten().chain([FURTHER_LEFT]);
+        let indent = places.find(fits).unwrap_or(0);
         for note in &row.notes {
             let text = match note.style {
                 Some(style) => screen.paint(style, &note.text),
@@ -399,6 +396,9 @@ impl<'a> Geometry<'a> {
         Ok(())
     }
 }
+
+/// Columns before a note that is too long to stand under the second column.
+const FURTHER_LEFT: usize = 2;
 
 /// The byte at which a display column begins; the end when the text is shorter.
 fn byte_at_column(text: &str, column: usize) -> usize {
@@ -544,8 +544,8 @@ mod tests {
                             a[1] fd 3
                             b[2] fd 3
         tcp    ESTABLISHED    212
-                      你好[3] fd 4
-                      212 bytes unread
+               你好[3] fd 4
+               212 bytes unread
         ");
     }
 
