@@ -12,6 +12,8 @@ mod agree;
 mod crowd;
 mod fallback;
 mod filtered;
+mod lsof;
+mod netstat;
 mod ss;
 mod steady;
 #[path = "../support/mod.rs"]
@@ -74,6 +76,11 @@ impl World {
         };
         assert_eq!(said, "ready\n");
         Some(world)
+    }
+
+    /// The process that holds the sockets: `ip netns exec` becomes it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub(crate) fn folder(&self) -> &Path {
