@@ -197,6 +197,67 @@ fn another_namespace_is_looked_into_by_name_process_inode_and_path() {
 }
 
 #[test]
+fn two_namespaces_joined_by_a_wire_show_both_ends_of_a_connection() {
+    let test = "two_namespaces_joined_by_a_wire_show_both_ends_of_a_connection";
+    if !have_root(test) || !have_program("ip", test) || !have_program("python3", test) {
+        return;
+    }
+    let ip = |arguments: &str| {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        assert!(status.unwrap().success(), "ip {arguments}");
+    };
+    let [one, other] = ["inspect-one", "inspect-two"].map(Namespace::new);
+    let (left, right) = (&one.0, &other.0);
+    ip(&format!(
+        "link add eth0 netns {left} type veth peer name eth0 netns {right}"
+    ));
+    for (namespace, address) in [(left, "10.77.0.1/24"), (right, "10.77.0.2/24")] {
+        ip(&format!("-n {namespace} addr add {address} dev eth0"));
+        ip(&format!("-n {namespace} link set eth0 up"));
+    }
+    let python = |namespace: &str, code: &str| {
+        let child = Command::new("ip")
+            .args(["netns", "exec", namespace, "python3", "-uc", code])
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = child.unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        Running(child)
+    };
+    let server = python(
+        left,
+        "import socket,time\ns=socket.create_server(('10.77.0.1',80))\nprint('ready')\n\
+         c=s.accept()\ntime.sleep(600)",
+    );
+    let client = python(
+        right,
+        "import socket,time\nc=socket.create_connection(('10.77.0.1',80))\nprint('ready')\n\
+         time.sleep(600)",
+    );
+    let expression = "state established ( src 10.77.0.0/24 and dst 10.77.0.0/24 )";
+    let rows = wait_for("both ends, accepted", || {
+        let rows = sockets(&[expression, "--netns", "all"]);
+        let known = rows.iter().filter(|row| row["owner_status"] != "pending");
+        (known.count() == 2).then_some(rows)
+    });
+    for (row, own, peer) in [(&rows[0], &server, &client), (&rows[1], &client, &server)] {
+        assert_eq!(row["owners"][0]["pid"], own.0.id(), "{row}");
+        assert_eq!(row["peer"]["owners"][0]["pid"], peer.0.id(), "{row}");
+    }
+    assert_ne!(rows[0]["netns"], rows[1]["netns"]);
+    // From one of them the other end is another machine's, as far as was looked.
+    let alone = sockets(&[expression, "--netns", left]);
+    assert_eq!(alone.len(), 1);
+    assert_eq!(alone[0]["peer"], Value::Null);
+    // One look is enough to see it at a glance.
+    let table = run(inspect().args(["sockets", expression, "--netns", "all"]));
+    let named = format!("python3[{}] fd ", client.0.id());
+    assert_eq!(table.stdout.matches(&named).count(), 2, "{}", table.stdout);
+}
+
+#[test]
 fn a_person_is_told_once_that_another_namespace_has_it() {
     let test = "a_person_is_told_once_that_another_namespace_has_it";
     if !have_root(test) || !have_program("ip", test) || !have_program("python3", test) {

@@ -126,6 +126,7 @@ fn tell_sides(sockets: &[Socket], joined: &mut [Joined]) {
 pub(super) fn peers(sockets: &[Socket]) -> Vec<u32> {
     let mut peers = vec![NOBODY; sockets.len()];
     join_ends(sockets, &mut peers);
+    join_across(sockets, &mut peers);
     join_unix(sockets, &mut peers);
     peers
 }
@@ -168,6 +169,46 @@ fn join_ends(sockets: &[Socket], peers: &mut [u32]) {
     for (twin, first) in twins {
         if let Some(other) = peer_of(peers, first) {
             set(peers, twin, other);
+        }
+    }
+}
+
+/// Connections from one network namespace to another of this machine: the ends of containers that
+/// talk to each other without a translation of addresses. What talks to its own address, or to one
+/// of the loopback network, stays in its namespace; ends that several sockets have tell of nobody.
+fn join_across(sockets: &[Socket], peers: &mut [u32]) {
+    let mut namespaces = sockets.iter().map(|socket| socket.netns);
+    let Some(first) = namespaces.next() else {
+        return;
+    };
+    if namespaces.all(|netns| netns == first) {
+        return;
+    }
+    let mut alone: HashMap<(Protocol, Endpoint, Endpoint), Option<u32>> = HashMap::new();
+    let ends_of = |index: u32, peers: &[u32]| {
+        let socket = sockets.get(usize::try_from(index).ok()?)?;
+        let (netns, protocol, local, remote) = ends(socket)?;
+        let far = !local.address.is_loopback() && local.address != remote.address;
+        (far && netns.is_some() && peer_of(peers, index).is_none())
+            .then_some((netns, protocol, local, remote))
+    };
+    for index in (0u32..).take(sockets.len()) {
+        if let Some((_, protocol, local, remote)) = ends_of(index, peers) {
+            let place = alone.entry((protocol, local, remote));
+            place.and_modify(|it| *it = None).or_insert(Some(index));
+        }
+    }
+    for index in (0u32..).take(sockets.len()) {
+        let Some((netns, protocol, local, remote)) = ends_of(index, peers) else {
+            continue;
+        };
+        let known = |ends| alone.get(&ends).copied().flatten();
+        if known((protocol, local, remote)) == Some(index)
+            && let Some(other) = known((protocol, remote, local))
+            && ends_of(other, peers).is_some_and(|(there, ..)| there != netns)
+        {
+            set(peers, index, other);
+            set(peers, other, index);
         }
     }
 }
@@ -260,6 +301,33 @@ mod tests {
         sockets[1].netns = Some(NetworkNamespace(2));
         let listing = Listing::new(sockets, holdings(&[(12, 200, 3, "client")]));
         assert!(row(&listing, 0).peer().is_none());
+    }
+
+    #[test]
+    fn two_namespaces_have_the_ends_of_one_connection() {
+        let socket = |local: &str, remote: &str, inode, netns| {
+            let mut socket = tcp(State::Established, local, remote, inode);
+            socket.netns = Some(NetworkNamespace(netns));
+            socket
+        };
+        let sockets = vec![
+            socket("10.0.0.1:80", "10.0.0.2:5000", 11, 1),
+            socket("10.0.0.2:5000", "10.0.0.1:80", 12, 2),
+            // The same ends in two namespaces: whose they are cannot be told.
+            socket("10.0.0.1:80", "10.0.0.3:5000", 13, 1),
+            socket("10.0.0.3:5000", "10.0.0.1:80", 14, 2),
+            socket("10.0.0.3:5000", "10.0.0.1:80", 15, 3),
+            // Loopback addresses do not leave their namespace.
+            socket("127.0.0.1:80", "127.0.0.1:5000", 16, 1),
+            socket("127.0.0.1:5000", "127.0.0.1:80", 17, 2),
+        ];
+        let owners = [(11, 100, 4, "server"), (12, 200, 3, "client")];
+        let listing = Listing::new(sockets, holdings(&owners));
+        assert_eq!(peer_name(row(&listing, 0)).as_deref(), Some("client"));
+        assert_eq!(peer_name(row(&listing, 1)).as_deref(), Some("server"));
+        for alone in 2..7 {
+            assert!(row(&listing, alone).peer().is_none(), "{alone}");
+        }
     }
 
     #[test]
