@@ -15,7 +15,10 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::{fixture, have_program, have_root, inspect, run, run_on_terminal, wait_for};
+use support::{
+    by_nobody, fixture, have_program, have_root, inspect, readable_copy, run, run_on_terminal,
+    wait_for,
+};
 
 fn recorded(arguments: &[&str]) -> support::Printed {
     let mut command = inspect();
@@ -193,6 +196,35 @@ fn another_namespace_is_looked_into_by_name_process_inode_and_path() {
     if here.is_ok() {
         assert!(table.stdout.starts_with("NETNS"), "{}", table.stdout);
         assert!(table.stdout.contains(&namespace.0), "{}", table.stdout);
+    }
+}
+
+#[test]
+fn a_namespace_that_may_not_be_entered_is_a_failure() {
+    let test = "a_namespace_that_may_not_be_entered_is_a_failure";
+    if !have_root(test) || !have_program("ip", test) {
+        return;
+    }
+    let namespace = Namespace::new("inspect-shut");
+    let folder = tempfile::tempdir().unwrap();
+    let program = readable_copy(folder.path());
+    for arguments in [
+        &["sockets"][..],
+        &["sockets", "--json"],
+        &["port", "80"],
+        &["doctor"],
+    ] {
+        let mut command = by_nobody(&program);
+        let printed = run(command.args(arguments).args(["--netns", &namespace.0]));
+        assert_eq!(printed.code, Some(1), "{arguments:?}: {printed:?}");
+        assert!(
+            !printed.stdout.contains("\"end\""),
+            "{arguments:?}: {printed:?}"
+        );
+        assert!(
+            printed.stderr.starts_with("inspect: ") && printed.stderr.contains("root"),
+            "{arguments:?}: {printed:?}"
+        );
     }
 }
 
