@@ -71,6 +71,10 @@ pub(super) struct Track {
     pub(super) unread: Option<Run>,
     /// Nothing has been acknowledged.
     pub(super) unsent: Option<Run>,
+    /// How much has been sent and how much of that acknowledged, where that is told.
+    sent: (Option<u64>, Option<u64>),
+    /// Since when nothing has been sent, and nothing has waited to be.
+    quiet: Duration,
     /// A listener: since when its accept queue has been full, or nearly.
     pressed: Option<Duration>,
     /// Datagrams dropped for want of room, at the first look and now.
@@ -136,6 +140,13 @@ impl Watch {
             .map_or(Duration::ZERO, |track| self.last - track.since)
     }
 
+    /// Whether it has been in its state for some time, and nothing was sent or waited to be in all
+    /// of it. Where what was sent is not told, only what waits counts.
+    pub(super) fn is_quiet(&self, socket: &Socket) -> bool {
+        self.track(socket)
+            .is_some_and(|track| track.quiet == track.since && track.since < self.last)
+    }
+
     /// For how long nothing moved.
     pub(super) fn length(&self, run: &Run) -> Duration {
         self.last.saturating_sub(run.since)
@@ -186,9 +197,15 @@ impl Track {
                 let first = before.and_then(|track| track.drops);
                 (first.map_or(now, |(first, _)| first), now)
             });
+        let sent = tcp.map_or((None, None), |tcp| (tcp.bytes_sent, tcp.bytes_acknowledged));
+        let waits = sent != (None, None) && socket.send_queue.is_some_and(|length| length > 0);
         Self {
             state: socket.state,
             since: before.map_or(at, |track| track.since),
+            sent,
+            quiet: before
+                .filter(|track| track.sent == sent && !waits)
+                .map_or(at, |track| track.quiet),
             unread: queue(socket.recv_queue)
                 .map(|length| Run::next(before.and_then(|it| it.unread), length, read, at)),
             unsent: queue(socket.send_queue).map(|length| {

@@ -1,7 +1,7 @@
 //! What runs out: descriptors, ports, TIME_WAIT.
 
 use crate::space::{Space, names, pids};
-use crate::support::have_root;
+use crate::support::{have_root, inspect, run};
 
 #[test]
 fn a_server_that_never_closes_is_named_with_its_descriptors() {
@@ -28,6 +28,37 @@ time.sleep(600)",
     assert_eq!(found[0]["evidence"]["descriptor_limit"], 80);
     assert_eq!(found[0]["severity"], "critical");
     assert_eq!(pids(&found[0]), [server.pid()]);
+}
+
+/// What a client does that has asked everything: it ends its side, and reads on.
+#[test]
+fn a_download_after_the_client_has_ended_its_side_is_no_pile() {
+    if !have_root("a_download_after_the_client_has_ended_its_side_is_no_pile") {
+        return;
+    }
+    let space = Space::new();
+    let _server = space.python(
+        "
+listener = socket.create_server(('127.0.0.1', 2345), backlog=100)
+print('ready', flush=True)
+held = [listener.accept()[0] for _ in range(60)]
+while True:
+    for each in held: each.send(bytes(1000))
+    time.sleep(0.1)",
+    );
+    let _clients = space.python(
+        "
+clients = [socket.create_connection(('127.0.0.1', 2345)) for _ in range(60)]
+for client in clients: client.shutdown(socket.SHUT_WR)
+for client in clients: client.recv(1)
+print('ready', flush=True)
+while True:
+    for client in clients: client.recv(65536)",
+    );
+    let mut sockets = space.command(inspect().get_program().to_str().unwrap());
+    let listed = run(sockets.args(["sockets", "-t", "--state", "CLOSE_WAIT", "--json"]));
+    assert!(listed.stdout.lines().count() > 60, "{listed:?}");
+    assert_eq!(space.findings(&[]), [] as [serde_json::Value; 0]);
 }
 
 #[test]

@@ -52,6 +52,40 @@ fn connections_that_pass_through_close_wait_are_no_pile() {
     assert_eq!(names(&looks(&[&leaking(200, None), &second])), NOTHING);
 }
 
+/// Clients that have ended their side alone, and get their answers meanwhile.
+#[test]
+fn an_answer_that_goes_on_is_no_close_wait_pile() {
+    let at = |sent: Option<u64>, acknowledged: Option<u64>, unsent| {
+        let mut machine = leaking(60, None);
+        for socket in &mut machine.sockets {
+            socket.send_queue = Some(unsent);
+            *socket = socket.clone().knowing(|tcp| {
+                tcp.bytes_sent = sent;
+                tcp.bytes_acknowledged = acknowledged;
+            });
+        }
+        machine
+    };
+    let told = at(Some(9_000), Some(9_000), 0);
+    assert_eq!(names(&told.still()), ["close-wait-pile"]);
+    // They send, or are heard to get it, or something waits.
+    for before in [
+        at(Some(8_000), Some(9_000), 0),
+        at(Some(9_000), Some(8_000), 0),
+    ] {
+        assert_eq!(names(&looks(&[&before, &told])), NOTHING);
+        // What moved a while ago may go on.
+        assert_eq!(names(&looks(&[&before, &told, &told])), NOTHING);
+    }
+    let waits = at(Some(9_000), Some(8_000), 1_000);
+    assert_eq!(names(&waits.still()), NOTHING);
+    // An older kernel tells what was acknowledged only.
+    let older = looks(&[&at(None, Some(1), 0), &at(None, Some(2), 0)]);
+    assert_eq!(names(&older), NOTHING);
+    assert_eq!(names(&at(None, None, 0).still()), ["close-wait-pile"]);
+    assert_eq!(names(&at(None, None, 5).still()), ["close-wait-pile"]);
+}
+
 #[test]
 fn processes_that_inherited_the_same_sockets_are_one_pile() {
     let mut machine = leaking(60, None);
