@@ -54,6 +54,8 @@ pub enum Name {
     DescriptorsNearLimit,
     /// A process does not read what has arrived.
     NotReading,
+    /// A process reads more slowly than datagrams arrive.
+    SlowReading,
     /// A peer does not read what was sent.
     PeerNotReading,
     /// A process does not close what its peers have closed.
@@ -74,11 +76,12 @@ pub enum Name {
 
 impl Name {
     /// All, the most urgent first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AcceptQueueFull,
         Self::EphemeralPortsExhausted,
         Self::DescriptorsNearLimit,
         Self::NotReading,
+        Self::SlowReading,
         Self::PeerNotReading,
         Self::CloseWaitPile,
         Self::HalfOpen,
@@ -96,6 +99,7 @@ impl Name {
             Self::EphemeralPortsExhausted => "ephemeral-ports-exhausted",
             Self::DescriptorsNearLimit => "descriptors-near-limit",
             Self::NotReading => "not-reading",
+            Self::SlowReading => "slow-reading",
             Self::PeerNotReading => "peer-not-reading",
             Self::CloseWaitPile => "close-wait-pile",
             Self::HalfOpen => "half-open",
@@ -145,6 +149,21 @@ pub enum Evidence {
         grew: bool,
         /// Datagrams dropped meanwhile.
         dropped: Option<u32>,
+    },
+    /// [`Name::SlowReading`].
+    SlowReading {
+        /// How many sockets.
+        sockets: u64,
+        /// The one that has dropped most.
+        worst: Box<Socket>,
+        /// How many datagrams all of them dropped between the looks.
+        dropped: u64,
+        /// In which time.
+        lasting: Duration,
+        /// The most of the worst's receive buffer that a look found in use.
+        fullest: u32,
+        /// How much of it may be in use.
+        limit: Option<u32>,
     },
     /// [`Name::PeerNotReading`].
     PeerNotReading {
@@ -281,6 +300,7 @@ impl Evidence {
         match self {
             Self::AcceptQueue { .. } => Name::AcceptQueueFull,
             Self::NotReading { .. } => Name::NotReading,
+            Self::SlowReading { .. } => Name::SlowReading,
             Self::PeerNotReading { .. } => Name::PeerNotReading,
             Self::CloseWait { .. } => Name::CloseWaitPile,
             Self::EphemeralPorts { .. } => Name::EphemeralPortsExhausted,
@@ -307,6 +327,7 @@ impl Finding {
         let amount = match &self.evidence {
             Evidence::AcceptQueue { waiting, .. } => (*waiting).into(),
             Evidence::NotReading { total, .. } | Evidence::PeerNotReading { total, .. } => *total,
+            Evidence::SlowReading { dropped, .. } => *dropped,
             Evidence::CloseWait { sockets, .. }
             | Evidence::HalfOpen { sockets, .. }
             | Evidence::SynSent { sockets, .. }

@@ -157,6 +157,14 @@ pub fn unseen(scene: &Scene<'_>) -> Vec<String> {
             "who does not read or does not answer: only sock_diag tells what moves".to_owned(),
         );
     }
+    let datagrams = |socket: &&Socket| matches!(socket.protocol, Protocol::Udp | Protocol::UdpLite);
+    let drops = |socket: &Socket| socket.detail.as_ref()?.memory?.drops;
+    if sockets()
+        .filter(datagrams)
+        .any(|socket| drops(socket).is_none())
+    {
+        reasons.push("datagrams that are dropped: only sock_diag counts them".to_owned());
+    }
     if scene
         .limits
         .values()

@@ -200,3 +200,39 @@ while True:
     assert!(found[0]["evidence"]["dropped"].as_u64().unwrap() > 0);
     assert_eq!(pids(&found[0]), [program.pid()]);
 }
+
+#[test]
+fn datagrams_that_are_read_too_slowly_are_named_at_every_look() {
+    if !have_root("datagrams_that_are_read_too_slowly_are_named_at_every_look") {
+        return;
+    }
+    let space = Space::new();
+    let reader = space.python(
+        "
+slow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+slow.bind(('127.0.0.1', 5353))
+print('ready', flush=True)
+while True:
+    slow.recv(2000)
+    time.sleep(0.002)",
+    );
+    let _sender = space.python(
+        "
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.connect(('127.0.0.1', 5353))
+for _ in range(1000): sender.send(bytes(1000))
+print('ready', flush=True)
+while True:
+    for _ in range(20): sender.send(bytes(1000))
+    time.sleep(0.003)",
+    );
+    // More looks, as a reader that takes the same from its buffer between each two of them seems
+    // to take nothing: two looks may be so once in twenty times.
+    for _ in 0..2 {
+        let found = space.findings(&["--for", "3"]);
+        assert_eq!(names(&found), ["slow-reading"], "{found:#?}");
+        assert_eq!(found[0]["severity"], "critical");
+        assert!(found[0]["evidence"]["dropped"].as_u64().unwrap() > 1_000);
+        assert_eq!(pids(&found[0]), [reader.pid()]);
+    }
+}

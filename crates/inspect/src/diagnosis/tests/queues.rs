@@ -173,17 +173,23 @@ fn both_ends_of_one_standstill_are_one_finding() {
     assert_eq!(found[0].holders.owners[0].pid, Pid(100));
 }
 
+/// A datagram socket with so much waiting of 100,000 bytes, and so much read and not given back
+/// to its buffer yet.
+fn datagrams(waits: u32, given_back_late: u32, drops: u32) -> Machine {
+    let mut machine = reader(waits);
+    machine.sockets[0].protocol = Protocol::Udp;
+    let detail = machine.sockets[0].detail.get_or_insert_default();
+    detail.tcp = None;
+    detail.memory = Some(Memory {
+        options: Some(0),
+        ..memory(waits + given_back_late, 100_000, drops)
+    });
+    machine
+}
+
 #[test]
 fn datagrams_that_find_no_room_are_found() {
-    let udp = |used, drops| {
-        let mut machine = reader(used);
-        machine.sockets[0].protocol = Protocol::Udp;
-        let detail = machine.sockets[0].detail.get_or_insert_default();
-        detail.tcp = None;
-        detail.memory = Some(memory(used, 100_000, drops));
-        machine
-    };
-    let found = looks(&[&udp(90_000, 5), &udp(95_000, 15)]);
+    let found = looks(&[&datagrams(90_000, 7, 5), &datagrams(95_000, 7, 15)]);
     assert_eq!(names(&found), ["not-reading"]);
     assert!(matches!(
         found[0].evidence,
@@ -193,8 +199,67 @@ fn datagrams_that_find_no_room_are_found() {
         }
     ));
     // One burst, and another: not a reader that stands still.
-    assert_eq!(names(&looks(&[&udp(90_000, 5), &udp(80_000, 5)])), NOTHING);
-    assert_eq!(names(&looks(&[&udp(50_000, 5), &udp(95_000, 5)])), NOTHING);
+    for (first, second) in [(90_000, 80_000), (50_000, 95_000)] {
+        let machines = [&datagrams(first, 0, 5), &datagrams(second, 0, 5)];
+        assert_eq!(names(&looks(&machines)), NOTHING);
+    }
+    // Something was read of it, and what came since has filled it again.
+    let read = [&datagrams(90_000, 0, 5), &datagrams(90_000, 2_304, 5)];
+    assert_eq!(names(&looks(&read)), NOTHING);
+}
+
+/// However full the buffer is at the moment of a look.
+#[test]
+fn datagrams_that_are_read_too_slowly_are_found() {
+    for (first, second) in [
+        ((99_000, 0), (80_000, 19_000)),
+        ((80_000, 19_000), (99_000, 0)),
+        ((99_000, 0), (99_000, 1_000)),
+        ((99_000, 0), (0, 0)),
+        ((0, 0), (99_000, 0)),
+    ] {
+        let found = looks(&[
+            &datagrams(first.0, first.1, 1_000),
+            &datagrams(50_000, 0, 2_000),
+            &datagrams(second.0, second.1, 9_700),
+        ]);
+        assert_eq!(names(&found), ["slow-reading"], "{first:?} {second:?}");
+        assert_eq!(found[0].severity, Severity::Critical);
+        let Evidence::SlowReading {
+            dropped,
+            fullest,
+            lasting,
+            ..
+        } = found[0].evidence
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((dropped, fullest), (8_700, 99_000));
+        assert_eq!(lasting, Duration::from_secs(2));
+    }
+    let burst = looks(&[&datagrams(0, 0, 5), &datagrams(5_000, 0, 9)]);
+    assert_eq!(burst[0].severity, Severity::Warning);
+}
+
+#[test]
+fn what_was_dropped_long_ago_or_for_another_reason_is_no_slow_reader() {
+    assert_eq!(names(&datagrams(50_000, 0, 5_000).still()), NOTHING);
+    // Nothing ever waits: what arrives is damaged.
+    assert_eq!(
+        names(&looks(&[&datagrams(0, 0, 5), &datagrams(0, 0, 900)])),
+        NOTHING
+    );
+    // A filter may refuse it, unless there was no room.
+    let filtered = |waits, drops| {
+        let mut machine = datagrams(waits, 0, drops);
+        let detail = machine.sockets[0].detail.get_or_insert_default();
+        detail.memory.get_or_insert_default().options = Some(64);
+        machine
+    };
+    let some = [&filtered(5_000, 5), &filtered(3_000, 900)];
+    assert_eq!(names(&looks(&some)), NOTHING);
+    let full = [&filtered(99_000, 5), &filtered(3_000, 900)];
+    assert_eq!(names(&looks(&full)), ["slow-reading"]);
 }
 
 #[test]

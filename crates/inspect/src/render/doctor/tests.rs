@@ -6,7 +6,9 @@ use super::*;
 use crate::diagnosis::{Evidence, Holders, Path, Sharer};
 use crate::listing::Listing;
 use crate::listing::tests_support::{holdings, tcp};
-use crate::model::{Endpoint, ForeignText, NetworkNamespace, OwnerStatus, Pid, State, Uid};
+use crate::model::{
+    Endpoint, ForeignText, NetworkNamespace, OwnerStatus, Pid, Protocol, State, Uid,
+};
 use crate::processes::Usage;
 use crate::render::Charset;
 use crate::render::json::{self, FindingRecord};
@@ -143,6 +145,21 @@ fn all() -> Vec<Finding> {
                 full: true,
                 grew: false,
                 dropped: None,
+            },
+        ),
+        (
+            Severity::Critical,
+            held(&[(5_353, 7, "resolver")]),
+            Evidence::SlowReading {
+                sockets: 1,
+                worst: Box::new(Socket {
+                    protocol: Protocol::Udp,
+                    ..socket(State::Unconnected, "127.0.0.1:53", "0.0.0.0:0")
+                }),
+                dropped: 8_700,
+                lasting: seconds(1),
+                fullest: 212_736,
+                limit: Some(212_992),
             },
         ),
         (

@@ -101,6 +101,35 @@ impl Text<'_> {
                 (*total, *lasting),
                 (*full, *grew, *dropped),
             ),
+            Evidence::SlowReading {
+                sockets,
+                worst,
+                dropped,
+                lasting,
+                fullest,
+                limit,
+            } => Words {
+                title: "reads too slowly",
+                subject: self.one_or_worst(holders, (*sockets, worst), "from", "worst"),
+                meaning: vec![
+                    format!(
+                        "{} dropped in {}",
+                        count(*dropped, "datagram"),
+                        time(*lasting)
+                    ),
+                    match limit {
+                        Some(limit) => format!(
+                            "up to {} of {} of receive buffer in use",
+                            number(*fullest),
+                            bytes((*limit).into())
+                        ),
+                        None => format!(
+                            "up to {} of receive buffer in use",
+                            bytes((*fullest).into())
+                        ),
+                    },
+                ],
+            },
             Evidence::PeerNotReading {
                 sockets,
                 worst,
@@ -110,7 +139,7 @@ impl Text<'_> {
                 ..
             } => Words {
                 title: "peer not reading",
-                subject: self.one_or_fullest(holders, *sockets, worst, "to"),
+                subject: self.one_or_worst(holders, (*sockets, worst), "to", "fullest"),
                 meaning: vec![
                     format!(
                         "{} wait, {} for {}",
@@ -290,16 +319,17 @@ impl Text<'_> {
             format!("{} unread, none read for {lasting}", bytes(total))
         }];
         meaning.extend(match (datagrams, full, dropped) {
-            (true, _, Some(dropped @ 1..)) => {
-                Some(format!("{} dropped meanwhile", count(dropped, "datagram")))
-            }
+            (true, _, Some(dropped @ 1..)) => Some(format!(
+                "{} dropped meanwhile",
+                count(dropped.into(), "datagram")
+            )),
             (true, ..) => Some("what arrives now is dropped".to_owned()),
             (false, true, _) => Some("no more fits: the peer has to wait".to_owned()),
             (false, false, _) => None,
         });
         Words {
             title: "not reading",
-            subject: self.one_or_fullest(holders, sockets, worst, "from"),
+            subject: self.one_or_worst(holders, (sockets, worst), "from", "fullest"),
             meaning,
         }
     }

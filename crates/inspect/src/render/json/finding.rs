@@ -84,6 +84,23 @@ fn evidence(evidence: &Evidence) -> Map<String, Value> {
                 "dropped": dropped,
             }),
         ),
+        Evidence::SlowReading {
+            sockets,
+            worst,
+            dropped,
+            lasting,
+            fullest,
+            limit,
+        } => (
+            socket(worst),
+            json!({
+                "sockets": sockets,
+                "dropped": dropped,
+                "lasting_ms": ms(*lasting),
+                "buffer_used_bytes": fullest,
+                "buffer_limit_bytes": limit,
+            }),
+        ),
         Evidence::PeerNotReading {
             sockets,
             worst,
