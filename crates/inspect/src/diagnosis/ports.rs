@@ -6,12 +6,13 @@
 //! lets connect() have it again (`tcp_tw_reuse`: between loopback addresses by default): a busy
 //! machine may keep hundreds of thousands of them and be well.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use super::finding::Path;
 use super::{Evidence, Finding, Holders, Scene, Severity};
-use crate::limits::{Limits, Reuse};
+use crate::limits::Reuse;
 use crate::listing::{Row, Side};
 use crate::model::{NetworkNamespace, Owner, Pid, Protocol, State};
 
@@ -39,13 +40,18 @@ struct Taken {
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     let mut findings = tables(scene);
+    // Counting them passes through the whole range.
+    let ranges: BTreeMap<Option<NetworkNamespace>, u32> = scene
+        .limits
+        .iter()
+        .filter_map(|(netns, limits)| Some((*netns, limits.ephemeral_ports()?)))
+        .collect();
     // Fewer sockets than the smallest range cannot have filled any.
-    let ranges = scene.limits.values().filter_map(Limits::ephemeral_ports);
-    let Some(smallest) = ranges.min() else {
+    let Some(smallest) = ranges.values().min() else {
         return findings;
     };
     let sockets = u64::try_from(scene.listing.sockets().len()).unwrap_or(u64::MAX);
-    if sockets * 100 < u64::from(smallest) * u64::from(RESTING_PERCENT) {
+    if sockets * 100 < u64::from(*smallest) * u64::from(RESTING_PERCENT) {
         return findings;
     }
     let mut paths: HashMap<Path, Taken> = HashMap::new();
@@ -53,48 +59,63 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         let Some((path, rests)) = taken(scene, &row) else {
             continue;
         };
-        let taken = paths.entry(path).or_default();
-        if rests {
-            taken.resting += 1;
-        } else {
-            taken.held += 1;
-        }
+        paths.entry(path).or_default().add(rests);
     }
+    let mut crowded: HashMap<Path, (Severity, Evidence)> = HashMap::new();
     for (path, taken) in paths {
-        let limits = scene.limits.get(&path.netns);
-        let Some(ports) = limits.and_then(Limits::ephemeral_ports) else {
+        let Some(ports) = ranges.get(&path.netns).copied() else {
             continue;
         };
-        let used = taken.held + taken.resting;
-        let share = |part: u32| u64::from(part) * 100 / u64::from(ports).max(1);
-        if share(used) >= NEARLY_PERCENT.into() {
-            findings.push(Finding {
-                severity: if share(used) >= EXHAUSTED_PERCENT.into() {
-                    Severity::Critical
-                } else {
-                    Severity::Warning
-                },
-                holders: holders(scene, path),
-                evidence: Evidence::EphemeralPorts {
-                    path,
-                    used,
-                    time_wait: taken.resting,
-                    ports,
-                },
-            });
-        } else if share(taken.resting) >= RESTING_PERCENT.into() {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                holders: holders(scene, path),
-                evidence: Evidence::TimeWaitTo {
-                    path,
-                    time_wait: taken.resting,
-                    ports,
-                },
-            });
+        if let Some(severity) = exhausted(taken.all(), ports) {
+            let evidence = Evidence::EphemeralPorts {
+                path,
+                used: taken.all(),
+                time_wait: taken.resting,
+                ports,
+            };
+            crowded.insert(path, (severity, evidence));
+        } else if share(taken.resting, ports) >= RESTING_PERCENT.into() {
+            let evidence = Evidence::TimeWaitTo {
+                path,
+                time_wait: taken.resting,
+                ports,
+            };
+            crowded.insert(path, (Severity::Warning, evidence));
         }
     }
+    let path = |row: &Row<'_>| Some(taken(scene, row)?.0);
+    findings.extend(with_holders(scene, crowded, path));
     findings
+}
+
+impl Taken {
+    fn add(&mut self, rests: bool) {
+        if rests {
+            self.resting += 1;
+        } else {
+            self.held += 1;
+        }
+    }
+
+    fn all(self) -> u32 {
+        self.held + self.resting
+    }
+}
+
+fn share(part: u32, ports: u32) -> u64 {
+    u64::from(part) * 100 / u64::from(ports).max(1)
+}
+
+/// How urgent it is that so many of the ports are taken, when they are nearly all.
+fn exhausted(taken: u32, ports: u32) -> Option<Severity> {
+    let share = share(taken, ports);
+    if share >= EXHAUSTED_PERCENT.into() {
+        Some(Severity::Critical)
+    } else if share >= NEARLY_PERCENT.into() {
+        Some(Severity::Warning)
+    } else {
+        None
+    }
 }
 
 /// The path on which a socket takes an ephemeral port, and whether it only rests there.
@@ -127,33 +148,68 @@ fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, bool)> {
     })
 }
 
-/// Who takes the ports of a path: those with the most first.
-fn holders(scene: &Scene<'_>, path: Path) -> Holders {
-    let mut processes: BTreeMap<Pid, (u64, Owner)> = BTreeMap::new();
-    let mut first: Option<Holders> = None;
+/// Who takes ports somewhere.
+#[derive(Default)]
+struct Takers {
+    /// Of one of the sockets.
+    first: Option<Holders>,
+    processes: HashMap<Pid, (u64, Owner)>,
+}
+
+/// Finds out who takes the ports, in one pass for all places: those with the most first. `place`
+/// tells where a socket takes one.
+fn with_holders<K: Eq + Hash>(
+    scene: &Scene<'_>,
+    crowded: HashMap<K, (Severity, Evidence)>,
+    place: impl Fn(&Row<'_>) -> Option<K>,
+) -> Vec<Finding> {
+    if crowded.is_empty() {
+        return Vec::new();
+    }
+    let mut places: HashMap<K, (Severity, Evidence, Takers)> = crowded
+        .into_iter()
+        .map(|(place, (severity, evidence))| (place, (severity, evidence, Takers::default())))
+        .collect();
     for row in scene.listing.rows().iter() {
-        if row.socket.inode.is_none() || taken(scene, &row).is_none_or(|(it, _)| it != path) {
+        if row.socket.inode.is_none() {
             continue;
         }
-        first.get_or_insert_with(|| Holders::of(&row));
+        let Some((_, _, takers)) = place(&row).and_then(|place| places.get_mut(&place)) else {
+            continue;
+        };
+        takers.first.get_or_insert_with(|| Holders::of(&row));
         for owner in row.owners {
-            processes.entry(owner.pid).or_insert((0, owner)).0 += 1;
+            let process = takers.processes.entry(owner.pid);
+            process.or_insert((0, owner)).0 += 1;
         }
     }
-    let Some(first) = first else {
-        return Holders::kernel();
-    };
-    let count = u64::try_from(processes.len()).unwrap_or(u64::MAX);
-    let mut owners: Vec<(u64, Owner)> = processes.into_values().collect();
-    owners.sort_by_key(|(held, owner)| (std::cmp::Reverse(*held), owner.pid));
-    Holders {
-        owners: owners
-            .into_iter()
-            .map(|(_, owner)| owner)
-            .take(Holders::MOST)
-            .collect(),
-        processes: count,
-        ..first
+    places
+        .into_values()
+        .map(|(severity, evidence, takers)| Finding {
+            severity,
+            holders: takers.holders(),
+            evidence,
+        })
+        .collect()
+}
+
+impl Takers {
+    fn holders(self) -> Holders {
+        let Some(first) = self.first else {
+            return Holders::kernel();
+        };
+        let count = u64::try_from(self.processes.len()).unwrap_or(u64::MAX);
+        let mut owners: Vec<(u64, Owner)> = self.processes.into_values().collect();
+        owners.sort_by_key(|(held, owner)| (Reverse(*held), owner.pid));
+        Holders {
+            owners: owners
+                .into_iter()
+                .map(|(_, owner)| owner)
+                .take(Holders::MOST)
+                .collect(),
+            processes: count,
+            ..first
+        }
     }
 }
 

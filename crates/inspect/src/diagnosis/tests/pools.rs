@@ -215,3 +215,31 @@ fn as_many_time_wait_as_the_kernel_keeps_are_found() {
     machine.limits.time_wait = Some(101);
     assert_eq!(names(&machine.still()), NOTHING);
 }
+
+/// A user may make a network namespace whose every destination is crowded, with a range and
+/// reserved ports that are long to count.
+#[test]
+fn many_crowded_destinations_are_judged_in_time() {
+    const PATHS: u16 = 20_000;
+    let mut machine = Machine::new();
+    for port in 1..=PATHS {
+        let remote = format!("10.0.0.9:{port}");
+        machine = machine.with(tcp(
+            State::Established,
+            "10.0.0.1:40000",
+            &remote,
+            u64::from(port),
+        ));
+    }
+    // One port is left, so that one connection takes all of a path.
+    machine.limits.ephemeral = Some(40_000..=60_000);
+    machine.limits.reserved = Some((40_001..=60_000).map(|port| port..=port).collect());
+    let begun = std::time::Instant::now();
+    let found = machine.still();
+    assert_eq!(found.len(), usize::from(PATHS));
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+}
