@@ -48,7 +48,7 @@ impl Severity {
 pub enum Name {
     /// Connections wait for accept() and no more are let in.
     AcceptQueueFull,
-    /// connect() has hardly any port left for a destination.
+    /// connect() has hardly any port left for a destination, or bind() for an address.
     EphemeralPortsExhausted,
     /// A process has hardly any descriptor left.
     DescriptorsNearLimit,
@@ -200,6 +200,19 @@ pub enum Evidence {
         /// How many there are.
         ports: u32,
     },
+    /// [`Name::EphemeralPortsExhausted`] by bind() before connect(): for all destinations.
+    BoundPorts {
+        /// In this network namespace.
+        netns: Option<NetworkNamespace>,
+        /// From this address.
+        source: IpAddr,
+        /// How many ports of the range are taken.
+        used: u32,
+        /// How many of them rest in TIME_WAIT.
+        time_wait: u32,
+        /// How many there are.
+        ports: u32,
+    },
     /// [`Name::TimeWaitPile`] towards one destination.
     TimeWaitTo {
         /// From which address, to which destination.
@@ -303,7 +316,7 @@ impl Evidence {
             Self::SlowReading { .. } => Name::SlowReading,
             Self::PeerNotReading { .. } => Name::PeerNotReading,
             Self::CloseWait { .. } => Name::CloseWaitPile,
-            Self::EphemeralPorts { .. } => Name::EphemeralPortsExhausted,
+            Self::EphemeralPorts { .. } | Self::BoundPorts { .. } => Name::EphemeralPortsExhausted,
             Self::TimeWaitTo { .. } | Self::TimeWaitTable { .. } => Name::TimeWaitPile,
             Self::HalfOpen { .. } => Name::HalfOpen,
             Self::SynSent { .. } => Name::SynSentStuck,
@@ -332,7 +345,9 @@ impl Finding {
             | Evidence::HalfOpen { sockets, .. }
             | Evidence::SynSent { sockets, .. }
             | Evidence::SharedPort { sockets, .. } => *sockets,
-            Evidence::EphemeralPorts { used, .. } => (*used).into(),
+            Evidence::EphemeralPorts { used, .. } | Evidence::BoundPorts { used, .. } => {
+                (*used).into()
+            }
             Evidence::TimeWaitTo { time_wait, .. } | Evidence::TimeWaitTable { time_wait, .. } => {
                 (*time_wait).into()
             }

@@ -1,14 +1,26 @@
 //! Ports that run out.
 //!
-//! A connection is told from others by its two ends, so each pair of source address and
-//! destination has the whole range of ephemeral ports for itself, and connect() fails with
-//! EADDRNOTAVAIL when they are all taken. What rests in TIME_WAIT takes one too, unless the kernel
-//! lets connect() have it again (`tcp_tw_reuse`: between loopback addresses by default): a busy
-//! machine may keep hundreds of thousands of them and be well.
+//! A connection is told from others by its two ends, so where connect() chooses the port, each
+//! pair of source address and destination has the whole range of ephemeral ports for itself, and
+//! it fails with EADDRNOTAVAIL when they are all taken. What rests in TIME_WAIT takes one too,
+//! unless the kernel lets connect() have it again (`tcp_tw_reuse`: between loopback addresses by
+//! default): a busy machine may keep hundreds of thousands of them and be well.
+//!
+//! A program that chooses its source address by bind() with port 0, and connects then, gets its
+//! port at bind(), when the destination is not known yet: one that no other socket with that
+//! address has, wherever it goes (net/ipv4/inet_connection_sock.c `inet_csk_find_open_port`). All
+//! its destinations share the range, and bind() fails with EADDRINUSE, unless it has set
+//! IP_BIND_ADDRESS_NO_PORT. That the range is full for bind() is no trouble where nobody calls it
+//! so, such as at a proxy with many destinations. Who bound first is not told, but it shows: as
+//! long as no destination needs more than half of the range, connect() takes one half of it only,
+//! every other port (net/ipv4/inet_hashtables.c `__inet_hash_connect`), and the same for each
+//! destination. So it is a finding when nearly all ports are taken, hardly any of them twice, and
+//! no destination has so many. Where both kinds are mixed it is not found.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::net::IpAddr;
 
 use super::finding::Path;
 use super::{Evidence, Finding, Holders, Scene, Severity};
@@ -29,6 +41,12 @@ const RESTING_PERCENT: u32 = 60;
 /// segments may meet a new connection.
 const TABLE_PERCENT: u64 = 90;
 
+/// So many of the ports have one socket each where bind() chose them.
+const ALONE_PERCENT: u32 = 80;
+
+/// From this share on, connect() begins to take the other half of the range for a destination.
+const HALF_PERCENT: u32 = 50;
+
 /// The ports taken on one path.
 #[derive(Debug, Clone, Copy, Default)]
 struct Taken {
@@ -36,6 +54,16 @@ struct Taken {
     held: u32,
     /// In TIME_WAIT, and not to be had again yet.
     resting: u32,
+    /// In TIME_WAIT, and to be had again by connect().
+    again: u32,
+}
+
+/// How a socket takes a port.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Held,
+    Resting,
+    Again,
 }
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
@@ -56,11 +84,15 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     }
     let mut paths: HashMap<Path, Taken> = HashMap::new();
     for row in scene.listing.rows().iter() {
-        let Some((path, rests)) = taken(scene, &row) else {
+        let Some((path, how)) = taken(scene, &row) else {
             continue;
         };
-        paths.entry(path).or_default().add(rests);
+        paths.entry(path).or_default().add(how);
     }
+    let bound = bound(scene, &ranges, &paths);
+    findings.extend(with_holders(scene, bound, |row| {
+        Some(port_of(scene, row)?.0)
+    }));
     let mut crowded: HashMap<Path, (Severity, Evidence)> = HashMap::new();
     for (path, taken) in paths {
         let Some(ports) = ranges.get(&path.netns).copied() else {
@@ -89,11 +121,11 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
 }
 
 impl Taken {
-    fn add(&mut self, rests: bool) {
-        if rests {
-            self.resting += 1;
-        } else {
-            self.held += 1;
+    fn add(&mut self, how: How) {
+        match how {
+            How::Held => self.held += 1,
+            How::Resting => self.resting += 1,
+            How::Again => self.again += 1,
         }
     }
 
@@ -118,8 +150,8 @@ fn exhausted(taken: u32, ports: u32) -> Option<Severity> {
     }
 }
 
-/// The path on which a socket takes an ephemeral port, and whether it only rests there.
-fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, bool)> {
+/// The path on which a socket takes an ephemeral port, and how.
+fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, How)> {
     let socket = row.socket;
     let (local, remote) = socket.endpoints()?;
     // A server's connections all have its own port.
@@ -138,14 +170,90 @@ fn taken(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Path, bool)> {
         // Nobody knows, so it is not counted.
         None => true,
     };
-    (!rests || !again).then(|| {
-        let path = Path {
-            netns: socket.netns,
-            source: local.on_the_wire().address,
-            destination: remote.on_the_wire(),
-        };
-        (path, rests)
+    let how = match (rests, again) {
+        (false, _) => How::Held,
+        (true, false) => How::Resting,
+        (true, true) => How::Again,
+    };
+    let path = Path {
+        netns: socket.netns,
+        source: local.on_the_wire().address,
+        destination: remote.on_the_wire(),
+    };
+    Some((path, how))
+}
+
+/// Whose ports bind() shares: a source address.
+type Source = (Option<NetworkNamespace>, IpAddr);
+
+/// The ephemeral port that a socket has and who has it: nobody else may be given it by bind().
+fn port_of(scene: &Scene<'_>, row: &Row<'_>) -> Option<(Source, u16)> {
+    let socket = row.socket;
+    let (local, _) = socket.endpoints()?;
+    // A server's connections all have its own port.
+    if socket.protocol != Protocol::Tcp || row.side == Side::Server {
+        return None;
+    }
+    let range = scene.limits.get(&socket.netns)?.ephemeral.as_ref()?;
+    range.contains(&local.port).then(|| {
+        let source = (socket.netns, local.on_the_wire().address);
+        (source, local.port)
     })
+}
+
+/// Sources whose ports are nearly all taken, one by one: by bind() before connect().
+fn bound(
+    scene: &Scene<'_>,
+    ranges: &BTreeMap<Option<NetworkNamespace>, u32>,
+    paths: &HashMap<Path, Taken>,
+) -> HashMap<Source, (Severity, Evidence)> {
+    let mut sources: HashMap<Source, HashMap<u16, Port>> = HashMap::new();
+    for row in scene.listing.rows().iter() {
+        let Some((source, port)) = port_of(scene, &row) else {
+            continue;
+        };
+        let port = sources.entry(source).or_default().entry(port).or_default();
+        port.sockets = port.sockets.saturating_add(1);
+        port.rests |= row.socket.state == State::TimeWait;
+    }
+    // What is crowded on its way to one destination is told as that.
+    for (path, taken) in paths {
+        if ranges
+            .get(&path.netns)
+            .is_some_and(|ports| share(taken.all() + taken.again, *ports) >= HALF_PERCENT.into())
+        {
+            sources.remove(&(path.netns, path.source));
+        }
+    }
+    let crowded = sources.into_iter().filter_map(|(source, taken)| {
+        let ports = *ranges.get(&source.0)?;
+        let used = count(taken.values());
+        let severity = exhausted(used, ports)?;
+        let alone = count(taken.values().filter(|port| port.sockets == 1));
+        (share(alone, used) >= ALONE_PERCENT.into()).then(|| {
+            let evidence = Evidence::BoundPorts {
+                netns: source.0,
+                source: source.1,
+                used,
+                time_wait: count(taken.values().filter(|port| port.rests)),
+                ports,
+            };
+            (source, (severity, evidence))
+        })
+    });
+    crowded.collect()
+}
+
+/// What has one port.
+#[derive(Default)]
+struct Port {
+    sockets: u32,
+    /// One of them is in TIME_WAIT.
+    rests: bool,
+}
+
+fn count<T>(things: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(things.count()).unwrap_or(u32::MAX)
 }
 
 /// Who takes ports somewhere.

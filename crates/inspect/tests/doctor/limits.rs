@@ -109,6 +109,47 @@ time.sleep(600)",
     assert_eq!(pids(&found[0]), [program.pid()]);
 }
 
+/// Clients of five servers, in a range of a hundred ports: 19 connections to each.
+const CLIENTS: &str = "
+listeners = [socket.create_server(('127.0.0.1', 2345 + n), backlog=100) for n in range(5)]
+clients = []
+def connect(n):
+    client = socket.socket()
+    if bind_first: client.bind(('127.0.0.1', 0))
+    client.connect(('127.0.0.1', 2345 + n))
+    clients.append(client)
+for _ in range(19):
+    for n in range(5): connect(n)
+servers = [listener.accept() for listener in listeners for _ in range(19)]
+print('ready', flush=True)
+time.sleep(600)";
+
+#[test]
+fn ports_that_bind_chooses_for_all_destinations_together_are_named() {
+    if !have_root("ports_that_bind_chooses_for_all_destinations_together_are_named") {
+        return;
+    }
+    let space = Space::new();
+    space.set("ipv4/ip_local_port_range", "40000 40099");
+    let well = space.python(&format!("bind_first = False{CLIENTS}"));
+    assert_eq!(space.findings(&[]), [] as [serde_json::Value; 0]);
+    drop(well);
+    let space = Space::new();
+    space.set("ipv4/ip_local_port_range", "40000 40099");
+    let program = space.python(&format!("bind_first = True{CLIENTS}"));
+    let found = space.findings(&[]);
+    assert_eq!(names(&found), ["ephemeral-ports-exhausted"], "{found:#?}");
+    let evidence = &found[0]["evidence"];
+    assert_eq!(
+        (&evidence["used"], &evidence["ports"]),
+        (&95.into(), &100.into())
+    );
+    assert_eq!(evidence["source"], "127.0.0.1");
+    assert!(evidence["destination"].is_null());
+    assert_eq!(found[0]["severity"], "critical");
+    assert_eq!(pids(&found[0]), [program.pid()]);
+}
+
 /// Clients that come and go, and close first.
 const COMERS: &str = "
 listener = socket.create_server(('127.0.0.1', 2345), backlog=100)

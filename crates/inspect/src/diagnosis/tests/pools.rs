@@ -173,6 +173,74 @@ fn ports_towards_several_destinations_are_not_added_up() {
     assert_eq!(names(&machine.still()), NOTHING);
 }
 
+/// Connections to several destinations: the port of each by its number.
+fn to_many(destinations: u16, each: u16, port: impl Fn(u16) -> u16) -> Machine {
+    let mut machine = Machine::new();
+    for number in 0..destinations * each {
+        let local = format!("10.0.0.1:{}", port(number));
+        let remote = format!("10.0.0.9:{}", 80 + number % destinations);
+        let inode = u64::from(number) + 1;
+        machine = machine
+            .with(tcp(State::Established, &local, &remote, inode))
+            .held(inode, 100, number.into(), "client");
+    }
+    machine
+}
+
+#[test]
+fn ports_that_bind_chose_before_connect_are_added_up() {
+    let each_its_own = |number| 40_000 + number;
+    let found = to_many(5, 17, each_its_own).still();
+    assert_eq!(names(&found), ["ephemeral-ports-exhausted"]);
+    assert_eq!(found[0].severity, Severity::Warning);
+    let Evidence::BoundPorts {
+        source,
+        used,
+        time_wait,
+        ports,
+        ..
+    } = found[0].evidence
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((used, time_wait, ports), (85, 0, 100));
+    assert_eq!(source.to_string(), "10.0.0.1");
+    assert_eq!(found[0].holders.owners[0].pid, Pid(100));
+    let critical = to_many(5, 19, each_its_own).still();
+    assert_eq!(critical[0].severity, Severity::Critical);
+    assert_eq!(names(&to_many(5, 15, each_its_own).still()), NOTHING);
+    // What rests in TIME_WAIT bind() may not have, whatever connect() may.
+    let mut rest = to_many(5, 19, each_its_own);
+    rest.limits.time_wait_reuse = Some(Reuse::Always);
+    for socket in &mut rest.sockets {
+        *socket = Socket {
+            state: State::TimeWait,
+            inode: None,
+            ..socket.clone()
+        };
+    }
+    let found = rest.still();
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::BoundPorts { time_wait: 95, .. }
+    ));
+}
+
+#[test]
+fn a_proxy_with_many_destinations_is_well() {
+    // connect() takes every other port, and the same ones for each destination.
+    let halves = to_many(8, 40, |number| 40_000 + number / 8 * 2);
+    assert_eq!(names(&halves.still()), NOTHING);
+    // However they are spread: some ports are taken twice.
+    let spread = to_many(8, 25, |number| 40_000 + number % 100);
+    assert_eq!(names(&spread.still()), NOTHING);
+    // One destination has more than half of the range, and others have the rest.
+    let mut one = to_many(1, 60, |number| 40_000 + number);
+    let rest = to_many(5, 5, |number| 40_060 + number);
+    one.sockets.extend(rest.sockets);
+    assert_eq!(names(&one.still()), NOTHING);
+}
+
 #[test]
 fn time_wait_counts_where_its_ports_are_not_to_be_had_again() {
     let pile = outgoing("10.0.0.1", 0, 60);

@@ -197,6 +197,17 @@ fn all() -> Vec<Finding> {
             },
         ),
         (
+            Severity::Critical,
+            held(&[(77, 5, "client")]),
+            Evidence::BoundPorts {
+                netns: Some(NetworkNamespace(7)),
+                source: "10.0.0.1".parse().unwrap(),
+                used: 28_000,
+                time_wait: 0,
+                ports: 28_232,
+            },
+        ),
+        (
             Severity::Warning,
             Holders::kernel(),
             Evidence::TimeWaitTo {

@@ -139,6 +139,22 @@ fn evidence(evidence: &Evidence) -> Map<String, Value> {
             way(path),
             json!({ "used": used, "time_wait": time_wait, "ports": ports }),
         ),
+        Evidence::BoundPorts {
+            netns,
+            source,
+            used,
+            time_wait,
+            ports,
+        } => (
+            place(*netns),
+            json!({
+                "source": source.to_string(),
+                "destination": null,
+                "used": used,
+                "time_wait": time_wait,
+                "ports": ports,
+            }),
+        ),
         Evidence::TimeWaitTo {
             path,
             time_wait,
