@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Evidence, Finding, Holders, Scene, Severity, descriptors, plain};
+use super::{Evidence, Finding, Holders, Mptcp, Scene, Severity, descriptors, plain};
 use crate::listing::Row;
 use crate::model::{Pid, Protocol, State, Uid};
 use crate::processes::Usage;
@@ -24,6 +24,7 @@ const FEW: usize = 8;
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     let rows = scene.listing.rows();
+    let mptcp = Mptcp::of(scene.listing);
     let mut piles: BTreeMap<Pid, Vec<Row<'_>>> = BTreeMap::new();
     let mut hidden: BTreeMap<Option<Uid>, Vec<Row<'_>>> = BTreeMap::new();
     for row in rows.iter() {
@@ -31,6 +32,7 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         let stays = socket.state == State::CloseWait
             && matches!(socket.protocol, Protocol::Tcp | Protocol::Mptcp)
             && socket.inode.is_some()
+            && !mptcp.is_above(socket)
             && scene.watch.is_quiet(socket);
         if !stays {
             continue;

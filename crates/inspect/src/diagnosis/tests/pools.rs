@@ -87,6 +87,31 @@ fn an_answer_that_goes_on_is_no_close_wait_pile() {
 }
 
 #[test]
+fn a_pile_of_mptcp_connections_is_counted_once() {
+    let mut machine = leaking(30, Some((100, 1_024)));
+    let subflows = machine.sockets.clone();
+    for socket in &mut machine.sockets {
+        socket.protocol = crate::model::Protocol::Mptcp;
+        socket.cookie = socket.cookie.map(|cookie| Cookie(cookie.0 + 5_000));
+    }
+    machine.sockets.extend(subflows);
+    assert_eq!(names(&machine.still()), NOTHING);
+    machine.usage.clear();
+    machine.usage.insert(
+        Pid(77),
+        Usage {
+            used: 100,
+            limit: 300,
+        },
+    );
+    let found = machine.still();
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::CloseWait { sockets: 30, .. }
+    ));
+}
+
+#[test]
 fn processes_that_inherited_the_same_sockets_are_one_pile() {
     let mut machine = leaking(60, None);
     for number in 1..=60 {

@@ -329,3 +329,98 @@ fn a_unix_listener_has_an_accept_queue_too() {
         .held(10, 100, 3, "php-fpm");
     assert_eq!(names(&machine.still()), ["accept-queue-full"]);
 }
+
+/// An MPTCP listener has a TCP listener below it, with its inode.
+#[test]
+fn an_mptcp_listener_is_one_finding() {
+    let listener = |protocol, inode| Socket {
+        protocol,
+        cookie: Some(Cookie(inode + protocol as u64 * 1_000)),
+        ..queue(inode, "127.0.0.1:2345", 129, 128)
+    };
+    let mut machine = Machine::new()
+        .with(listener(Protocol::Tcp, 10))
+        .with(listener(Protocol::Mptcp, 10))
+        .held(10, 100, 3, "server");
+    machine.notices = true;
+    let found = machine.still();
+    assert_eq!(names(&found), ["accept-queue-full", "loopback-only"]);
+    let Evidence::AcceptQueue { listener: it, .. } = &found[0].evidence else {
+        panic!("{found:?}")
+    };
+    assert_eq!(it.protocol, Protocol::Mptcp);
+    // Another one, in another process, is another.
+    machine = machine
+        .with(listener(Protocol::Tcp, 11))
+        .held(11, 101, 3, "server");
+    machine.notices = false;
+    let found = machine.still();
+    assert_eq!(names(&found), ["accept-queue-full", "accept-queue-full"]);
+}
+
+/// What is said of the listeners: whether they are stuck, by descriptor.
+fn stuck(machine: &Machine) -> Vec<Option<bool>> {
+    let mut found = machine.still();
+    found.sort_by_key(|it| it.holders.owners[0].fd);
+    let stuck = found.iter().map(|it| match it.evidence {
+        Evidence::AcceptQueue { stuck, .. } => stuck,
+        _ => panic!("{it:?}"),
+    });
+    stuck.collect()
+}
+
+#[test]
+fn who_waits_long_waits_for_the_listener_of_its_address() {
+    // It goes to 10.0.0.1.
+    let machine = |first: &str, second: &str| {
+        Machine::new()
+            .with(queue(10, first, 129, 128))
+            .with(queue(11, second, 129, 128))
+            .with(waiting("10.0.0.2:1"))
+            .held(10, 100, 3, "server")
+            .held(11, 100, 4, "server")
+    };
+    for (first, second) in [
+        ("10.0.0.1:2345", "0.0.0.0:2345"),
+        ("0.0.0.0:2345", "[::]:2345"),
+        ("[::]:2345", "10.0.0.9:2345"),
+        ("10.0.0.1:2345", "10.0.0.1:2346"),
+    ] {
+        assert_eq!(
+            stuck(&machine(first, second)),
+            [Some(true), Some(false)],
+            "{first} {second}"
+        );
+    }
+    // Of two at one place nobody knows which it is.
+    let shared = machine("10.0.0.1:2345", "10.0.0.1:2345");
+    assert_eq!(stuck(&shared), [None, None]);
+    let mut busy = shared;
+    busy.sockets.pop();
+    assert_eq!(stuck(&busy), [Some(false), Some(false)]);
+}
+
+#[test]
+fn many_pressed_listeners_are_judged_in_time() {
+    const LISTENERS: u16 = 30_000;
+    let mut machine = Machine::new();
+    for port in 1..=LISTENERS {
+        let local = format!("10.0.0.1:{port}");
+        machine = machine
+            .with(queue(port.into(), &local, 129, 128))
+            .with(Socket {
+                inode: None,
+                cookie: Some(Cookie(1_000_000 + u64::from(port))),
+                ..tcp(State::Established, &local, "10.0.0.2:1", 0)
+            })
+            .held(port.into(), 100, port.into(), "server");
+    }
+    let begun = std::time::Instant::now();
+    let found = machine.still();
+    assert_eq!(found.len(), usize::from(LISTENERS));
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+}
