@@ -141,14 +141,17 @@ fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
             })
         }
         Protocol::Udp | Protocol::UdpLite => {
-            // All looks found it full, nothing was taken out, and what is dropped had no room.
-            let full = is_full_at(socket, run.first) && is_full_at(socket, run.last);
-            full.then_some(Still {
+            // By chance a reader may have taken as much as came between two looks, but not
+            // between all. What is dropped while nothing is taken had no room.
+            let drops = track.drops?;
+            let full = is_full_at(socket, run.last)
+                && (is_full_at(socket, run.first) || drops.count() > 0);
+            (full && drops.are_all_in(&run)).then_some(Still {
                 bytes: run.last,
                 lasting,
                 grew: run.grew(),
                 full: true,
-                dropped: track.drops.map(|drops| drops.count()),
+                dropped: Some(drops.count()),
             })
         }
         _ => None,

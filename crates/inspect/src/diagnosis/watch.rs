@@ -93,6 +93,11 @@ pub(super) struct Drops {
 }
 
 impl Drops {
+    /// Whether nothing was taken out in all the looks that they were counted in.
+    pub(super) fn are_all_in(&self, run: &Run) -> bool {
+        run.since == self.since
+    }
+
     /// How many were dropped between the looks.
     pub(super) fn count(&self) -> u32 {
         self.now.wrapping_sub(self.first)

@@ -208,6 +208,23 @@ fn datagrams_that_find_no_room_are_found() {
     assert_eq!(names(&looks(&read)), NOTHING);
 }
 
+#[test]
+fn a_buffer_that_fills_up_and_is_not_read_is_not_read() {
+    let found = looks(&[
+        &datagrams(5_000, 7, 5),
+        &datagrams(50_000, 7, 5),
+        &datagrams(99_000, 7, 900),
+    ]);
+    assert_eq!(names(&found), ["not-reading"]);
+    // By chance the last two looks found the same, and before something was read.
+    let found = looks(&[
+        &datagrams(99_000, 7, 5),
+        &datagrams(80_000, 19_000, 400),
+        &datagrams(80_000, 19_000, 900),
+    ]);
+    assert_eq!(names(&found), ["slow-reading"]);
+}
+
 /// However full the buffer is at the moment of a look.
 #[test]
 fn datagrams_that_are_read_too_slowly_are_found() {
