@@ -4,9 +4,11 @@
 //! rules want to know is asked after it, and only of those it is about: limits of each network
 //! namespace, descriptors of processes with sockets, the standing of those that listen.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -20,10 +22,10 @@ use crate::clock;
 use crate::diagnosis::{self, Finding, Scene, Severity, Watch};
 use crate::limits::Limits;
 use crate::listing::{Listing, Undecided};
-use crate::model::{Fd, Gap, NetworkNamespace, Origin, Pid, State};
+use crate::model::{Fd, Gap, Inode, NetworkNamespace, Origin, Pid, State};
 use crate::namespaces;
 use crate::privilege::{self, Right};
-use crate::processes::{self, Attention, Standing, Usage};
+use crate::processes::{self, Attention, Effort, Standing, Usage};
 use crate::render::doctor::{Looked, words, write_findings};
 use crate::render::json::{self, End, FindingRecord};
 use crate::render::sockets::grouped;
@@ -38,12 +40,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at what a process does.
 const MOMENT: Duration = Duration::from_millis(100);
 
+/// So long one may still ask what processes do when there was a Ctrl-C: a common machine is asked
+/// in a few milliseconds.
+const AFTER_CTRL_C: Duration = Duration::from_millis(500);
+
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
     // Ctrl-C ends the watch, not a look: what has been seen is judged.
     let mut eyes = Eyes::new(&request.sources, Stop::new()?)?;
     let (look, watch) = look_on(request, &mut eyes, &stop, context)?;
-    let facts = Facts::about(&look.listing, &eyes);
+    let facts = Facts::about(&look.listing, &eyes, &stop);
     let scene = Scene {
         listing: &look.listing,
         watch: &watch,
@@ -59,6 +65,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         gaps.extend(
             diagnosis::unseen(&scene)
                 .into_iter()
+                .chain(facts.unseen())
                 .map(|reason| Gap::uncounted(Origin::Sockets, format!("not looked for: {reason}"))),
         );
     }
@@ -180,10 +187,12 @@ struct Facts {
     usage: BTreeMap<Pid, Usage>,
     standing: BTreeMap<Pid, Standing>,
     attention: BTreeMap<(Pid, Fd), Attention>,
+    /// Of how many processes it was too much to read.
+    given_up: u64,
 }
 
 impl Facts {
-    fn about(listing: &Listing, eyes: &Eyes) -> Self {
+    fn about(listing: &Listing, eyes: &Eyes, stop: &Stop) -> Self {
         let root = eyes.root();
         let rows = listing.rows();
         // Not every process of the machine: those whose sockets were looked at.
@@ -195,51 +204,46 @@ impl Facts {
             .into_iter()
             .filter_map(|pid| Some((pid, processes::usage(root, pid)?)))
             .collect();
-        let listeners: BTreeSet<_> = rows
-            .iter()
-            .filter(|row| row.socket.state == State::Listen && row.socket.endpoints().is_some())
-            .flat_map(|row| {
-                let inode = row.socket.inode;
-                row.owners.map(move |owner| (owner.pid, owner.fd, inode))
-            })
-            .collect();
-        let pids: BTreeSet<Pid> = listeners.iter().map(|(pid, ..)| *pid).collect();
-        let standing: BTreeMap<Pid, Standing> = pids
-            .into_iter()
-            .filter_map(|pid| Some((pid, processes::standing(root, pid)?)))
-            .collect();
-        let orphans: Vec<_> = listeners
-            .into_iter()
-            .filter(|(pid, ..)| {
-                let standing = standing.get(pid);
-                standing.and_then(|it| it.is_orphan(*pid)) == Some(true)
-            })
-            .collect();
-        let look = || -> BTreeMap<(Pid, Fd), Attention> {
-            let seen = orphans.iter().filter_map(|(pid, fd, inode)| {
-                let seen = processes::attention(root, *pid, *fd, (*inode)?);
-                Some(((*pid, *fd), seen))
-            });
-            seen.collect()
-        };
-        let mut attention = look();
-        if attention.values().any(|it| it.awaited == Some(false)) {
-            // Who was busy with something else for a moment is back by now.
-            std::thread::sleep(MOMENT);
-            for (holder, later) in look() {
-                if let Some(seen) = attention.get_mut(&holder)
-                    && later.awaited != Some(false)
-                {
-                    *seen = later;
+        let mut listeners: BTreeMap<Pid, BTreeSet<(Fd, Inode)>> = BTreeMap::new();
+        for row in rows.iter() {
+            if row.socket.state == State::Listen
+                && row.socket.endpoints().is_some()
+                && let Some(inode) = row.socket.inode
+            {
+                for owner in row.owners {
+                    let its = listeners.entry(owner.pid).or_default();
+                    its.insert((owner.fd, inode));
                 }
             }
         }
+        let standing: BTreeMap<Pid, Standing> = listeners
+            .keys()
+            .filter_map(|pid| Some((*pid, processes::standing(root, *pid)?)))
+            .collect();
+        listeners.retain(|pid, _| {
+            let standing = standing.get(pid);
+            standing.and_then(|it| it.is_orphan(*pid)) == Some(true)
+        });
+        let (attention, given_up) = attention(root, &listeners, stop);
         Self {
             limits: eyes.limits(),
             usage,
             standing,
             attention,
+            given_up,
         }
+    }
+
+    /// What could not be judged for want of them: words that can follow "not looked for: ".
+    fn unseen(&self) -> Option<String> {
+        let processes = match self.given_up {
+            0 => return None,
+            1 => "1 process".to_owned(),
+            more => format!("{} processes", grouped(more)),
+        };
+        Some(format!(
+            "listeners that outlived their server: of {processes} not everything was read"
+        ))
     }
 
     /// Says what may be seen here, and why not more: `-v`.
@@ -268,6 +272,55 @@ impl Facts {
         });
         tell_namespaces(eyes, context);
     }
+}
+
+/// What orphans do with their listeners, and of how many of them that was too much to read.
+fn attention(
+    root: &Path,
+    orphans: &BTreeMap<Pid, BTreeSet<(Fd, Inode)>>,
+    stop: &Stop,
+) -> (BTreeMap<(Pid, Fd), Attention>, u64) {
+    // Ctrl-C has ended the watch, perhaps, and is not for this; but this shall end soon then.
+    let stopped = OnceCell::new();
+    let goes_on =
+        || !stop.is_raised() || stopped.get_or_init(Instant::now).elapsed() < AFTER_CTRL_C;
+    let mut effort = Effort::new(&goes_on);
+    let mut seen: BTreeMap<(Pid, Fd), Attention> = BTreeMap::new();
+    for (pid, listeners) in orphans {
+        let listeners: Vec<_> = listeners.iter().copied().collect();
+        let its = processes::attention(root, *pid, &listeners, &mut effort);
+        seen.extend(its.into_iter().map(|(fd, it)| ((*pid, fd), it)));
+    }
+    let given_up = effort.given_up();
+    if seen.values().any(|it| it.awaited == Some(false)) {
+        // Who was busy with something else for a moment is back by now.
+        std::thread::sleep(MOMENT);
+        let mut effort = Effort::new(&goes_on);
+        for (pid, listeners) in orphans {
+            let idle = |(fd, _): &&(Fd, Inode)| {
+                let first = seen.get(&(*pid, *fd));
+                first.is_some_and(|it| it.awaited == Some(false))
+            };
+            let idle: Vec<_> = listeners.iter().filter(idle).copied().collect();
+            if idle.is_empty() {
+                continue;
+            }
+            let later: BTreeMap<Fd, Attention> =
+                processes::attention(root, *pid, &idle, &mut effort)
+                    .into_iter()
+                    .collect();
+            for (fd, _) in idle {
+                let awaited = later.get(&fd).and_then(|it| it.awaited);
+                if let Some(first) = seen.get_mut(&(*pid, fd))
+                    && awaited != Some(false)
+                {
+                    first.awaited = awaited;
+                }
+            }
+        }
+        return (seen, given_up.max(effort.given_up()));
+    }
+    (seen, given_up)
 }
 
 /// Says which other network namespaces there are, and which of them may not be looked into.

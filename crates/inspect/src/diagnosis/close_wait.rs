@@ -1,13 +1,14 @@
 //! Sockets whose peers have closed, and which their own process does not close.
 //!
 //! Every connection that its peer closes first is in CLOSE_WAIT for a moment, and pools of idle
-//! connections keep some that a server has closed until they are used again. So those count that
-//! stay from look to look, and they must be many: more than pools keep, or a good part of what
-//! the process may have open.
+//! connections keep some that a server has closed until they are used again. A client may also
+//! end its side alone (shutdown(2)) when it has asked, and its server is in CLOSE_WAIT for the
+//! whole answer. So those count that stay from look to look while nothing is sent on them, and
+//! they must be many: more than pools keep, or a good part of what the process may have open.
 
 use std::collections::BTreeMap;
 
-use super::{Evidence, Finding, Holders, Scene, Severity, descriptors, plain};
+use super::{Evidence, Finding, Holders, Mptcp, Scene, Severity, descriptors, plain};
 use crate::listing::Row;
 use crate::model::{Pid, Protocol, State, Uid};
 use crate::processes::Usage;
@@ -23,6 +24,7 @@ const FEW: usize = 8;
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     let rows = scene.listing.rows();
+    let mptcp = Mptcp::of(scene.listing);
     let mut piles: BTreeMap<Pid, Vec<Row<'_>>> = BTreeMap::new();
     let mut hidden: BTreeMap<Option<Uid>, Vec<Row<'_>>> = BTreeMap::new();
     for row in rows.iter() {
@@ -30,7 +32,8 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         let stays = socket.state == State::CloseWait
             && matches!(socket.protocol, Protocol::Tcp | Protocol::Mptcp)
             && socket.inode.is_some()
-            && !scene.watch.in_state(socket).is_zero();
+            && !mptcp.is_above(socket)
+            && scene.watch.is_quiet(socket);
         if !stays {
             continue;
         }

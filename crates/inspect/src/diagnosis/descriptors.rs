@@ -1,10 +1,10 @@
 //! Processes that have hardly any descriptor left: accept(), socket() and open() soon fail with
 //! EMFILE.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Finding, Holders, Scene, Severity};
-use crate::model::{OwnerStatus, Pid};
+use crate::model::{Owner, OwnerStatus, Pid};
 use crate::processes::Usage;
 
 /// From this share of the limit on it is near.
@@ -26,32 +26,38 @@ pub(super) fn find(scene: &Scene<'_>, piles: &[Finding]) -> Vec<Finding> {
         .iter()
         .filter_map(|pile| Some(pile.holders.owners.first()?.pid))
         .collect();
-    let near = scene
+    let near: BTreeMap<Pid, Usage> = scene
         .usage
         .iter()
-        .filter(|(pid, usage)| is_near_limit(**usage) && !told.contains(pid));
-    near.map(|(pid, usage)| Finding {
-        severity: if usage.used >= usage.limit {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        },
-        holders: holder(scene, *pid),
-        evidence: Evidence::Descriptors { usage: *usage },
-    })
-    .collect()
-}
-
-/// The process, by the first of its sockets.
-fn holder(scene: &Scene<'_>, pid: Pid) -> Holders {
-    let rows = scene.listing.rows();
-    let owner = rows
-        .iter()
-        .find_map(|mut row| row.owners.find(|owner| owner.pid == pid));
-    Holders {
-        owners: owner.into_iter().collect(),
-        processes: 1,
-        status: OwnerStatus::Known,
-        uid: None,
+        .filter(|(pid, usage)| is_near_limit(**usage) && !told.contains(pid))
+        .map(|(pid, usage)| (*pid, *usage))
+        .collect();
+    if near.is_empty() {
+        return Vec::new();
     }
+    // A process is named by the first of its sockets.
+    let mut owners: BTreeMap<Pid, Owner> = BTreeMap::new();
+    for row in scene.listing.rows().iter() {
+        for owner in row.owners {
+            if near.contains_key(&owner.pid) {
+                owners.entry(owner.pid).or_insert(owner);
+            }
+        }
+    }
+    near.into_iter()
+        .map(|(pid, usage)| Finding {
+            severity: if usage.used >= usage.limit {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            },
+            holders: Holders {
+                owners: owners.remove(&pid).into_iter().collect(),
+                processes: 1,
+                status: OwnerStatus::Known,
+                uid: None,
+            },
+            evidence: Evidence::Descriptors { usage },
+        })
+        .collect()
 }

@@ -48,12 +48,14 @@ impl Severity {
 pub enum Name {
     /// Connections wait for accept() and no more are let in.
     AcceptQueueFull,
-    /// connect() has hardly any port left for a destination.
+    /// connect() has hardly any port left for a destination, or bind() for an address.
     EphemeralPortsExhausted,
     /// A process has hardly any descriptor left.
     DescriptorsNearLimit,
     /// A process does not read what has arrived.
     NotReading,
+    /// A process reads more slowly than datagrams arrive.
+    SlowReading,
     /// A peer does not read what was sent.
     PeerNotReading,
     /// A process does not close what its peers have closed.
@@ -74,11 +76,12 @@ pub enum Name {
 
 impl Name {
     /// All, the most urgent first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AcceptQueueFull,
         Self::EphemeralPortsExhausted,
         Self::DescriptorsNearLimit,
         Self::NotReading,
+        Self::SlowReading,
         Self::PeerNotReading,
         Self::CloseWaitPile,
         Self::HalfOpen,
@@ -96,6 +99,7 @@ impl Name {
             Self::EphemeralPortsExhausted => "ephemeral-ports-exhausted",
             Self::DescriptorsNearLimit => "descriptors-near-limit",
             Self::NotReading => "not-reading",
+            Self::SlowReading => "slow-reading",
             Self::PeerNotReading => "peer-not-reading",
             Self::CloseWaitPile => "close-wait-pile",
             Self::HalfOpen => "half-open",
@@ -146,6 +150,21 @@ pub enum Evidence {
         /// Datagrams dropped meanwhile.
         dropped: Option<u32>,
     },
+    /// [`Name::SlowReading`].
+    SlowReading {
+        /// How many sockets.
+        sockets: u64,
+        /// The one that has dropped most.
+        worst: Box<Socket>,
+        /// How many datagrams all of them dropped between the looks.
+        dropped: u64,
+        /// In which time.
+        lasting: Duration,
+        /// The most of the worst's receive buffer that a look found in use.
+        fullest: u32,
+        /// How much of it may be in use.
+        limit: Option<u32>,
+    },
     /// [`Name::PeerNotReading`].
     PeerNotReading {
         /// How many sockets.
@@ -174,6 +193,19 @@ pub enum Evidence {
     EphemeralPorts {
         /// From which address, to which destination.
         path: Path,
+        /// How many ports of the range are taken.
+        used: u32,
+        /// How many of them rest in TIME_WAIT.
+        time_wait: u32,
+        /// How many there are.
+        ports: u32,
+    },
+    /// [`Name::EphemeralPortsExhausted`] by bind() before connect(): for all destinations.
+    BoundPorts {
+        /// In this network namespace.
+        netns: Option<NetworkNamespace>,
+        /// From this address.
+        source: IpAddr,
         /// How many ports of the range are taken.
         used: u32,
         /// How many of them rest in TIME_WAIT.
@@ -281,9 +313,10 @@ impl Evidence {
         match self {
             Self::AcceptQueue { .. } => Name::AcceptQueueFull,
             Self::NotReading { .. } => Name::NotReading,
+            Self::SlowReading { .. } => Name::SlowReading,
             Self::PeerNotReading { .. } => Name::PeerNotReading,
             Self::CloseWait { .. } => Name::CloseWaitPile,
-            Self::EphemeralPorts { .. } => Name::EphemeralPortsExhausted,
+            Self::EphemeralPorts { .. } | Self::BoundPorts { .. } => Name::EphemeralPortsExhausted,
             Self::TimeWaitTo { .. } | Self::TimeWaitTable { .. } => Name::TimeWaitPile,
             Self::HalfOpen { .. } => Name::HalfOpen,
             Self::SynSent { .. } => Name::SynSentStuck,
@@ -307,11 +340,14 @@ impl Finding {
         let amount = match &self.evidence {
             Evidence::AcceptQueue { waiting, .. } => (*waiting).into(),
             Evidence::NotReading { total, .. } | Evidence::PeerNotReading { total, .. } => *total,
+            Evidence::SlowReading { dropped, .. } => *dropped,
             Evidence::CloseWait { sockets, .. }
             | Evidence::HalfOpen { sockets, .. }
             | Evidence::SynSent { sockets, .. }
             | Evidence::SharedPort { sockets, .. } => *sockets,
-            Evidence::EphemeralPorts { used, .. } => (*used).into(),
+            Evidence::EphemeralPorts { used, .. } | Evidence::BoundPorts { used, .. } => {
+                (*used).into()
+            }
             Evidence::TimeWaitTo { time_wait, .. } | Evidence::TimeWaitTable { time_wait, .. } => {
                 (*time_wait).into()
             }

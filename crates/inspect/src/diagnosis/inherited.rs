@@ -11,15 +11,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Evidence, Finding, Holders, Scene, Severity, is_tcp_listener, plain};
+use super::{Evidence, Finding, Holders, Scene, Severity, plain, tcp_listeners};
 use crate::listing::Row;
 use crate::model::{OwnerStatus, Pid};
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
-    let rows = scene.listing.rows();
-    let outlived = rows
-        .iter()
-        .filter(|row| is_tcp_listener(row) && has_outlived(scene, row));
+    let outlived = tcp_listeners(scene)
+        .into_iter()
+        .filter(|row| has_outlived(scene, row));
     outlived
         .map(|row| {
             let holders = Holders::of(&row);

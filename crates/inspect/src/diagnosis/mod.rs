@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::limits::Limits;
 use crate::listing::{Listing, Row};
-use crate::model::{Fd, NetworkNamespace, Pid, Protocol, State};
+use crate::model::{Fd, Inode, NetworkNamespace, Pid, Protocol, State};
 use crate::processes::{Attention, Standing, Usage};
 use crate::sockets::Socket;
 
@@ -103,11 +103,9 @@ impl Jammed {
 /// A listener that only this machine can reach is what a careful administrator wants of a data
 /// base, so it is no trouble by itself, and no table shows who tried from outside and was
 /// refused. It is told to those who ask for everything; `inspect port` says it of one port.
-fn loopback_only<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Finding> + 'a {
-    let listeners = scene.listing.rows();
-    let found: Vec<Finding> = listeners
-        .iter()
-        .filter(is_tcp_listener)
+fn loopback_only<'a>(scene: &Scene<'a>) -> impl Iterator<Item = Finding> + use<'a> {
+    tcp_listeners(scene)
+        .into_iter()
         .filter(|row| {
             row.socket
                 .endpoints()
@@ -120,13 +118,41 @@ fn loopback_only<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Finding> + 'a
                 listener: plain(row.socket).into(),
             },
         })
-        .collect();
-    found.into_iter()
 }
 
-fn is_tcp_listener(row: &Row<'_>) -> bool {
-    row.socket.state == State::Listen
-        && matches!(row.socket.protocol, Protocol::Tcp | Protocol::Mptcp)
+/// The MPTCP sockets. Each has TCP sockets below it, its subflows, with its inode and its owners:
+/// what is wrong with one is wrong with the other, and told of the MPTCP socket.
+struct Mptcp(HashSet<(Option<NetworkNamespace>, Inode)>);
+
+impl Mptcp {
+    fn of(listing: &Listing) -> Self {
+        let sockets = listing.sockets().iter();
+        let mptcp = sockets.filter(|socket| socket.protocol == Protocol::Mptcp);
+        Self(
+            mptcp
+                .filter_map(|socket| Some((socket.netns, socket.inode?)))
+                .collect(),
+        )
+    }
+
+    /// Whether it is a TCP socket below one of them.
+    fn is_above(&self, socket: &Socket) -> bool {
+        let whose = |inode| self.0.contains(&(socket.netns, inode));
+        socket.protocol == Protocol::Tcp && socket.inode.is_some_and(whose)
+    }
+}
+
+/// Listeners of TCP and MPTCP, each once.
+fn tcp_listeners<'a>(scene: &Scene<'a>) -> Vec<Row<'a>> {
+    let mptcp = Mptcp::of(scene.listing);
+    let rows = scene.listing.rows();
+    rows.iter()
+        .filter(|row| {
+            row.socket.state == State::Listen
+                && matches!(row.socket.protocol, Protocol::Tcp | Protocol::Mptcp)
+                && !mptcp.is_above(row.socket)
+        })
+        .collect()
 }
 
 /// The socket without its details, as evidence keeps it.
@@ -156,6 +182,14 @@ pub fn unseen(scene: &Scene<'_>) -> Vec<String> {
         reasons.push(
             "who does not read or does not answer: only sock_diag tells what moves".to_owned(),
         );
+    }
+    let datagrams = |socket: &&Socket| matches!(socket.protocol, Protocol::Udp | Protocol::UdpLite);
+    let drops = |socket: &Socket| socket.detail.as_ref()?.memory?.drops;
+    if sockets()
+        .filter(datagrams)
+        .any(|socket| drops(socket).is_none())
+    {
+        reasons.push("datagrams that are dropped: only sock_diag counts them".to_owned());
     }
     if scene
         .limits

@@ -4,12 +4,18 @@
 //! may be another one each time. So what counts is that not one byte left the queue between two
 //! looks, which `tcp_info` tells exactly. And idle connections that a pool keeps hold a few bytes
 //! for hours (a TLS ticket, a goodbye), so it must be much, or as much as fits.
+//!
+//! Of datagrams nothing tells exactly what was read, but what was dropped is counted. A reader
+//! that takes nothing from a full buffer does not read; one that does, while more is dropped,
+//! reads too slowly, however full the buffer is at the moment of a look. Other things count as
+//! dropped as well: what a filter of the program refuses, and what arrives damaged. So something
+//! must have been seen waiting, and where there may be a filter, a full buffer.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use super::holders::grouped;
-use super::watch::Run;
+use super::watch::{Drops, Run};
 use super::{Evidence, Finding, Scene, Severity, plain};
 use crate::listing::Row;
 use crate::model::{Protocol, State};
@@ -56,7 +62,7 @@ pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
         })
         .filter_map(|row| Some((row, peer_not_reading(scene, row)?)))
         .collect();
-    let mut findings = Vec::new();
+    let mut findings = slow(scene, &readers);
     for (holders, members) in grouped(unread, |_, still| still.bytes.into()) {
         let (worst, still) = members[0];
         let dropped = members.iter().filter_map(|(_, it)| it.dropped);
@@ -135,19 +141,86 @@ fn not_reading(scene: &Scene<'_>, row: Row<'_>) -> Option<Still> {
             })
         }
         Protocol::Udp | Protocol::UdpLite => {
-            let limit = socket.detail.as_ref()?.memory?.receive_limit?;
-            // Both looks found it full, and what is dropped meanwhile had no room.
-            let full = |length| percent(length, limit) >= FULL_BUFFER_PERCENT;
-            (full(run.first) && full(run.last)).then_some(Still {
+            // By chance a reader may have taken as much as came between two looks, but not
+            // between all. What is dropped while nothing is taken had no room.
+            let drops = track.drops?;
+            let full = is_full_at(socket, run.last)
+                && (is_full_at(socket, run.first) || drops.count() > 0);
+            (full && drops.are_all_in(&run)).then_some(Still {
                 bytes: run.last,
                 lasting,
                 grew: run.grew(),
                 full: true,
-                dropped: track.drops.map(|(first, now)| now.wrapping_sub(first)),
+                dropped: Some(drops.count()),
             })
         }
         _ => None,
     }
+}
+
+/// Programs that read datagrams more slowly than they arrive. `known` are sockets that are not
+/// read at all.
+fn slow(scene: &Scene<'_>, known: &HashSet<*const Socket>) -> Vec<Finding> {
+    let rows = scene.listing.rows();
+    let slow = rows
+        .iter()
+        .filter(|row| !known.contains(&std::ptr::from_ref(row.socket)))
+        .filter_map(|row| Some((row, drops(scene, row)?)));
+    grouped(slow, |_, drops| drops.count().into())
+        .into_iter()
+        .map(|(holders, members)| {
+            let (worst, drops) = members[0];
+            let full = |(row, drops): &(Row<'_>, Drops)| is_full_at(row.socket, drops.fullest);
+            Finding {
+                severity: if members.iter().any(full) {
+                    Severity::Critical
+                } else {
+                    Severity::Warning
+                },
+                holders,
+                evidence: Evidence::SlowReading {
+                    sockets: count(&members),
+                    worst: plain(worst.socket).into(),
+                    dropped: members
+                        .iter()
+                        .map(|(_, drops)| u64::from(drops.count()))
+                        .sum(),
+                    lasting: scene.watch.counted(&drops),
+                    fullest: drops.fullest,
+                    limit: receive_limit(worst.socket),
+                },
+            }
+        })
+        .collect()
+}
+
+/// What a socket has dropped that is read too slowly.
+fn drops(scene: &Scene<'_>, row: Row<'_>) -> Option<Drops> {
+    let socket = row.socket;
+    socket.inode?;
+    if !matches!(socket.protocol, Protocol::Udp | Protocol::UdpLite) {
+        return None;
+    }
+    let drops = scene.watch.track(socket)?.drops?;
+    let memory = socket.detail.as_ref()?.memory?;
+    // A filter is one of the options that are counted there (net/core/filter.c
+    // `__sk_filter_charge`).
+    let may_filter = memory.options != Some(0);
+    let waited = if may_filter {
+        is_full_at(socket, drops.fullest)
+    } else {
+        drops.fullest > 0
+    };
+    (drops.count() > 0 && waited).then_some(drops)
+}
+
+fn receive_limit(socket: &Socket) -> Option<u32> {
+    socket.detail.as_ref()?.memory?.receive_limit
+}
+
+/// Whether so much fills the receive buffer of a datagram socket.
+fn is_full_at(socket: &Socket, used: u32) -> bool {
+    receive_limit(socket).is_some_and(|limit| percent(used, limit) >= FULL_BUFFER_PERCENT)
 }
 
 /// Whether the peer may send no more.

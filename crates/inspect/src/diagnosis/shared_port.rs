@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Evidence, Finding, Holders, Scene, Severity, Sharer, is_tcp_listener, plain};
+use super::{Evidence, Finding, Holders, Scene, Severity, Sharer, plain, tcp_listeners};
 use crate::listing::Row;
 use crate::model::{Endpoint, ForeignText, NetworkNamespace, Owner, Uid};
 
@@ -16,9 +16,8 @@ type Program = (ForeignText, Option<Uid>);
 
 pub(super) fn find(scene: &Scene<'_>) -> Vec<Finding> {
     type Place = (Option<NetworkNamespace>, Endpoint, Option<u32>);
-    let rows = scene.listing.rows();
     let mut places: BTreeMap<Place, Vec<Row<'_>>> = BTreeMap::new();
-    for row in rows.iter().filter(is_tcp_listener) {
+    for row in tcp_listeners(scene) {
         if let Some((local, _)) = row.socket.endpoints()
             && !row.owners.is_empty()
         {
@@ -43,15 +42,12 @@ fn judge(scene: &Scene<'_>, listeners: &[Row<'_>]) -> Option<Finding> {
         let uid = scene.standing.get(&owner.pid).and_then(|it| it.uid);
         (text.unwrap_or_else(|| owner.command.clone()), uid)
     };
-    let programs: Vec<BTreeSet<Program>> = listeners
+    // A pool has as many listeners as it has workers, and all have the same program.
+    let programs: BTreeSet<BTreeSet<Program>> = listeners
         .iter()
         .map(|row| row.owners.map(|owner| program(&owner)).collect())
         .collect();
-    let strangers = programs.iter().enumerate().any(|(index, one)| {
-        let others = programs.get(index + 1..).unwrap_or_default();
-        others.iter().any(|other| one.is_disjoint(other))
-    });
-    if !strangers {
+    if !has_strangers(&programs) {
         return None;
     }
     let mut sharers: BTreeMap<Program, Sharer> = BTreeMap::new();
@@ -74,6 +70,29 @@ fn judge(scene: &Scene<'_>, listeners: &[Row<'_>]) -> Option<Finding> {
             sharers: sharers.into_values().collect(),
         },
     })
+}
+
+/// Whether two of the listeners have no program in common.
+fn has_strangers(listeners: &BTreeSet<BTreeSet<Program>>) -> bool {
+    let mut all = listeners.iter();
+    let Some(first) = all.next() else {
+        return false;
+    };
+    // A master that holds the listeners of all its workers is in every one.
+    let mut common = first.clone();
+    for listener in all {
+        common.retain(|program| listener.contains(program));
+    }
+    if !common.is_empty() {
+        return false;
+    }
+    let mut others = listeners.iter();
+    while let Some(one) = others.next() {
+        if others.clone().any(|other| one.is_disjoint(other)) {
+            return true;
+        }
+    }
+    false
 }
 
 fn executable(scene: &Scene<'_>, owner: &Owner) -> Option<ForeignText> {

@@ -71,10 +71,55 @@ pub(super) struct Track {
     pub(super) unread: Option<Run>,
     /// Nothing has been acknowledged.
     pub(super) unsent: Option<Run>,
+    /// How much has been sent and how much of that acknowledged, where that is told.
+    sent: (Option<u64>, Option<u64>),
+    /// Since when nothing has been sent, and nothing has waited to be.
+    quiet: Duration,
     /// A listener: since when its accept queue has been full, or nearly.
     pressed: Option<Duration>,
-    /// Datagrams dropped for want of room, at the first look and now.
-    pub(super) drops: Option<(u32, u32)>,
+    /// Datagrams dropped, and what waited meanwhile.
+    pub(super) drops: Option<Drops>,
+}
+
+/// What a datagram socket has dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drops {
+    since: Duration,
+    /// At the first look.
+    first: u32,
+    now: u32,
+    /// The most that was seen waiting at any look.
+    pub(super) fullest: u32,
+}
+
+impl Drops {
+    /// Whether nothing was taken out in all the looks that they were counted in.
+    pub(super) fn are_all_in(&self, run: &Run) -> bool {
+        run.since == self.since
+    }
+
+    /// How many were dropped between the looks.
+    pub(super) fn count(&self) -> u32 {
+        self.now.wrapping_sub(self.first)
+    }
+
+    fn next(before: Option<Self>, socket: &Socket, at: Duration) -> Option<Self> {
+        let now = socket.detail.as_ref()?.memory?.drops?;
+        let waits = socket.recv_queue.unwrap_or(0);
+        Some(match before {
+            Some(before) => Self {
+                now,
+                fullest: before.fullest.max(waits),
+                ..before
+            },
+            None => Self {
+                since: at,
+                first: now,
+                now,
+                fullest: waits,
+            },
+        })
+    }
 }
 
 /// Looks in a row during which a queue was not emptied by a single byte.
@@ -85,7 +130,7 @@ pub(super) struct Run {
     pub(super) first: u32,
     /// What is in it now.
     pub(super) last: u32,
-    /// How much had left it when the run began. `None` where that is not told: then the queue
+    /// How much had left it when the run began; of datagrams, a part of that. `None` where that is not told: then the queue
     /// only did not shrink.
     pub(super) moved: Option<u64>,
 }
@@ -136,6 +181,18 @@ impl Watch {
             .map_or(Duration::ZERO, |track| self.last - track.since)
     }
 
+    /// Whether it has been in its state for some time, and nothing was sent or waited to be in all
+    /// of it. Where what was sent is not told, only what waits counts.
+    pub(super) fn is_quiet(&self, socket: &Socket) -> bool {
+        self.track(socket)
+            .is_some_and(|track| track.quiet == track.since && track.since < self.last)
+    }
+
+    /// For how long its drops have been counted.
+    pub(super) fn counted(&self, drops: &Drops) -> Duration {
+        self.last.saturating_sub(drops.since)
+    }
+
     /// For how long nothing moved.
     pub(super) fn length(&self, run: &Run) -> Duration {
         self.last.saturating_sub(run.since)
@@ -159,13 +216,19 @@ fn is_watched(row: &Row<'_>) -> bool {
                 || matches!(socket.state, State::CloseWait | State::SynSent)
                 || row.owner_status == OwnerStatus::Pending
         }
-        Protocol::Udp | Protocol::UdpLite => waits,
+        // One that is empty now may have dropped much since the look before.
+        Protocol::Udp | Protocol::UdpLite => {
+            let memory = socket.detail.as_ref().and_then(|detail| detail.memory);
+            waits || memory.is_some_and(|memory| memory.drops.is_some())
+        }
         _ => socket.state == State::Listen && waits,
     }
 }
 
 impl Track {
     fn next(before: Option<Self>, socket: &Socket, at: Duration) -> Self {
+        // A datagram socket is the same whether it has a peer or not.
+        let drops = Drops::next(before.and_then(|track| track.drops), socket, at);
         let before = before.filter(|track| track.state == socket.state);
         let tcp = socket
             .detail
@@ -173,22 +236,22 @@ impl Track {
             .and_then(|detail| detail.tcp.as_ref());
         let listens = socket.state == State::Listen;
         let queue = |length: Option<u32>| length.filter(|length| *length > 0 && !listens);
-        let read = tcp.and_then(|tcp| {
-            let received = tcp.bytes_received?;
-            // Both count the end of the stream as a byte.
-            Some(received.wrapping_sub(u64::from(socket.recv_queue?)))
-        });
-        let drops = socket
-            .detail
-            .as_ref()
-            .and_then(|detail| detail.memory?.drops)
-            .map(|now| {
-                let first = before.and_then(|track| track.drops);
-                (first.map_or(now, |(first, _)| first), now)
-            });
+        let read = match tcp {
+            Some(tcp) => tcp.bytes_received.and_then(|received| {
+                // Both count the end of the stream as a byte.
+                Some(received.wrapping_sub(u64::from(socket.recv_queue?)))
+            }),
+            None => given_back_late(socket),
+        };
+        let sent = tcp.map_or((None, None), |tcp| (tcp.bytes_sent, tcp.bytes_acknowledged));
+        let waits = sent != (None, None) && socket.send_queue.is_some_and(|length| length > 0);
         Self {
             state: socket.state,
             since: before.map_or(at, |track| track.since),
+            sent,
+            quiet: before
+                .filter(|track| track.sent == sent && !waits)
+                .map_or(at, |track| track.quiet),
             unread: queue(socket.recv_queue)
                 .map(|length| Run::next(before.and_then(|it| it.unread), length, read, at)),
             unsent: queue(socket.send_queue).map(|length| {
@@ -200,6 +263,14 @@ impl Track {
             drops,
         }
     }
+}
+
+/// What a datagram socket has read and not given back to its buffer yet. The kernel does that for
+/// a quarter of the buffer at once (net/ipv4/udp.c `udp_rmem_release`) and leaves it out of the
+/// queue that it tells. Nobody counts what is read, but nothing is while this stands still.
+fn given_back_late(socket: &Socket) -> Option<u64> {
+    let used = socket.detail.as_ref()?.memory?.receive_used?;
+    Some(used.saturating_sub(socket.recv_queue?).into())
 }
 
 impl Run {

@@ -1,6 +1,6 @@
 //! Where a process stands among others, and what it does with a socket that it holds.
 
-use crate::model::{ForeignText, Pid, Uid};
+use crate::model::{ForeignText, Inode, Pid, Uid};
 
 /// How many descriptors a process uses, of how many it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub struct Attention {
     /// Whether the descriptor outlives exec(): only such can have come from a program that
     /// started this one.
     pub survives_exec: Option<bool>,
-    /// Whether a thread waits, or may be waiting, for connections. `Some(false)` is certain.
+    /// Whether a thread waits, or may be waiting, for connections. `Some(false)` is certain. It is
+    /// asked only where the descriptor outlives exec().
     pub awaited: Option<bool>,
 }
 
@@ -77,14 +78,12 @@ pub(super) fn may_wait(place: &[u8]) -> bool {
     !ELSEWHERE.iter().any(|word| place.contains(word)) && !place.contains("ep_poll")
 }
 
-/// Whether the fdinfo of an epoll instance (proc_pid_fdinfo(5)) names a file with this inode.
-pub(super) fn epoll_watches(fdinfo: &[u8], inode: u64) -> bool {
-    let text = String::from_utf8_lossy(fdinfo);
-    text.lines()
-        .filter(|line| line.starts_with("tfd:"))
-        .filter_map(|line| line.split_once("ino:"))
-        .filter_map(|(_, rest)| rest.split_whitespace().next())
-        .any(|word| u64::from_str_radix(word, 16) == Ok(inode))
+/// The inode of the file that a line in the fdinfo of an epoll instance (proc_pid_fdinfo(5)) names.
+pub(super) fn epoll_watches(line: &[u8]) -> Option<Inode> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, rest) = text.strip_prefix("tfd:")?.split_once("ino:")?;
+    let word = rest.split_whitespace().next()?;
+    u64::from_str_radix(word, 16).ok().map(Inode)
 }
 
 /// The flags of open(2) in the fdinfo of a descriptor: octal.
@@ -153,8 +152,11 @@ mod tests {
     #[test]
     fn an_epoll_instance_names_what_it_watches() {
         let text = b"pos:\t0\nflags:\t02000002\ntfd:        3 events:       1f data:                3  pos:0 ino:21d519 sdev:9\n";
-        assert!(epoll_watches(text, 0x21_d519));
-        assert!(!epoll_watches(text, 3));
+        let watched: Vec<Inode> = text
+            .split(|byte| *byte == b'\n')
+            .filter_map(epoll_watches)
+            .collect();
+        assert_eq!(watched, [Inode(0x21_d519)]);
         assert_eq!(open_flags(text), Some(0o2_000_002));
         assert_eq!(open_flags(b"flags:\t9\n"), None);
     }
@@ -162,7 +164,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_bytes_are_understood_or_not(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = (may_wait(&text), epoll_watches(&text, 1), open_flags(&text));
+            let _ = (may_wait(&text), epoll_watches(&text), open_flags(&text));
         }
     }
 }

@@ -5,12 +5,14 @@
 //! many.
 
 mod cgroup;
+mod effort;
 mod kin;
 mod source;
 
 use std::collections::BTreeMap;
 
 pub use cgroup::Placement;
+pub use effort::Effort;
 pub use kin::{Attention, Standing, Usage};
 pub use source::{
     about, about_but_descriptors, attention, named, names, placement, process_of, socket_options,

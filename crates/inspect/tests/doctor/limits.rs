@@ -1,7 +1,7 @@
 //! What runs out: descriptors, ports, TIME_WAIT.
 
 use crate::space::{Space, names, pids};
-use crate::support::have_root;
+use crate::support::{have_root, inspect, run};
 
 #[test]
 fn a_server_that_never_closes_is_named_with_its_descriptors() {
@@ -28,6 +28,37 @@ time.sleep(600)",
     assert_eq!(found[0]["evidence"]["descriptor_limit"], 80);
     assert_eq!(found[0]["severity"], "critical");
     assert_eq!(pids(&found[0]), [server.pid()]);
+}
+
+/// What a client does that has asked everything: it ends its side, and reads on.
+#[test]
+fn a_download_after_the_client_has_ended_its_side_is_no_pile() {
+    if !have_root("a_download_after_the_client_has_ended_its_side_is_no_pile") {
+        return;
+    }
+    let space = Space::new();
+    let _server = space.python(
+        "
+listener = socket.create_server(('127.0.0.1', 2345), backlog=100)
+print('ready', flush=True)
+held = [listener.accept()[0] for _ in range(60)]
+while True:
+    for each in held: each.send(bytes(1000))
+    time.sleep(0.1)",
+    );
+    let _clients = space.python(
+        "
+clients = [socket.create_connection(('127.0.0.1', 2345)) for _ in range(60)]
+for client in clients: client.shutdown(socket.SHUT_WR)
+for client in clients: client.recv(1)
+print('ready', flush=True)
+while True:
+    for client in clients: client.recv(65536)",
+    );
+    let mut sockets = space.command(inspect().get_program().to_str().unwrap());
+    let listed = run(sockets.args(["sockets", "-t", "--state", "CLOSE_WAIT", "--json"]));
+    assert!(listed.stdout.lines().count() > 60, "{listed:?}");
+    assert_eq!(space.findings(&[]), [] as [serde_json::Value; 0]);
 }
 
 #[test]
@@ -75,6 +106,47 @@ time.sleep(600)",
     );
     assert_eq!(evidence["source"], "127.0.0.1");
     assert_eq!(evidence["destination"]["port"], 2345);
+    assert_eq!(pids(&found[0]), [program.pid()]);
+}
+
+/// Clients of five servers, in a range of a hundred ports: 19 connections to each.
+const CLIENTS: &str = "
+listeners = [socket.create_server(('127.0.0.1', 2345 + n), backlog=100) for n in range(5)]
+clients = []
+def connect(n):
+    client = socket.socket()
+    if bind_first: client.bind(('127.0.0.1', 0))
+    client.connect(('127.0.0.1', 2345 + n))
+    clients.append(client)
+for _ in range(19):
+    for n in range(5): connect(n)
+servers = [listener.accept() for listener in listeners for _ in range(19)]
+print('ready', flush=True)
+time.sleep(600)";
+
+#[test]
+fn ports_that_bind_chooses_for_all_destinations_together_are_named() {
+    if !have_root("ports_that_bind_chooses_for_all_destinations_together_are_named") {
+        return;
+    }
+    let space = Space::new();
+    space.set("ipv4/ip_local_port_range", "40000 40099");
+    let well = space.python(&format!("bind_first = False{CLIENTS}"));
+    assert_eq!(space.findings(&[]), [] as [serde_json::Value; 0]);
+    drop(well);
+    let space = Space::new();
+    space.set("ipv4/ip_local_port_range", "40000 40099");
+    let program = space.python(&format!("bind_first = True{CLIENTS}"));
+    let found = space.findings(&[]);
+    assert_eq!(names(&found), ["ephemeral-ports-exhausted"], "{found:#?}");
+    let evidence = &found[0]["evidence"];
+    assert_eq!(
+        (&evidence["used"], &evidence["ports"]),
+        (&95.into(), &100.into())
+    );
+    assert_eq!(evidence["source"], "127.0.0.1");
+    assert!(evidence["destination"].is_null());
+    assert_eq!(found[0]["severity"], "critical");
     assert_eq!(pids(&found[0]), [program.pid()]);
 }
 

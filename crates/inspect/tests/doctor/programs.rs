@@ -1,5 +1,7 @@
 //! Who holds listeners.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::space::{Program, Space, names, pids};
@@ -95,6 +97,35 @@ os._exit(0)",
     let output = again.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("Address already in use"), "{error}");
+}
+
+/// Any user can leave thousands of listeners behind: what their process does is read once, not
+/// once for each.
+#[test]
+fn thousands_of_listeners_of_one_orphan_are_judged_in_time() {
+    if !have_root("thousands_of_listeners_of_one_orphan_are_judged_in_time") {
+        return;
+    }
+    let space = Space::new();
+    let (_program, _orphans) = left_behind(
+        &space,
+        "
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = [listener] + [socket.create_server(('127.0.0.1', 0)) for _ in range(1999)]
+for each in held: each.set_inheritable(True)
+print(os.getpid(), flush=True)
+time.sleep(600)",
+    );
+    let begun = Instant::now();
+    let found = space.findings(&[]);
+    let took = begun.elapsed();
+    assert_eq!(found.len(), 2_000);
+    assert!(
+        found.iter().all(|it| it["name"] == "inherited-socket"),
+        "{:#?}",
+        found[0]
+    );
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
 #[test]

@@ -42,6 +42,77 @@ time.sleep(600)",
 }
 
 #[test]
+fn a_full_accept_queue_of_mptcp_is_named_once() {
+    if !have_root("a_full_accept_queue_of_mptcp_is_named_once") {
+        return;
+    }
+    let space = Space::new();
+    // A kernel may be without MPTCP.
+    let server = space.python(
+        "
+try: listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+except OSError:
+    print('without', flush=True)
+    sys.exit()
+listener.bind(('127.0.0.1', 2345))
+listener.listen(5)
+clients = []
+for _ in range(12):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(('127.0.0.1', 2345))
+    clients.append(client)
+print('ready', flush=True)
+time.sleep(600)",
+    );
+    if server.said == "without" {
+        return;
+    }
+    let found = space.findings(&[]);
+    assert_eq!(names(&found), ["accept-queue-full"], "{found:#?}");
+    assert_eq!(found[0]["evidence"]["protocol"], "mptcp");
+    assert_eq!(found[0]["evidence"]["waiting"], 6);
+    assert_eq!(pids(&found[0]), [server.pid()]);
+}
+
+/// One of two workers on a port hangs: which one the connections wait for is not told.
+#[test]
+fn of_two_listeners_at_one_place_none_is_said_not_to_accept() {
+    if !have_root("of_two_listeners_at_one_place_none_is_said_not_to_accept") {
+        return;
+    }
+    let space = Space::new();
+    let _server = space.python(
+        "
+held = []
+for _ in range(2):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(('127.0.0.1', 2345))
+    listener.listen(3)
+    held.append(listener)
+clients = []
+for _ in range(60):
+    client = socket.socket()
+    client.setblocking(False)
+    client.connect_ex(('127.0.0.1', 2345))
+    clients.append(client)
+print('ready', flush=True)
+time.sleep(600)",
+    );
+    let found = space.findings(&[]);
+    assert_eq!(names(&found), ["accept-queue-full"; 2], "{found:#?}");
+    for finding in &found {
+        assert!(finding["evidence"]["accepting"].is_null());
+        let text = finding["text"].as_str().unwrap();
+        assert!(
+            text.ends_with("it does not accept, or too slowly"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_full_accept_queue_of_a_unix_socket_is_named() {
     if !have_root("a_full_accept_queue_of_a_unix_socket_is_named") {
         return;
@@ -199,4 +270,40 @@ while True:
     assert_eq!(found[0]["evidence"]["protocol"], "udp");
     assert!(found[0]["evidence"]["dropped"].as_u64().unwrap() > 0);
     assert_eq!(pids(&found[0]), [program.pid()]);
+}
+
+#[test]
+fn datagrams_that_are_read_too_slowly_are_named_at_every_look() {
+    if !have_root("datagrams_that_are_read_too_slowly_are_named_at_every_look") {
+        return;
+    }
+    let space = Space::new();
+    let reader = space.python(
+        "
+slow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+slow.bind(('127.0.0.1', 5353))
+print('ready', flush=True)
+while True:
+    slow.recv(2000)
+    time.sleep(0.002)",
+    );
+    let _sender = space.python(
+        "
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.connect(('127.0.0.1', 5353))
+for _ in range(1000): sender.send(bytes(1000))
+print('ready', flush=True)
+while True:
+    for _ in range(20): sender.send(bytes(1000))
+    time.sleep(0.003)",
+    );
+    // More looks, as a reader that takes the same from its buffer between each two of them seems
+    // to take nothing: two looks may be so once in twenty times.
+    for _ in 0..2 {
+        let found = space.findings(&["--for", "3"]);
+        assert_eq!(names(&found), ["slow-reading"], "{found:#?}");
+        assert_eq!(found[0]["severity"], "critical");
+        assert!(found[0]["evidence"]["dropped"].as_u64().unwrap() > 1_000);
+        assert_eq!(pids(&found[0]), [reader.pid()]);
+    }
 }

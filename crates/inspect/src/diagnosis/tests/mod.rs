@@ -197,13 +197,17 @@ fn what_a_source_does_not_tell_is_said() {
     }
     .with(connection(11, "10.0.0.2:1", 0, 0).blind())
     .with(Socket {
+        protocol: Protocol::Udp,
+        ..connection(12, "10.0.0.2:1", 0, 0).blind()
+    })
+    .with(Socket {
         send_queue: None,
         ..queue(10, "10.0.0.1:2345", 0, 0)
     });
     let mut watch = Watch::default();
     watch.see(&machine.listing(), Duration::ZERO);
     let reasons = machine.scene(&watch, unseen);
-    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert_eq!(reasons.len(), 5, "{reasons:?}");
 
     let told = Machine::new()
         .with(connection(11, "10.0.0.2:1", 0, 0))
@@ -296,7 +300,7 @@ proptest::proptest! {
         for finding in looks(&[&second]) {
             proptest::prop_assert!(!matches!(
                 finding.name(),
-                Name::NotReading | Name::PeerNotReading | Name::CloseWaitPile | Name::AcceptQueueFull
+                Name::NotReading | Name::SlowReading | Name::PeerNotReading | Name::CloseWaitPile | Name::AcceptQueueFull
             ));
         }
     }

@@ -52,6 +52,65 @@ fn connections_that_pass_through_close_wait_are_no_pile() {
     assert_eq!(names(&looks(&[&leaking(200, None), &second])), NOTHING);
 }
 
+/// Clients that have ended their side alone, and get their answers meanwhile.
+#[test]
+fn an_answer_that_goes_on_is_no_close_wait_pile() {
+    let at = |sent: Option<u64>, acknowledged: Option<u64>, unsent| {
+        let mut machine = leaking(60, None);
+        for socket in &mut machine.sockets {
+            socket.send_queue = Some(unsent);
+            *socket = socket.clone().knowing(|tcp| {
+                tcp.bytes_sent = sent;
+                tcp.bytes_acknowledged = acknowledged;
+            });
+        }
+        machine
+    };
+    let told = at(Some(9_000), Some(9_000), 0);
+    assert_eq!(names(&told.still()), ["close-wait-pile"]);
+    // They send, or are heard to get it, or something waits.
+    for before in [
+        at(Some(8_000), Some(9_000), 0),
+        at(Some(9_000), Some(8_000), 0),
+    ] {
+        assert_eq!(names(&looks(&[&before, &told])), NOTHING);
+        // What moved a while ago may go on.
+        assert_eq!(names(&looks(&[&before, &told, &told])), NOTHING);
+    }
+    let waits = at(Some(9_000), Some(8_000), 1_000);
+    assert_eq!(names(&waits.still()), NOTHING);
+    // An older kernel tells what was acknowledged only.
+    let older = looks(&[&at(None, Some(1), 0), &at(None, Some(2), 0)]);
+    assert_eq!(names(&older), NOTHING);
+    assert_eq!(names(&at(None, None, 0).still()), ["close-wait-pile"]);
+    assert_eq!(names(&at(None, None, 5).still()), ["close-wait-pile"]);
+}
+
+#[test]
+fn a_pile_of_mptcp_connections_is_counted_once() {
+    let mut machine = leaking(30, Some((100, 1_024)));
+    let subflows = machine.sockets.clone();
+    for socket in &mut machine.sockets {
+        socket.protocol = crate::model::Protocol::Mptcp;
+        socket.cookie = socket.cookie.map(|cookie| Cookie(cookie.0 + 5_000));
+    }
+    machine.sockets.extend(subflows);
+    assert_eq!(names(&machine.still()), NOTHING);
+    machine.usage.clear();
+    machine.usage.insert(
+        Pid(77),
+        Usage {
+            used: 100,
+            limit: 300,
+        },
+    );
+    let found = machine.still();
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::CloseWait { sockets: 30, .. }
+    ));
+}
+
 #[test]
 fn processes_that_inherited_the_same_sockets_are_one_pile() {
     let mut machine = leaking(60, None);
@@ -139,6 +198,74 @@ fn ports_towards_several_destinations_are_not_added_up() {
     assert_eq!(names(&machine.still()), NOTHING);
 }
 
+/// Connections to several destinations: the port of each by its number.
+fn to_many(destinations: u16, each: u16, port: impl Fn(u16) -> u16) -> Machine {
+    let mut machine = Machine::new();
+    for number in 0..destinations * each {
+        let local = format!("10.0.0.1:{}", port(number));
+        let remote = format!("10.0.0.9:{}", 80 + number % destinations);
+        let inode = u64::from(number) + 1;
+        machine = machine
+            .with(tcp(State::Established, &local, &remote, inode))
+            .held(inode, 100, number.into(), "client");
+    }
+    machine
+}
+
+#[test]
+fn ports_that_bind_chose_before_connect_are_added_up() {
+    let each_its_own = |number| 40_000 + number;
+    let found = to_many(5, 17, each_its_own).still();
+    assert_eq!(names(&found), ["ephemeral-ports-exhausted"]);
+    assert_eq!(found[0].severity, Severity::Warning);
+    let Evidence::BoundPorts {
+        source,
+        used,
+        time_wait,
+        ports,
+        ..
+    } = found[0].evidence
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((used, time_wait, ports), (85, 0, 100));
+    assert_eq!(source.to_string(), "10.0.0.1");
+    assert_eq!(found[0].holders.owners[0].pid, Pid(100));
+    let critical = to_many(5, 19, each_its_own).still();
+    assert_eq!(critical[0].severity, Severity::Critical);
+    assert_eq!(names(&to_many(5, 15, each_its_own).still()), NOTHING);
+    // What rests in TIME_WAIT bind() may not have, whatever connect() may.
+    let mut rest = to_many(5, 19, each_its_own);
+    rest.limits.time_wait_reuse = Some(Reuse::Always);
+    for socket in &mut rest.sockets {
+        *socket = Socket {
+            state: State::TimeWait,
+            inode: None,
+            ..socket.clone()
+        };
+    }
+    let found = rest.still();
+    assert!(matches!(
+        found[0].evidence,
+        Evidence::BoundPorts { time_wait: 95, .. }
+    ));
+}
+
+#[test]
+fn a_proxy_with_many_destinations_is_well() {
+    // connect() takes every other port, and the same ones for each destination.
+    let halves = to_many(8, 40, |number| 40_000 + number / 8 * 2);
+    assert_eq!(names(&halves.still()), NOTHING);
+    // However they are spread: some ports are taken twice.
+    let spread = to_many(8, 25, |number| 40_000 + number % 100);
+    assert_eq!(names(&spread.still()), NOTHING);
+    // One destination has more than half of the range, and others have the rest.
+    let mut one = to_many(1, 60, |number| 40_000 + number);
+    let rest = to_many(5, 5, |number| 40_060 + number);
+    one.sockets.extend(rest.sockets);
+    assert_eq!(names(&one.still()), NOTHING);
+}
+
 #[test]
 fn time_wait_counts_where_its_ports_are_not_to_be_had_again() {
     let pile = outgoing("10.0.0.1", 0, 60);
@@ -180,4 +307,32 @@ fn as_many_time_wait_as_the_kernel_keeps_are_found() {
     ));
     machine.limits.time_wait = Some(101);
     assert_eq!(names(&machine.still()), NOTHING);
+}
+
+/// A user may make a network namespace whose every destination is crowded, with a range and
+/// reserved ports that are long to count.
+#[test]
+fn many_crowded_destinations_are_judged_in_time() {
+    const PATHS: u16 = 20_000;
+    let mut machine = Machine::new();
+    for port in 1..=PATHS {
+        let remote = format!("10.0.0.9:{port}");
+        machine = machine.with(tcp(
+            State::Established,
+            "10.0.0.1:40000",
+            &remote,
+            u64::from(port),
+        ));
+    }
+    // One port is left, so that one connection takes all of a path.
+    machine.limits.ephemeral = Some(40_000..=60_000);
+    machine.limits.reserved = Some((40_001..=60_000).map(|port| port..=port).collect());
+    let begun = std::time::Instant::now();
+    let found = machine.still();
+    assert_eq!(found.len(), usize::from(PATHS));
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
 }

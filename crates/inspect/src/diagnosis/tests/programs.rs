@@ -58,6 +58,44 @@ fn where_a_program_is_not_told_its_name_must_do() {
     assert_eq!(names(&machine.still()), NOTHING);
 }
 
+/// So many processes that hold so many listeners on one port each.
+fn workers(processes: u32, each: u32, executable: impl Fn(u32) -> String) -> Machine {
+    let mut machine = Machine::new();
+    for number in 0..processes * each {
+        let (inode, pid) = (u64::from(number) + 1, number % processes + 1);
+        machine = machine
+            .with(queue(inode, "0.0.0.0:80", 0, 128))
+            .held(inode, pid, number, "worker");
+    }
+    for pid in 1..=processes {
+        machine
+            .standing
+            .insert(Pid(pid), program(&executable(pid), 33));
+    }
+    machine
+}
+
+#[test]
+fn many_workers_on_one_port_are_compared_by_program() {
+    let begun = std::time::Instant::now();
+    let pool = workers(100, 300, |_| "/usr/bin/worker".to_owned());
+    assert_eq!(names(&pool.still()), NOTHING);
+    // A master that holds them all is what they have in common.
+    let mut led = workers(1_500, 4, |pid| format!("/usr/bin/worker-{pid}"));
+    assert_eq!(names(&led.still()), ["shared-port"]);
+    for inode in 1..=6_000 {
+        led = led.held(inode, 77_777, u32::try_from(inode).unwrap(), "master");
+    }
+    led.standing
+        .insert(Pid(77_777), program("/usr/bin/master", 0));
+    assert_eq!(names(&led.still()), NOTHING);
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 fn orphan(session: u32) -> Standing {
     Standing {
         session: Some(Pid(session)),

@@ -173,17 +173,23 @@ fn both_ends_of_one_standstill_are_one_finding() {
     assert_eq!(found[0].holders.owners[0].pid, Pid(100));
 }
 
+/// A datagram socket with so much waiting of 100,000 bytes, and so much read and not given back
+/// to its buffer yet.
+fn datagrams(waits: u32, given_back_late: u32, drops: u32) -> Machine {
+    let mut machine = reader(waits);
+    machine.sockets[0].protocol = Protocol::Udp;
+    let detail = machine.sockets[0].detail.get_or_insert_default();
+    detail.tcp = None;
+    detail.memory = Some(Memory {
+        options: Some(0),
+        ..memory(waits + given_back_late, 100_000, drops)
+    });
+    machine
+}
+
 #[test]
 fn datagrams_that_find_no_room_are_found() {
-    let udp = |used, drops| {
-        let mut machine = reader(used);
-        machine.sockets[0].protocol = Protocol::Udp;
-        let detail = machine.sockets[0].detail.get_or_insert_default();
-        detail.tcp = None;
-        detail.memory = Some(memory(used, 100_000, drops));
-        machine
-    };
-    let found = looks(&[&udp(90_000, 5), &udp(95_000, 15)]);
+    let found = looks(&[&datagrams(90_000, 7, 5), &datagrams(95_000, 7, 15)]);
     assert_eq!(names(&found), ["not-reading"]);
     assert!(matches!(
         found[0].evidence,
@@ -193,8 +199,84 @@ fn datagrams_that_find_no_room_are_found() {
         }
     ));
     // One burst, and another: not a reader that stands still.
-    assert_eq!(names(&looks(&[&udp(90_000, 5), &udp(80_000, 5)])), NOTHING);
-    assert_eq!(names(&looks(&[&udp(50_000, 5), &udp(95_000, 5)])), NOTHING);
+    for (first, second) in [(90_000, 80_000), (50_000, 95_000)] {
+        let machines = [&datagrams(first, 0, 5), &datagrams(second, 0, 5)];
+        assert_eq!(names(&looks(&machines)), NOTHING);
+    }
+    // Something was read of it, and what came since has filled it again.
+    let read = [&datagrams(90_000, 0, 5), &datagrams(90_000, 2_304, 5)];
+    assert_eq!(names(&looks(&read)), NOTHING);
+}
+
+#[test]
+fn a_buffer_that_fills_up_and_is_not_read_is_not_read() {
+    let found = looks(&[
+        &datagrams(5_000, 7, 5),
+        &datagrams(50_000, 7, 5),
+        &datagrams(99_000, 7, 900),
+    ]);
+    assert_eq!(names(&found), ["not-reading"]);
+    // By chance the last two looks found the same, and before something was read.
+    let found = looks(&[
+        &datagrams(99_000, 7, 5),
+        &datagrams(80_000, 19_000, 400),
+        &datagrams(80_000, 19_000, 900),
+    ]);
+    assert_eq!(names(&found), ["slow-reading"]);
+}
+
+/// However full the buffer is at the moment of a look.
+#[test]
+fn datagrams_that_are_read_too_slowly_are_found() {
+    for (first, second) in [
+        ((99_000, 0), (80_000, 19_000)),
+        ((80_000, 19_000), (99_000, 0)),
+        ((99_000, 0), (99_000, 1_000)),
+        ((99_000, 0), (0, 0)),
+        ((0, 0), (99_000, 0)),
+    ] {
+        let found = looks(&[
+            &datagrams(first.0, first.1, 1_000),
+            &datagrams(50_000, 0, 2_000),
+            &datagrams(second.0, second.1, 9_700),
+        ]);
+        assert_eq!(names(&found), ["slow-reading"], "{first:?} {second:?}");
+        assert_eq!(found[0].severity, Severity::Critical);
+        let Evidence::SlowReading {
+            dropped,
+            fullest,
+            lasting,
+            ..
+        } = found[0].evidence
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((dropped, fullest), (8_700, 99_000));
+        assert_eq!(lasting, Duration::from_secs(2));
+    }
+    let burst = looks(&[&datagrams(0, 0, 5), &datagrams(5_000, 0, 9)]);
+    assert_eq!(burst[0].severity, Severity::Warning);
+}
+
+#[test]
+fn what_was_dropped_long_ago_or_for_another_reason_is_no_slow_reader() {
+    assert_eq!(names(&datagrams(50_000, 0, 5_000).still()), NOTHING);
+    // Nothing ever waits: what arrives is damaged.
+    assert_eq!(
+        names(&looks(&[&datagrams(0, 0, 5), &datagrams(0, 0, 900)])),
+        NOTHING
+    );
+    // A filter may refuse it, unless there was no room.
+    let filtered = |waits, drops| {
+        let mut machine = datagrams(waits, 0, drops);
+        let detail = machine.sockets[0].detail.get_or_insert_default();
+        detail.memory.get_or_insert_default().options = Some(64);
+        machine
+    };
+    let some = [&filtered(5_000, 5), &filtered(3_000, 900)];
+    assert_eq!(names(&looks(&some)), NOTHING);
+    let full = [&filtered(99_000, 5), &filtered(3_000, 900)];
+    assert_eq!(names(&looks(&full)), ["slow-reading"]);
 }
 
 #[test]
@@ -263,4 +345,99 @@ fn a_unix_listener_has_an_accept_queue_too() {
         .with(unix("/run/other.sock", 0))
         .held(10, 100, 3, "php-fpm");
     assert_eq!(names(&machine.still()), ["accept-queue-full"]);
+}
+
+/// An MPTCP listener has a TCP listener below it, with its inode.
+#[test]
+fn an_mptcp_listener_is_one_finding() {
+    let listener = |protocol, inode| Socket {
+        protocol,
+        cookie: Some(Cookie(inode + protocol as u64 * 1_000)),
+        ..queue(inode, "127.0.0.1:2345", 129, 128)
+    };
+    let mut machine = Machine::new()
+        .with(listener(Protocol::Tcp, 10))
+        .with(listener(Protocol::Mptcp, 10))
+        .held(10, 100, 3, "server");
+    machine.notices = true;
+    let found = machine.still();
+    assert_eq!(names(&found), ["accept-queue-full", "loopback-only"]);
+    let Evidence::AcceptQueue { listener: it, .. } = &found[0].evidence else {
+        panic!("{found:?}")
+    };
+    assert_eq!(it.protocol, Protocol::Mptcp);
+    // Another one, in another process, is another.
+    machine = machine
+        .with(listener(Protocol::Tcp, 11))
+        .held(11, 101, 3, "server");
+    machine.notices = false;
+    let found = machine.still();
+    assert_eq!(names(&found), ["accept-queue-full", "accept-queue-full"]);
+}
+
+/// What is said of the listeners: whether they are stuck, by descriptor.
+fn stuck(machine: &Machine) -> Vec<Option<bool>> {
+    let mut found = machine.still();
+    found.sort_by_key(|it| it.holders.owners[0].fd);
+    let stuck = found.iter().map(|it| match it.evidence {
+        Evidence::AcceptQueue { stuck, .. } => stuck,
+        _ => panic!("{it:?}"),
+    });
+    stuck.collect()
+}
+
+#[test]
+fn who_waits_long_waits_for_the_listener_of_its_address() {
+    // It goes to 10.0.0.1.
+    let machine = |first: &str, second: &str| {
+        Machine::new()
+            .with(queue(10, first, 129, 128))
+            .with(queue(11, second, 129, 128))
+            .with(waiting("10.0.0.2:1"))
+            .held(10, 100, 3, "server")
+            .held(11, 100, 4, "server")
+    };
+    for (first, second) in [
+        ("10.0.0.1:2345", "0.0.0.0:2345"),
+        ("0.0.0.0:2345", "[::]:2345"),
+        ("[::]:2345", "10.0.0.9:2345"),
+        ("10.0.0.1:2345", "10.0.0.1:2346"),
+    ] {
+        assert_eq!(
+            stuck(&machine(first, second)),
+            [Some(true), Some(false)],
+            "{first} {second}"
+        );
+    }
+    // Of two at one place nobody knows which it is.
+    let shared = machine("10.0.0.1:2345", "10.0.0.1:2345");
+    assert_eq!(stuck(&shared), [None, None]);
+    let mut busy = shared;
+    busy.sockets.pop();
+    assert_eq!(stuck(&busy), [Some(false), Some(false)]);
+}
+
+#[test]
+fn many_pressed_listeners_are_judged_in_time() {
+    const LISTENERS: u16 = 30_000;
+    let mut machine = Machine::new();
+    for port in 1..=LISTENERS {
+        let local = format!("10.0.0.1:{port}");
+        machine = machine
+            .with(queue(port.into(), &local, 129, 128))
+            .with(Socket {
+                inode: None,
+                cookie: Some(Cookie(1_000_000 + u64::from(port))),
+                ..tcp(State::Established, &local, "10.0.0.2:1", 0)
+            })
+            .held(port.into(), 100, port.into(), "server");
+    }
+    let begun = std::time::Instant::now();
+    let found = machine.still();
+    assert_eq!(found.len(), usize::from(LISTENERS));
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
 }

@@ -1,12 +1,14 @@
 //! Reads, of many processes, the little that says where they stand.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use procfs::process::{LimitValue, Process};
 
+use super::super::Effort;
 use super::super::kin::{Attention, Standing, Usage, epoll_watches, may_wait, open_flags};
 use super::{LONGEST_FILE, link, read, uid};
 use crate::model::{Fd, Inode, Pid};
@@ -50,34 +52,91 @@ pub fn standing(root: &Path, pid: Pid) -> Option<Standing> {
     })
 }
 
-/// What a process does with a listening socket that it holds.
-pub fn attention(root: &Path, pid: Pid, fd: Fd, inode: Inode) -> Attention {
+/// What a process does with listening sockets that it holds. All are asked about at once, as what
+/// its threads wait for is read once.
+pub fn attention(
+    root: &Path,
+    pid: Pid,
+    listeners: &[(Fd, Inode)],
+    effort: &mut Effort<'_>,
+) -> Vec<(Fd, Attention)> {
+    let folder = root.join(pid.to_string());
+    effort.next_process();
+    let mut seen = Vec::new();
+    for (fd, _) in listeners {
+        if effort.take_entry().is_none() {
+            effort.give_up();
+            return seen;
+        }
+        seen.push((*fd, descriptor(&folder, *fd)));
+    }
+    // Where it does not outlive exec(), nobody asks who waits for it.
+    let is_asked = |it: &Attention| it.survives_exec == Some(true) && it.awaited.is_none();
+    let asked: HashSet<Inode> = listeners
+        .iter()
+        .zip(&seen)
+        .filter(|(_, (_, it))| is_asked(it))
+        .map(|((_, inode), _)| *inode)
+        .collect();
+    if asked.is_empty() {
+        return seen;
+    }
+    match awaited(&folder, &asked, effort) {
+        Ok(awaited) => {
+            for ((_, inode), (_, it)) in listeners.iter().zip(&mut seen) {
+                if is_asked(it) {
+                    it.awaited = awaited.as_ref().map(|awaited| awaited.contains(inode));
+                }
+            }
+        }
+        Err(TooMuch) => effort.give_up(),
+    }
+    seen
+}
+
+/// What a descriptor itself tells.
+fn descriptor(folder: &Path, fd: Fd) -> Attention {
     const O_ASYNC: u32 = 0o20_000; // include/uapi/asm-generic/fcntl.h FASYNC
     const O_CLOEXEC: u32 = 0o2_000_000;
-    let folder = root.join(pid.to_string());
     let flags = read(&folder.join("fdinfo").join(fd.to_string()), LONGEST_FILE)
         .ok()
         .and_then(|text| open_flags(&text));
     let told_by_signal = flags.is_some_and(|flags| flags & O_ASYNC != 0);
     Attention {
         survives_exec: flags.map(|flags| flags & O_CLOEXEC == 0),
-        awaited: if told_by_signal {
-            Some(true)
-        } else {
-            awaited(&folder, inode)
-        },
+        awaited: told_by_signal.then_some(true),
     }
 }
 
-fn awaited(folder: &Path, inode: Inode) -> Option<bool> {
-    for thread in std::fs::read_dir(folder.join("task")).ok()? {
-        let place = read(&thread.ok()?.path().join("wchan"), LONGEST_FILE).ok()?;
-        if may_wait(&place) {
-            return Some(true);
+/// More than there may be read.
+struct TooMuch;
+
+/// Those of the sockets that a thread waits for, or may be waiting for: all, when it sleeps where
+/// one may wait for any. `None` where that cannot be read.
+fn awaited(
+    folder: &Path,
+    asked: &HashSet<Inode>,
+    effort: &mut Effort<'_>,
+) -> Result<Option<HashSet<Inode>>, TooMuch> {
+    let Ok(threads) = std::fs::read_dir(folder.join("task")) else {
+        return Ok(None);
+    };
+    for thread in threads {
+        effort.take_entry().ok_or(TooMuch)?;
+        let place = thread.and_then(|thread| read(&thread.path().join("wchan"), LONGEST_FILE));
+        match place {
+            Ok(place) if may_wait(&place) => return Ok(Some(asked.clone())),
+            Ok(_) => {}
+            Err(_) => return Ok(None),
         }
     }
-    for entry in std::fs::read_dir(folder.join("fd")).ok()? {
-        let entry = entry.ok()?;
+    let Ok(descriptors) = std::fs::read_dir(folder.join("fd")) else {
+        return Ok(None);
+    };
+    let mut watched = HashSet::new();
+    for entry in descriptors {
+        effort.take_entry().ok_or(TooMuch)?;
+        let Ok(entry) = entry else { return Ok(None) };
         // What was closed meanwhile waits for nothing.
         let Ok(target) = std::fs::read_link(entry.path()) else {
             continue;
@@ -85,21 +144,31 @@ fn awaited(folder: &Path, inode: Inode) -> Option<bool> {
         if target.as_os_str().as_bytes() != b"anon_inode:[eventpoll]" {
             continue;
         }
-        let mut text = Vec::new();
-        let file = File::open(folder.join("fdinfo").join(entry.file_name())).ok()?;
-        file.take(LONGEST_EPOLL).read_to_end(&mut text).ok()?;
-        if epoll_watches(&text, inode.0) {
-            return Some(true);
+        // The kernel writes all of it down when the first byte is read.
+        if effort.bytes() == 0 {
+            return Err(TooMuch);
         }
-        if u64::try_from(text.len()).is_ok_and(|length| length >= LONGEST_EPOLL) {
-            return None;
+        let Ok(file) = File::open(folder.join("fdinfo").join(entry.file_name())) else {
+            return Ok(None);
+        };
+        // One byte more than may be read tells that there was more.
+        let mut lines = BufReader::new(file.take(effort.bytes().saturating_add(1)));
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match lines.read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(length) => effort.take_bytes(length).ok_or(TooMuch)?,
+                Err(_) => return Ok(None),
+            }
+            watched.extend(epoll_watches(&line).filter(|inode| asked.contains(inode)));
+        }
+        if watched.len() == asked.len() {
+            break;
         }
     }
-    Some(false)
+    Ok(Some(watched))
 }
-
-/// An epoll instance has a line for each descriptor that it watches: some hundred thousand.
-const LONGEST_EPOLL: u64 = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -152,13 +221,94 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let fd = Fd(listener.as_raw_fd().cast_unsigned());
         let inode = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap();
-        let seen = attention(
-            Path::new(PROC),
-            Pid(std::process::id()),
-            fd,
-            Inode(inode.ino()),
-        );
-        assert_eq!(seen.survives_exec, Some(false));
-        assert_eq!(seen.awaited, Some(true), "this thread runs");
+        let pid = Pid(std::process::id());
+        let inode = Inode(inode.ino());
+        let look = || {
+            attention(
+                Path::new(PROC),
+                pid,
+                &[(fd, inode)],
+                &mut Effort::new(&|| true),
+            )
+        };
+        let ours = Attention {
+            survives_exec: Some(false),
+            awaited: None,
+        };
+        assert_eq!(look(), [(fd, ours)], "nobody asks who waits for it");
+        rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+        let left = Attention {
+            survives_exec: Some(true),
+            awaited: Some(true),
+        };
+        assert_eq!(look(), [(fd, left)], "this thread runs");
+    }
+
+    /// A process of one thread that sleeps in epoll_wait(): listeners on 3 and 4, which outlive
+    /// exec(), and on 5, which does not; an epoll instance on 6 that watches the first.
+    fn sleeper() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("77");
+        for name in ["task/77", "fd", "fdinfo"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        std::fs::write(folder.join("task/77/wchan"), "ep_poll").unwrap();
+        for (fd, target, told) in [
+            (3, "socket:[103]", "flags:\t02\n"),
+            (4, "socket:[104]", "flags:\t02\n"),
+            (5, "socket:[105]", "flags:\t02000002\n"),
+            (
+                6,
+                "anon_inode:[eventpoll]",
+                "flags:\t02\ntfd: 3 events: 1 data: 3  pos:0 ino:67 sdev:9\n",
+            ),
+        ] {
+            std::os::unix::fs::symlink(target, folder.join(format!("fd/{fd}"))).unwrap();
+            std::fs::write(folder.join(format!("fdinfo/{fd}")), told).unwrap();
+        }
+        root
+    }
+
+    fn asked(root: &Path, effort: &mut Effort<'_>) -> Vec<(Option<bool>, Option<bool>)> {
+        let listeners = [3, 4, 5].map(|fd| (Fd(fd), Inode(u64::from(fd) + 100)));
+        let seen = attention(root, Pid(77), &listeners, effort);
+        let told = seen
+            .into_iter()
+            .map(|(_, it)| (it.survives_exec, it.awaited));
+        told.collect()
+    }
+
+    #[test]
+    fn the_listeners_of_a_process_are_asked_about_together() {
+        let root = sleeper();
+        let known = [
+            (Some(true), Some(true)),
+            (Some(true), Some(false)),
+            (Some(false), None),
+        ];
+        let mut effort = Effort::new(&|| true);
+        assert_eq!(asked(root.path(), &mut effort), known);
+        // Three listeners, a thread, four descriptors: none of them is read twice.
+        let mut enough = Effort::of(&|| true, 8, 100);
+        assert_eq!(asked(root.path(), &mut enough), known);
+        assert_eq!((effort.given_up(), enough.given_up()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_too_much_to_read_is_not_known() {
+        let root = sleeper();
+        let unknown = [(Some(true), None), (Some(true), None), (Some(false), None)];
+        for (entries, bytes) in [(7, 100), (3, 100), (8, 20)] {
+            let mut effort = Effort::of(&|| true, entries, bytes);
+            assert_eq!(
+                asked(root.path(), &mut effort),
+                unknown,
+                "{entries} {bytes}"
+            );
+            assert_eq!(effort.given_up(), 1);
+        }
+        let mut stopped = Effort::new(&|| false);
+        assert_eq!(asked(root.path(), &mut stopped), []);
+        assert_eq!(stopped.given_up(), 1);
     }
 }

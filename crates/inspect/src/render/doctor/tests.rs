@@ -6,7 +6,9 @@ use super::*;
 use crate::diagnosis::{Evidence, Holders, Path, Sharer};
 use crate::listing::Listing;
 use crate::listing::tests_support::{holdings, tcp};
-use crate::model::{Endpoint, ForeignText, NetworkNamespace, OwnerStatus, Pid, State, Uid};
+use crate::model::{
+    Endpoint, ForeignText, NetworkNamespace, OwnerStatus, Pid, Protocol, State, Uid,
+};
 use crate::processes::Usage;
 use crate::render::Charset;
 use crate::render::json::{self, FindingRecord};
@@ -146,6 +148,21 @@ fn all() -> Vec<Finding> {
             },
         ),
         (
+            Severity::Critical,
+            held(&[(5_353, 7, "resolver")]),
+            Evidence::SlowReading {
+                sockets: 1,
+                worst: Box::new(Socket {
+                    protocol: Protocol::Udp,
+                    ..socket(State::Unconnected, "127.0.0.1:53", "0.0.0.0:0")
+                }),
+                dropped: 8_700,
+                lasting: seconds(1),
+                fullest: 212_736,
+                limit: Some(212_992),
+            },
+        ),
+        (
             Severity::Warning,
             held(&[(99, 4, "evil\u{1b}[31m")]),
             Evidence::PeerNotReading {
@@ -176,6 +193,17 @@ fn all() -> Vec<Finding> {
                 path: path(),
                 used: 27_000,
                 time_wait: 12_000,
+                ports: 28_232,
+            },
+        ),
+        (
+            Severity::Critical,
+            held(&[(77, 5, "client")]),
+            Evidence::BoundPorts {
+                netns: Some(NetworkNamespace(7)),
+                source: "10.0.0.1".parse().unwrap(),
+                used: 28_000,
+                time_wait: 0,
                 ports: 28_232,
             },
         ),

@@ -23,13 +23,13 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// `name[pid] fd N from 10.0.0.2:80`, or how many there are and the fullest.
-    pub(super) fn one_or_fullest(
+    /// `name[pid] fd N from 10.0.0.2:80`, or how many there are and the worst: the `most`.
+    pub(super) fn one_or_worst(
         &self,
         holders: &Holders,
-        sockets: u64,
-        worst: &Socket,
+        (sockets, worst): (u64, &Socket),
         towards: &str,
+        most: &str,
     ) -> String {
         let (local, remote) = ends_words(worst, self.charset);
         let end = if remote == "any" {
@@ -48,7 +48,7 @@ impl Text<'_> {
         let sockets = grouped(sockets);
         self.placed(
             worst.netns,
-            format!("{processes}  {sockets} sockets, the fullest {fd}{end}"),
+            format!("{processes}  {sockets} sockets, the {most} {fd}{end}"),
         )
     }
 
@@ -204,10 +204,10 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
-pub(super) fn count(number: u32, thing: &str) -> String {
+pub(super) fn count(number: u64, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),
-        more => format!("{} {thing}s", grouped(more.into())),
+        more => format!("{} {thing}s", grouped(more)),
     }
 }
 

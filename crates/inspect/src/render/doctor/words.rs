@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::text::{Text, bytes, count, number, time, used_of};
 
-use crate::diagnosis::{Evidence, Finding, Holders, Path, Severity};
+use crate::diagnosis::{Evidence, Finding, Holders, Severity};
 use crate::model::{OwnerStatus, Protocol};
 use crate::render::Screen;
 use crate::render::sockets::{Names, grouped};
@@ -101,6 +101,35 @@ impl Text<'_> {
                 (*total, *lasting),
                 (*full, *grew, *dropped),
             ),
+            Evidence::SlowReading {
+                sockets,
+                worst,
+                dropped,
+                lasting,
+                fullest,
+                limit,
+            } => Words {
+                title: "reads too slowly",
+                subject: self.one_or_worst(holders, (*sockets, worst), "from", "worst"),
+                meaning: vec![
+                    format!(
+                        "{} dropped in {}",
+                        count(*dropped, "datagram"),
+                        time(*lasting)
+                    ),
+                    match limit {
+                        Some(limit) => format!(
+                            "up to {} of {} of receive buffer in use",
+                            number(*fullest),
+                            bytes((*limit).into())
+                        ),
+                        None => format!(
+                            "up to {} of receive buffer in use",
+                            bytes((*fullest).into())
+                        ),
+                    },
+                ],
+            },
             Evidence::PeerNotReading {
                 sockets,
                 worst,
@@ -110,7 +139,7 @@ impl Text<'_> {
                 ..
             } => Words {
                 title: "peer not reading",
-                subject: self.one_or_fullest(holders, *sockets, worst, "to"),
+                subject: self.one_or_worst(holders, (*sockets, worst), "to", "fullest"),
                 meaning: vec![
                     format!(
                         "{} wait, {} for {}",
@@ -150,7 +179,39 @@ impl Text<'_> {
                 used,
                 time_wait,
                 ports,
-            } => self.ports(holders, path, (*used, *time_wait, *ports), urgent),
+            } => {
+                let fails = if urgent {
+                    "connect() to there fails for some (EADDRNOTAVAIL)"
+                } else {
+                    "connect() to there soon fails (EADDRNOTAVAIL)"
+                };
+                self.ports(
+                    holders,
+                    &self.path(path),
+                    (*used, *time_wait, *ports),
+                    [fails, KEEP_OPEN],
+                )
+            }
+            Evidence::BoundPorts {
+                netns,
+                source,
+                used,
+                time_wait,
+                ports,
+            } => {
+                let fails = if urgent {
+                    "bind() to port 0 before connect() fails for some (EADDRINUSE)"
+                } else {
+                    "bind() to port 0 before connect() soon fails (EADDRINUSE)"
+                };
+                let place = format!("{source} {} any destination", self.arrow);
+                self.ports(
+                    holders,
+                    &self.placed(*netns, place),
+                    (*used, *time_wait, *ports),
+                    [fails, BIND_NO_PORT],
+                )
+            }
             Evidence::TimeWaitTo {
                 path,
                 time_wait,
@@ -290,16 +351,17 @@ impl Text<'_> {
             format!("{} unread, none read for {lasting}", bytes(total))
         }];
         meaning.extend(match (datagrams, full, dropped) {
-            (true, _, Some(dropped @ 1..)) => {
-                Some(format!("{} dropped meanwhile", count(dropped, "datagram")))
-            }
+            (true, _, Some(dropped @ 1..)) => Some(format!(
+                "{} dropped meanwhile",
+                count(dropped.into(), "datagram")
+            )),
             (true, ..) => Some("what arrives now is dropped".to_owned()),
             (false, true, _) => Some("no more fits: the peer has to wait".to_owned()),
             (false, false, _) => None,
         });
         Words {
             title: "not reading",
-            subject: self.one_or_fullest(holders, sockets, worst, "from"),
+            subject: self.one_or_worst(holders, (sockets, worst), "from", "fullest"),
             meaning,
         }
     }
@@ -307,24 +369,14 @@ impl Text<'_> {
     fn ports(
         &self,
         holders: &Holders,
-        path: &Path,
+        place: &str,
         (used, time_wait, ports): (u32, u32, u32),
-        urgent: bool,
+        [fails, helps]: [&str; 2],
     ) -> Words {
-        let mut subject = format!(
-            "{}  {} of {} ports",
-            self.path(path),
-            number(used),
-            number(ports)
-        );
+        let mut subject = format!("{place}  {} of {} ports", number(used), number(ports));
         if holders.status != OwnerStatus::Kernel {
             let _ = write!(subject, "  {}", self.processes(holders));
         }
-        let fails = if urgent {
-            "connect() to there fails for some (EADDRNOTAVAIL)"
-        } else {
-            "connect() to there soon fails (EADDRNOTAVAIL)"
-        };
         let mut meaning = vec![fails.to_owned()];
         if time_wait > 0 {
             let resting = number(time_wait);
@@ -332,7 +384,7 @@ impl Text<'_> {
                 "{resting} of them rest in TIME_WAIT, a minute each"
             ));
         }
-        meaning.push(KEEP_OPEN.to_owned());
+        meaning.push(helps.to_owned());
         Words {
             title: "ports run out",
             subject,
@@ -343,6 +395,9 @@ impl Text<'_> {
 
 /// What helps against ports that run out.
 const KEEP_OPEN: &str = "reuse connections; widen net.ipv4.ip_local_port_range";
+
+/// What helps who binds before it connects.
+const BIND_NO_PORT: &str = "IP_BIND_ADDRESS_NO_PORT lets connect() choose, for each destination";
 
 /// A TIME_WAIT lasts so long (include/net/tcp.h TCP_TIMEWAIT_LEN).
 const TIME_WAIT_SECONDS: u32 = 60;

@@ -84,6 +84,23 @@ fn evidence(evidence: &Evidence) -> Map<String, Value> {
                 "dropped": dropped,
             }),
         ),
+        Evidence::SlowReading {
+            sockets,
+            worst,
+            dropped,
+            lasting,
+            fullest,
+            limit,
+        } => (
+            socket(worst),
+            json!({
+                "sockets": sockets,
+                "dropped": dropped,
+                "lasting_ms": ms(*lasting),
+                "buffer_used_bytes": fullest,
+                "buffer_limit_bytes": limit,
+            }),
+        ),
         Evidence::PeerNotReading {
             sockets,
             worst,
@@ -121,6 +138,22 @@ fn evidence(evidence: &Evidence) -> Map<String, Value> {
         } => (
             way(path),
             json!({ "used": used, "time_wait": time_wait, "ports": ports }),
+        ),
+        Evidence::BoundPorts {
+            netns,
+            source,
+            used,
+            time_wait,
+            ports,
+        } => (
+            place(*netns),
+            json!({
+                "source": source.to_string(),
+                "destination": null,
+                "used": used,
+                "time_wait": time_wait,
+                "ports": ports,
+            }),
         ),
         Evidence::TimeWaitTo {
             path,
