@@ -42,10 +42,19 @@ impl Limits {
     /// How many ports there are for connections to one destination: the range without the
     /// reserved ones.
     pub fn ephemeral_ports(&self) -> Option<u32> {
-        let range = self.ephemeral.clone()?;
-        let reserved = self.reserved.as_deref().unwrap_or_default();
-        let usable = range.filter(|port| !reserved.iter().any(|part| part.contains(port)));
-        u32::try_from(usable.count()).ok()
+        let range = self.ephemeral.as_ref()?;
+        let mut reserved = self.reserved.clone().unwrap_or_default();
+        reserved.sort_unstable_by_key(|part| *part.start());
+        let mut usable = 0;
+        // The first port that is neither counted nor known to be reserved.
+        let mut next = u32::from(*range.start());
+        let end = u32::from(*range.end()) + 1;
+        for part in reserved {
+            let first = u32::from(*part.start()).min(end);
+            usable += first.saturating_sub(next);
+            next = next.max(u32::from(*part.end()) + 1);
+        }
+        Some(usable + end.saturating_sub(next))
     }
 
     /// Whether the kernel may give the port to a socket that did not choose one.
@@ -150,6 +159,21 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn usable_ports_are_those_of_the_range_that_no_part_reserves(
+            range in (0u16..300, 0u16..300),
+            parts in proptest::collection::vec((0u16..320, 0u16..320), 0..8),
+        ) {
+            let limits = Limits {
+                ephemeral: Some(range.0.min(range.1)..=range.0.max(range.1)),
+                reserved: Some(parts.iter().map(|it| it.0.min(it.1)..=it.0.max(it.1)).collect()),
+                ..Limits::default()
+            };
+            let ports = limits.ephemeral.clone().unwrap();
+            let usable = ports.filter(|port| limits.is_reserved(*port) == Some(false)).count();
+            proptest::prop_assert_eq!(limits.ephemeral_ports(), u32::try_from(usable).ok());
+        }
+
         #[test]
         fn any_text_is_settings_or_none(text in "[0-9,\\- \t\nx]{0,40}", first: u16, last: u16) {
             let _ = (parse_range(&text), parse_reserved(&text), parse_reuse(&text));
