@@ -211,6 +211,24 @@ impl Snapshot {
         self.cut.extend(share.cut);
     }
 
+    /// Adds what another dump of the same TCP sockets found and the one that begins at `first`
+    /// passed over. What has taken the place of a connection takes that of its row as well.
+    fn add_passed_over(&mut self, again: Self, first: usize) {
+        let mut listed = self.sockets.split_off(first.min(self.sockets.len()));
+        let known: HashSet<Cookie> = listed.iter().filter_map(|socket| socket.cookie).collect();
+        let is_new = |socket: &Socket| socket.cookie.is_some_and(|it| !known.contains(&it));
+        let new: Vec<Socket> = again.sockets.into_iter().filter(is_new).collect();
+        let connection = |socket: &Socket| {
+            let (local, remote) = socket.endpoints()?;
+            let ends = (local, remote, socket.interface, socket.protocol);
+            (!remote.is_unspecified()).then_some(ends)
+        };
+        let replaced: HashSet<_> = new.iter().filter_map(connection).collect();
+        listed.retain(|socket| connection(socket).is_none_or(|it| !replaced.contains(&it)));
+        self.sockets.append(&mut listed);
+        self.sockets.extend(new);
+    }
+
     /// An unknown part of some tables is missing.
     fn cut(&mut self, tables: &[Table], reason: String) {
         self.cut.extend(tables);

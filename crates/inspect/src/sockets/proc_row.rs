@@ -280,6 +280,32 @@ fn inode(number: u64) -> Option<Inode> {
     (number != 0).then_some(Inode(number))
 }
 
+/// Counters that rise when TCP sockets come, go or change their state: by the protocol's line and
+/// the name of the column, in /proc/net/snmp and netstat (proc_pid_net(5), RFC 4022).
+const TURNOVER: [(&str, &str); 6] = [
+    ("Tcp:", "ActiveOpens"),
+    ("Tcp:", "PassiveOpens"),
+    ("Tcp:", "AttemptFails"),
+    ("Tcp:", "EstabResets"),
+    ("Tcp:", "CurrEstab"),
+    ("TcpExt:", "TW"),
+];
+
+/// The values of [`TURNOVER`]; `None` where one is not told.
+pub(super) fn turnover(text: &str) -> Option<[u64; TURNOVER.len()]> {
+    let mut values = [0; TURNOVER.len()];
+    for (value, (protocol, name)) in values.iter_mut().zip(TURNOVER) {
+        // A line of names, then one of values.
+        let mut lines = text.lines().filter(|line| line.starts_with(protocol));
+        let place = lines
+            .next()?
+            .split_whitespace()
+            .position(|word| word == name)?;
+        *value = lines.next()?.split_whitespace().nth(place)?.parse().ok()?;
+    }
+    Some(values)
+}
+
 /// The TCP sockets in use, by /proc/net/sockstat or sockstat6 (net/ipv4/proc.c
 /// `sockstat_seq_show`): `TCP: inuse 4 orphan 1 ...`.
 pub(super) fn tcp_in_use(sockstat: &str) -> u64 {
@@ -316,6 +342,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_counters_of_coming_and_going_are_found_by_their_names() {
+        let snmp = "Ip: Forwarding\nIp: 1\nTcp: RtoMin ActiveOpens PassiveOpens AttemptFails \
+                    EstabResets CurrEstab\nTcp: 200 1 2 3 4 5\nUdp: x\nUdp: 0\n";
+        let netstat = "TcpExt: SyncookiesSent TW TWKilled\nTcpExt: 0 6 0\n";
+        let text = [snmp, netstat].concat();
+        assert_eq!(turnover(&text), Some([1, 2, 3, 4, 5, 6]));
+        assert_eq!(turnover(snmp), None);
+        assert_eq!(turnover("Tcp: ActiveOpens\n"), None);
+        assert_eq!(turnover("Tcp: ActiveOpens\nTcp: x\n"), None);
+    }
 
     #[test]
     fn a_tcp_row_gives_ends_queues_user_and_inode() {

@@ -190,6 +190,9 @@ impl Dump {
 /// place. A socket that changes its state may also move to a part of the table that is listed
 /// later, and a netlink socket in a multicast group is in two lists at any time
 /// (net/netlink/diag.c). Either way it has its cookie still: 8 bytes a socket tell it.
+///
+/// What is taken out in front of the place moves another before it, and that is passed over. It
+/// shows in nothing here; the source dumps again where sockets went meanwhile.
 #[derive(Debug, Default)]
 struct Seen {
     cookies: HashTable<u64>,

@@ -31,6 +31,10 @@ pub struct Tables {
     many: u64,
 }
 
+/// So many sockets have room in what the kernel writes at once (32 KiB, and less than 1 KiB for
+/// each), and what is written at once is whole.
+const ONE_MESSAGE: usize = 32;
+
 /// So many sockets are dumped in 20 ms, of which half can be spared.
 const MANY: u64 = 20_000;
 
@@ -77,12 +81,34 @@ impl Tables {
             Some(open) => open,
             None => exchange.insert(Exchange::new(Channel::open(self.stop.clone())?)),
         };
-        let done = if divides(scope, &query.selection) && self.is_worth_two_threads() {
-            self.dump_on_two_threads(query, open, snapshot)
-        } else {
-            open.dump((scope, Share::Whole), query, self.netns, snapshot)
+        let in_halves = divides(scope, &query.selection) && self.is_worth_two_threads();
+        let mut dump = |snapshot: &mut Snapshot| {
+            if in_halves {
+                self.dump_on_two_threads(query, open, snapshot)
+            } else {
+                open.dump((scope, Share::Whole), query, self.netns, snapshot)
+            }
         };
-        if matches!(done, Err(Refused::Unreachable(_))) {
+        // Where sockets went meanwhile the kernel may have passed over others, see `diag::dump`:
+        // a second dump has them.
+        let before = (scope == Scope::Tcp)
+            .then(|| self.proc.tcp_turnover())
+            .flatten();
+        let first = snapshot.sockets.len();
+        let done = dump(snapshot);
+        let mut unreachable = matches!(done, Err(Refused::Unreachable(_)));
+        if done.is_ok()
+            && let Some(before) = before
+            && snapshot.sockets.len() - first > ONE_MESSAGE
+            && self.proc.tcp_turnover() != Some(before)
+        {
+            let mut again = Snapshot::default();
+            match dump(&mut again) {
+                Ok(()) => snapshot.add_passed_over(again, first),
+                Err(refused) => unreachable = matches!(refused, Refused::Unreachable(_)),
+            }
+        }
+        if unreachable {
             // The kernel may still be at the dump that was left: the next begins anew.
             *exchange = None;
         }
@@ -272,6 +298,39 @@ mod tests {
         assert_eq!(one.len(), 101);
         assert_eq!(two, one);
         drop(connections);
+    }
+
+    #[test]
+    fn what_one_dump_passed_over_is_taken_from_another() {
+        use crate::model::{Endpoint, Family, Protocol};
+        let socket = |client: u16, cookie| Socket {
+            family: Family::Inet,
+            protocol: Protocol::Tcp,
+            state: State::Established,
+            address: crate::sockets::Address::Inet {
+                local: Endpoint::new("127.0.0.1".parse().unwrap(), 80),
+                remote: Endpoint::new("127.0.0.1".parse().unwrap(), client),
+            },
+            recv_queue: Some(0),
+            send_queue: Some(0),
+            inode: None,
+            cookie: Some(Cookie(cookie)),
+            uid: None,
+            netns: None,
+            interface: Some(0),
+            detail: None,
+        };
+        let snapshot = |sockets| Snapshot {
+            sockets,
+            ..Snapshot::default()
+        };
+        let other = socket(9, 9);
+        let mut one = snapshot(vec![other, socket(1, 1), socket(2, 2), socket(4, 4)]);
+        // The second was closed, and another has its ends; the third had been passed over.
+        let again = vec![socket(1, 1), socket(2, 5), socket(3, 3), socket(4, 4)];
+        one.add_passed_over(snapshot(again), 1);
+        let cookies: Vec<u64> = one.sockets.iter().map(|it| it.cookie.unwrap().0).collect();
+        assert_eq!(cookies, [9, 1, 4, 5, 3]);
     }
 
     #[test]

@@ -78,6 +78,15 @@ impl ProcTables {
             .sum()
     }
 
+    /// What changes when TCP sockets come or go: equal at two moments when none did between them.
+    /// `None` where it is not told.
+    pub(super) fn tcp_turnover(&self) -> Option<(u64, [u64; 6])> {
+        let net = self.root.join("net");
+        let read = |name| std::fs::read_to_string(net.join(name)).ok();
+        let counters = proc_row::turnover(&(read("snmp")? + &read("netstat")?))?;
+        Some((self.tcp_sockets(), counters))
+    }
+
     /// Reads one table, where /proc/net has it. `instead` says why it is not read from a better
     /// source.
     pub(super) fn look_at(&self, table: Table, instead: Option<String>, snapshot: &mut Snapshot) {
