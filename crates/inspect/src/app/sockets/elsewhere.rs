@@ -42,12 +42,15 @@ pub(super) fn tell(eyes: &Eyes, query: &Query, rows: &Rows<'_>, context: &Contex
         (None, Some(Pid(2))) => "the machine's first".to_owned(),
         (None, Some(pid)) => {
             let command = std::fs::read(eyes.root().join(format!("{pid}/comm")));
-            let command = command.unwrap_or_default();
-            let command = ForeignText::new(command.strip_suffix(b"\n").unwrap_or(&command));
-            format!(
-                "that of {}",
-                process_words(&command, pid, context.messages.charset)
-            )
+            match command {
+                Ok(command) => {
+                    let name = command.strip_suffix(b"\n").unwrap_or(&command);
+                    let name = ForeignText::new(name);
+                    let charset = context.messages.charset;
+                    format!("that of {}", process_words(&name, pid, charset))
+                }
+                Err(_) => format!("that of process {pid}"),
+            }
         }
         (None, None) => first.inode.to_string(),
     };
