@@ -3,8 +3,10 @@
 //! Only sockets that live while somebody looks can be seen in the kernel's tables. So an answer
 //! always says how it came about, and two candidates give no answer, never a coin toss.
 
+mod note;
 mod table;
 
+pub use note::{Note, Side};
 pub use table::{PortUse, Table};
 
 use crate::model::{Inode, Owner, Protocol, Uid};

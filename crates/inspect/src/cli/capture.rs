@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::savefile::{self, Format, Saving};
 use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::selection::{Selection, Test};
@@ -18,6 +19,7 @@ Examples:
   inspect capture -i eth0 -A port 80    whole requests and answers
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
+  inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
 ")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
@@ -54,11 +56,14 @@ pub struct Flags {
           value_parser = buffer_size)]
     buffer_size: u32,
 
-    /// Write the packets into a pcap file instead of showing them; - is stdout.
+    /// Write the packets into a file instead of showing them; - is stdout.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// Read packets from a file instead of capturing; - is stdin.
+    #[command(flatten)]
+    saving: savefile::Flags,
+
+    /// Read packets from a pcap or pcapng file instead of capturing; - is stdin.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interface", "list_interfaces", "duration"])]
     read: Option<PathBuf>,
 
@@ -97,7 +102,7 @@ pub struct Flags {
     brief: bool,
 
     /// Write JSON Lines.
-    #[arg(long, conflicts_with_all = ["ascii", "heading", "write"])]
+    #[arg(long, conflicts_with_all = ["ascii", "heading"])]
     json: bool,
 
     /// A heading for each conversation, also in a pipe.
@@ -132,6 +137,8 @@ pub struct Request {
     pub promiscuous: bool,
     /// Write packets into this file.
     pub write: Option<PathBuf>,
+    /// How that file is written.
+    pub saving: Saving,
     /// What to print.
     pub shape: Shape,
     /// Less of it.
@@ -161,6 +168,13 @@ pub enum Shape {
     },
     /// JSON Lines.
     Json,
+}
+
+impl Request {
+    /// Whether anything is made of the owners of packets; a pcap file has no place for them.
+    pub fn wants_owners(&self) -> bool {
+        self.write.is_none() || self.saving.print || self.saving.format == Format::Pcapng
+    }
 }
 
 impl Flags {
@@ -193,6 +207,10 @@ impl Flags {
                 "{number} alone is no filter: a port is written :{number}"
             ));
         }
+        let saving = self.saving.validate(self.write.as_deref())?;
+        if self.json && self.write.is_some() && !saving.print {
+            return Err("a file is written in place of records: --json takes --print".to_owned());
+        }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
             (Some(path), false) => From::File(path),
@@ -221,6 +239,7 @@ impl Flags {
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
+            saving,
             shape,
             brief: self.brief,
         })

@@ -4,6 +4,8 @@ mod looker;
 mod messages;
 mod output;
 mod patient;
+mod recalled;
+mod savefile;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use crate::capture::{
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
+use crate::clock;
 use crate::model::{Gap, Origin};
 use crate::render::packet::Totals;
 use crate::selection::Selection;
@@ -149,14 +152,14 @@ impl<'a> Run<'a> {
 
     fn run(mut self) -> anyhow::Result<Exit> {
         if self.context.verbose {
-            let owners = if self.is_live() {
+            let owners = if self.is_live() && self.request.wants_owners() {
                 ", owners from /proc"
             } else {
                 ""
             };
-            let link = self.source.link().word();
+            let (origin, link) = (self.source.origin(), self.source.link().word());
             self.context
-                .say(&format!("Packets by libpcap, link {link}{owners}."));
+                .say(&format!("Packets {origin}, link {link}{owners}."));
         }
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
@@ -182,7 +185,12 @@ impl<'a> Run<'a> {
         }
         if failed.as_ref().is_some_and(super::is_closed_pipe) {
             // The reader has what it wanted: the run ends as it would have, without a word.
-            return Ok(Exit::Done);
+            return match self.output.end_file(&gaps) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(self.output.explain(error.into()))
+                }
+                _ => Ok(Exit::Done),
+            };
         }
         if failed.is_some() {
             gaps.extend(self.output.close(&self.totals));
@@ -193,6 +201,9 @@ impl<'a> Run<'a> {
         if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
             // The terminal has written ^C, and stands behind it.
             self.context.say("");
+        }
+        if self.context.verbose {
+            self.output.say_whose_owners(self.context);
         }
         // What ended it is said once, and last.
         let all_seen = self.is_live() && broken.is_none() && failed.is_none();
@@ -225,11 +236,12 @@ impl<'a> Run<'a> {
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
+                Ok(Event::Comment(comment)) => self.output.comment(comment),
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);
                     frame.bytes = &frame.bytes[..kept];
-                    let shown = Step {
+                    let took = Step {
                         everything,
                         request: self.request,
                         looker: &mut self.looker,
@@ -240,8 +252,12 @@ impl<'a> Run<'a> {
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
-                    if shown && self.request.count == Some(self.totals.packets) {
-                        return Ok(None);
+                    match took {
+                        Took::Over => return Ok(None),
+                        Took::Shown if self.request.count == Some(self.totals.packets) => {
+                            return Ok(None);
+                        }
+                        Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
@@ -264,7 +280,8 @@ impl<'a> Run<'a> {
     /// What time brings: the end, a line about silence, lines that have waited.
     fn look_at_clock(&mut self) -> anyhow::Result<()> {
         let running = self.began.elapsed();
-        if self.request.duration.is_some_and(|limit| running >= limit) {
+        let has_files = self.is_live() && self.output.is_over_at(clock::now());
+        if has_files || self.request.duration.is_some_and(|limit| running >= limit) {
             self.out_of_time = true;
             self.stop.raise();
         }
@@ -281,6 +298,10 @@ impl<'a> Run<'a> {
             if looker.has_just_ended() {
                 self.context.say(messages::NO_OWNERS);
             }
+        }
+        if self.output.asks_for_gaps() {
+            let gaps = self.source.gaps();
+            self.output.tell_gaps(&gaps);
         }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
@@ -313,11 +334,22 @@ impl<'a> Run<'a> {
                 self.undecided,
             ));
         }
+        gaps.extend(self.output.recalled_gaps());
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
         gaps
     }
+}
+
+/// What became of a frame.
+enum Took {
+    /// It is shown, or written.
+    Shown,
+    /// It is not wanted, or nobody can tell.
+    PassedOver,
+    /// It comes after all the files that were asked for.
+    Over,
 }
 
 /// What is needed for one frame.
@@ -333,19 +365,22 @@ struct Step<'s> {
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted; tells whether it was.
-    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
+    /// Shows a frame, if it is wanted; tells what became of it.
+    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
             match self.fragments.decide(&packet, answer) {
                 Some(true) => {}
-                Some(false) => return Ok(false),
+                Some(false) => return Ok(Took::PassedOver),
                 None => {
                     *self.undecided += 1;
-                    return Ok(false);
+                    return Ok(Took::PassedOver);
                 }
             }
+        }
+        if self.output.is_over_at(frame.time) {
+            return Ok(Took::Over);
         }
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.said());
@@ -363,7 +398,7 @@ impl Step<'_> {
             seen,
             self.looker.as_mut(),
         )?;
-        Ok(true)
+        Ok(Took::Shown)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -12,12 +12,13 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::looker::Looker;
-use super::patient::Patient;
+use super::recalled::Recalled;
+use super::savefile::Savefile;
 use super::show::{self, Ends, Known, Watch};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
+use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::{ForeignText, Gap, Origin};
+use crate::model::{ForeignText, Gap, Origin, Timestamp};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
@@ -29,7 +30,8 @@ const BATCH: usize = 1 << 16;
 
 /// Where packets go.
 pub(super) struct Output {
-    shape: Written,
+    shape: Shown,
+    savefile: Option<Savefile>,
     stdout: Box<dyn Write>,
     out: Vec<u8>,
     oldest: Option<Instant>,
@@ -38,25 +40,18 @@ pub(super) struct Output {
     interfaces: Interfaces,
     interface: Option<ForeignText>,
     watch: Watch,
+    recalled: Recalled,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
     is_cut: bool,
 }
 
-enum Written {
+enum Shown {
     Lines(Box<Lines>),
     Json,
-    File(Packets),
-}
-
-/// A capture file.
-struct Packets {
-    writer: Writer<Box<dyn Write>>,
-    /// `None` is stdout.
-    path: Option<PathBuf>,
-    /// The same file, where it can be cut.
-    file: Option<fs::File>,
+    /// They go into a file alone.
+    Nothing,
 }
 
 impl Output {
@@ -70,19 +65,21 @@ impl Output {
         zone: TimeZone,
     ) -> anyhow::Result<Self> {
         let mut stdout = stdout;
-        let shape = match (&request.write, request.shape) {
-            (Some(path), _) => {
-                let out = std::mem::replace(&mut stdout, Box::new(io::sink()));
-                Written::File(file(path, request, link, stop, out)?)
+        let savefile = match &request.write {
+            Some(path) => {
+                let out = (path == Path::new("-"))
+                    .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
+                Some(file(path, request, link, stop, &zone, out)?)
             }
-            (None, Shape::Json) => Written::Json,
-            (
-                None,
-                Shape::Lines {
-                    heading,
-                    whole_payloads,
-                },
-            ) => Written::Lines(Box::new(Lines {
+            None => None,
+        };
+        let shape = match request.shape {
+            _ if savefile.is_some() && !request.saving.print => Shown::Nothing,
+            Shape::Json => Shown::Json,
+            Shape::Lines {
+                heading,
+                whole_payloads,
+            } => Shown::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
@@ -99,6 +96,7 @@ impl Output {
         };
         Ok(Self {
             shape,
+            savefile,
             stdout,
             out: Vec::with_capacity(2 * BATCH),
             oldest: None,
@@ -107,6 +105,7 @@ impl Output {
             interfaces,
             interface,
             watch: Watch::default(),
+            recalled: Recalled::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
@@ -114,7 +113,7 @@ impl Output {
 
     /// Writes what opens the output.
     pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
-        if let Written::Json = self.shape {
+        if let Shown::Json = self.shape {
             let source = if live { "pcap" } else { "file" };
             let mut sources = vec![source.to_owned()];
             if live {
@@ -136,39 +135,54 @@ impl Output {
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
     ) -> io::Result<()> {
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.write(frame);
-        }
-        let unnamed;
-        let interface = match (&self.interface, packet.interface) {
-            (Some(name), _) => Some(name),
-            (None, Some(index)) => Some(match self.interfaces.name(index) {
-                Some(name) => name,
-                None => {
-                    unnamed = ForeignText::new(format!("if{index}"));
-                    &unnamed
-                }
-            }),
-            (None, None) => None,
+        let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
+        let name = match (self.interface.as_ref().or(recorded), packet.interface) {
+            (None, Some(index)) => self.interfaces.name(index),
+            (name, _) => name,
         };
+        let shows = !matches!(self.shape, Shown::Nothing);
+        let notes = self.savefile.as_ref().is_some_and(Savefile::has_owners);
         let mut seen = seen;
-        if let Some(seen) = &mut seen {
+        if let Some(seen) = &mut seen
+            && (shows || notes)
+        {
             show::attribute(
                 seen.conversation,
                 seen.is_new,
                 packet,
                 looker,
+                &mut self.recalled,
                 &mut self.watch,
                 &mut self.users,
                 self.charset,
             );
         }
-        match &mut self.shape {
-            Written::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface)
+        if let Some(savefile) = &mut self.savefile {
+            savefile.turn(frame.time)?;
+            let file = savefile.files();
+            let comment = match &seen {
+                Some(seen) if notes => seen.conversation.note.borrow_mut().comment(file),
+                _ => None,
+            };
+            savefile.write(frame, packet, name, comment.as_deref())?;
+        }
+        if !shows {
+            return Ok(());
+        }
+        let unnamed;
+        let interface = match (name, packet.interface) {
+            (None, Some(index)) => {
+                unnamed = ForeignText::new(format!("if{index}"));
+                Some(&unnamed)
             }
-            Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
-            Written::File(_) => {}
+            (name, _) => name,
+        };
+        match &mut self.shape {
+            Shown::Lines(lines) => {
+                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface);
+            }
+            Shown::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
+            Shown::Nothing => {}
         }
         if self.out.len() >= BATCH {
             self.flush()?;
@@ -176,6 +190,45 @@ impl Output {
             self.oldest = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Takes in a comment that a file has on its next packet.
+    pub(super) fn comment(&mut self, comment: &[u8]) {
+        self.recalled.hear(comment);
+    }
+
+    /// Whether a packet of this time comes after all the files that were asked for.
+    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(|savefile| savefile.is_over_at(time))
+    }
+
+    /// Whether it should be told what was lost so far.
+    pub(super) fn asks_for_gaps(&mut self) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(Savefile::asks_for_gaps)
+    }
+
+    /// What was lost so far.
+    pub(super) fn tell_gaps(&mut self, gaps: &[Gap]) {
+        if let Some(savefile) = &mut self.savefile {
+            savefile.tell_gaps(gaps);
+        }
+    }
+
+    /// Says whose word it is where owners are from a file.
+    pub(super) fn say_whose_owners(&self, context: &Context) {
+        match self.recalled.taken() {
+            0 => {}
+            count => context.say(&format!(
+                "Owners are from the file, which says who they were {count} times."
+            )),
+        }
+    }
+
+    /// What a file told and could not be kept.
+    pub(super) fn recalled_gaps(&self) -> impl Iterator<Item = Gap> {
+        self.recalled.gaps()
     }
 
     /// Whether the next look of the looker may tell more than was written.
@@ -189,7 +242,7 @@ impl Output {
         let before = out.len();
         self.watch
             .tend(looker, &mut self.users, self.charset, |ends| {
-                if let Written::Lines(lines) = shape {
+                if let Shown::Lines(lines) = shape {
                     news_of(lines, out, ends);
                 }
             });
@@ -202,8 +255,8 @@ impl Output {
     /// Hands everything on.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.oldest = None;
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.flush();
+        if let Some(savefile) = &mut self.savefile {
+            savefile.flush()?;
         }
         let mut taken = 0;
         while taken < self.out.len() {
@@ -238,7 +291,8 @@ impl Output {
 
     /// Whether the reader of stdout is still there: without traffic, no write would tell.
     pub(super) fn see_reader(&self) -> io::Result<()> {
-        if let Written::File(Packets { path: Some(_), .. }) = self.shape {
+        let has_path = |savefile: &Savefile| savefile.path().is_some();
+        if matches!(self.shape, Shown::Nothing) && self.savefile.as_ref().is_some_and(has_path) {
             return Ok(());
         }
         let stdout = io::stdout();
@@ -250,9 +304,19 @@ impl Output {
         Ok(())
     }
 
+    /// Ends the file that is written beside what is shown; it is whole though nobody reads the
+    /// rest.
+    pub(super) fn end_file(&mut self, gaps: &[Gap]) -> io::Result<()> {
+        match &mut self.savefile {
+            Some(savefile) => savefile.end(gaps),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
-        if let Written::Json = self.shape {
+        self.end_file(gaps)?;
+        if let Shown::Json = self.shape {
             for gap in gaps {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
@@ -272,14 +336,8 @@ impl Output {
     /// packets did not get into it.
     pub(super) fn close(&mut self, totals: &Totals) -> Option<Gap> {
         self.is_cut = true;
-        let Written::File(packets) = &self.shape else {
-            return None;
-        };
-        if let Some(file) = &packets.file {
-            // It is an error already; a file that cannot be cut is one that ends within a packet.
-            let _ = file.set_len(packets.writer.whole());
-        }
-        match totals.packets.saturating_sub(packets.writer.written()) {
+        let savefile = self.savefile.as_mut()?;
+        match totals.packets.saturating_sub(savefile.close()) {
             0 => None,
             count => Some(Gap::counted(Origin::Capture, "packets not written", count)),
         }
@@ -290,11 +348,10 @@ impl Output {
         let Some(cause) = error.downcast_ref::<io::Error>() else {
             return error;
         };
-        let name = match &self.shape {
-            Written::File(Packets {
-                path: Some(path), ..
-            }) => path.display().to_string(),
-            _ => "to stdout".to_owned(),
+        let path = self.savefile.as_ref().and_then(Savefile::path);
+        let name = match path {
+            Some(path) => path.display().to_string(),
+            None => "to stdout".to_owned(),
         };
         if cause.kind() != io::ErrorKind::TimedOut {
             return anyhow::anyhow!("cannot write {name}: {}", plain(cause));
@@ -311,7 +368,7 @@ impl Output {
     /// Says on stderr what was shown and what was lost; of records, which say it themselves,
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = matches!(self.shape, Written::Json) && !self.is_cut;
+        let is_json = matches!(self.shape, Shown::Json) && !self.is_cut;
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }
@@ -414,36 +471,18 @@ fn file(
     request: &Request,
     link: Link,
     stop: &Stop,
-    stdout: Box<dyn Write>,
-) -> anyhow::Result<Packets> {
+    zone: &TimeZone,
+    stdout: Option<Box<dyn Write>>,
+) -> anyhow::Result<Savefile> {
     if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
         anyhow::bail!("cannot write {}: it is the file to read", path.display());
     }
-    let begin = |out| Writer::begin(out, link, request.snaplen);
-    if path == Path::new("-") {
-        if io::stdout().is_terminal() {
-            anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
-        }
-        return Ok(Packets {
-            writer: begin(stdout),
-            path: None,
-            file: None,
-        });
+    if stdout.is_some() && io::stdout().is_terminal() {
+        anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
     }
-    let failed =
-        |error: io::Error| anyhow::anyhow!("cannot write {}: {}", path.display(), plain(&error));
-    let file = create(path, stop).map_err(failed)?;
-    let is_file = file.metadata().map_err(failed)?.is_file();
-    let cut = is_file
-        .then(|| file.try_clone())
-        .transpose()
-        .map_err(failed)?;
-    let out = Patient::new(file.into(), stop.clone(), request.duration).map_err(failed)?;
-    Ok(Packets {
-        writer: begin(Box::new(out)),
-        path: Some(path.to_owned()),
-        file: cut,
-    })
+    let stopped = stop.clone();
+    let open = Box::new(move |path: &Path| create(path, &stopped));
+    Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
 }
 
 /// How often it is seen whether a FIFO has a reader.

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
 use super::looker::{Look, Looker};
-use crate::attribution::{Attribution, Grounds, Table};
+use super::recalled::Recalled;
+use crate::attribution::{Attribution, Grounds, Note, Side, Table};
 use crate::capture::{Conversation, Direction, Flags, Packet};
-use crate::model::{Endpoint, Protocol, Timestamp};
+use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
-use crate::render::Charset;
 use crate::render::packet::end_label;
+use crate::render::{Charset, Escaped};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -44,6 +45,14 @@ pub(super) struct Ends {
     watched: bool,
     /// What the reader was told last.
     told: [(Grounds, String); 2],
+    /// The users of hidden owners, by name.
+    users: [Option<ForeignText>; 2],
+    /// It is a file that knows the owners, and their users.
+    is_recalled: bool,
+    /// Counts the changes.
+    version: u64,
+    /// The version last noted, and in which of the files that are written.
+    noted: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +81,10 @@ impl Default for Ends {
             wanted: long_ago,
             watched: false,
             told: Default::default(),
+            users: Default::default(),
+            is_recalled: false,
+            version: 0,
+            noted: None,
         }
     }
 }
@@ -150,6 +163,7 @@ pub(super) fn attribute(
     is_new: bool,
     packet: &Packet<'_>,
     looker: Option<&mut Looker>,
+    recalled: &mut Recalled,
     watch: &mut Watch,
     users: &mut Users,
     charset: Charset,
@@ -184,6 +198,13 @@ pub(super) fn attribute(
         if !ends.watched && !looker.has_ended() && ends.wants_more(&looker.newest()) {
             watch.add(&known, &mut ends);
         }
+    }
+    if let Some(note) = ends.protocol.and_then(|protocol| {
+        let [client, server] = ends.places;
+        recalled.take(protocol, client, server)
+    }) {
+        ends.recall(conversation, note);
+        changed = true;
     }
     if changed {
         ends.label(users, charset);
@@ -336,12 +357,63 @@ impl Ends {
         let has_port = self.protocol.is_some();
         for (index, end) in self.places.into_iter().enumerate() {
             let side = &self.sides[index];
-            let user = match side.grounds {
-                Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
-                _ => None,
-            };
+            if !self.is_recalled {
+                self.users[index] = match side.grounds {
+                    Grounds::Hidden(Some(uid)) => users.name(uid).map(ForeignText::from),
+                    _ => None,
+                };
+            }
+            let user = self.users[index]
+                .as_ref()
+                .map(|user| Escaped::name(user, charset).to_string());
             self.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
         }
+        self.version += 1;
+    }
+
+    /// Takes over what a file says. Who opened is seen, or else what its writer found.
+    fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
+        let [client, server] = note.sides;
+        if !self.opening_seen && self.places[0] != client.end {
+            conversation.set_client(client.end);
+            self.places.reverse();
+        }
+        let is_in_order = self.places[0] == client.end;
+        let sides = if is_in_order {
+            [client, server]
+        } else {
+            [server, client]
+        };
+        for (index, side) in sides.into_iter().enumerate() {
+            self.sides[index] = side.attribution;
+            self.users[index] = side.user;
+        }
+        self.is_recalled = true;
+    }
+
+    /// What a file is to say of the ends with the next packet, if it has not said it yet; `file`
+    /// is another number for each.
+    pub(super) fn comment(&mut self, file: u64) -> Option<String> {
+        let noted = self.noted.filter(|(_, noted)| *noted == file);
+        if noted.is_some_and(|(version, _)| version == self.version) {
+            return None;
+        }
+        let side = |index: usize| Side {
+            end: self.places[index],
+            attribution: self.sides[index].clone(),
+            user: self.users[index].clone(),
+            more: 0,
+        };
+        let note = Note {
+            protocol: self.protocol?,
+            sides: [side(0), side(1)],
+        };
+        // Nothing is worth a word only until something was said.
+        if noted.is_none() && !note.says_something() {
+            return None;
+        }
+        self.noted = Some((self.version, file));
+        Some(note.text())
     }
 
     /// Whether something became known that the heading does not say. That there is no socket

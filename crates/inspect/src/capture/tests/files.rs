@@ -12,6 +12,7 @@ fn what_is_written_is_read_back() {
         time: Timestamp::from_parts(1_767_323_045, 6),
         bytes: b"abc",
         original_length: 1500,
+        recorded: Recorded::default(),
     };
     writer.write(&frame).unwrap();
     writer.end().unwrap();

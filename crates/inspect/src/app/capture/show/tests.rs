@@ -83,6 +83,7 @@ impl Scene {
             time,
             bytes: &bytes,
             original_length: u32::try_from(bytes.len()).unwrap(),
+            recorded: crate::capture::Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
         let seen = self.conversations.see(&packet).unwrap();
@@ -91,6 +92,7 @@ impl Scene {
             seen.is_new,
             &packet,
             Some(&mut self.looker),
+            &mut Recalled::default(),
             &mut self.watch,
             &mut self.users,
             Charset::Utf8,
