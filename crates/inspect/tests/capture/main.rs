@@ -15,7 +15,9 @@ mod blocking;
 mod crafted;
 mod files;
 mod live;
+mod pcapng;
 mod program;
+mod rotation;
 #[path = "../support/mod.rs"]
 mod support;
 mod wrapped;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::looker::Looker;
 use super::recalled::Recalled;
 use super::savefile::Savefile;
-use super::show::{self, Ends, Known, Watch};
+use super::show::{self, Ends, Known, Watch, Witnesses};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
@@ -150,8 +150,10 @@ impl Output {
                 seen.conversation,
                 seen.is_new,
                 packet,
-                looker,
-                &mut self.recalled,
+                Witnesses {
+                    looker,
+                    recalled: &mut self.recalled,
+                },
                 &mut self.watch,
                 &mut self.users,
                 self.charset,
@@ -291,8 +293,11 @@ impl Output {
 
     /// Whether the reader of stdout is still there: without traffic, no write would tell.
     pub(super) fn see_reader(&self) -> io::Result<()> {
-        let has_path = |savefile: &Savefile| savefile.path().is_some();
-        if matches!(self.shape, Shown::Nothing) && self.savefile.as_ref().is_some_and(has_path) {
+        let is_used = match &self.savefile {
+            Some(savefile) => savefile.is_stdout() || !matches!(self.shape, Shown::Nothing),
+            None => true,
+        };
+        if !is_used {
             return Ok(());
         }
         let stdout = io::stdout();

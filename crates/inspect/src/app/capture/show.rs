@@ -157,13 +157,18 @@ impl Watch {
     }
 }
 
+/// Who may know the owners: one who looks now, or a file that remembers.
+pub(super) struct Witnesses<'a> {
+    pub(super) looker: Option<&'a mut Looker>,
+    pub(super) recalled: &'a mut Recalled,
+}
+
 /// Finds out who holds the two ends, as far as that can be told now.
 pub(super) fn attribute(
     conversation: &mut Conversation<Known>,
     is_new: bool,
     packet: &Packet<'_>,
-    looker: Option<&mut Looker>,
-    recalled: &mut Recalled,
+    witnesses: Witnesses<'_>,
     watch: &mut Watch,
     users: &mut Users,
     charset: Charset,
@@ -174,7 +179,7 @@ pub(super) fn attribute(
         ends.begin(conversation, packet);
     }
     let mut changed = is_new | ends.notice(conversation, packet);
-    if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
+    if let (Some(looker), Some(protocol)) = (witnesses.looker, ends.protocol) {
         if is_new {
             // What was seen before it began: a listener that has closed since, and which
             // addresses are ours at all.
@@ -201,7 +206,7 @@ pub(super) fn attribute(
     }
     if let Some(note) = ends.protocol.and_then(|protocol| {
         let [client, server] = ends.places;
-        recalled.take(protocol, client, server)
+        witnesses.recalled.take(protocol, client, server)
     }) {
         ends.recall(conversation, note);
         changed = true;

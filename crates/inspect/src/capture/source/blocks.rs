@@ -1,6 +1,6 @@
 //! Frames of a pcapng file, block by block.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::program::{FilterError, Program};
 use crate::capture::pcapng::{Damage, Held, Reader};
 use crate::capture::{Event, Frame, Link, Recorded, SourceError};
-use crate::model::Gap;
+use crate::model::{Gap, Origin};
 use crate::selection::Selection;
 
 /// Bytes read at once.
@@ -26,18 +26,29 @@ pub(super) struct Blocks {
     reader: Reader,
     filters: Filters,
     /// By interface of the section.
-    passing: Vec<Option<Rc<Program>>>,
+    passing: Vec<Passing>,
     comments: VecDeque<Vec<u8>>,
     comment: Vec<u8>,
     /// The frame whose comments are given first, and whose block is the one before `start`.
     held: Option<(Held, usize)>,
+    /// Frames of link types that the filter cannot be about.
+    undecided: u64,
+}
+
+/// Which frames of an interface are wanted.
+#[derive(Clone)]
+enum Passing {
+    All,
+    Those(Rc<Program>),
+    /// The filter cannot be used with such a link.
+    Undecided,
 }
 
 /// The filter, compiled for every link type that is met.
 struct Filters {
     selection: Selection,
     user: String,
-    compiled: Vec<(Link, Option<Rc<Program>>)>,
+    compiled: HashMap<Link, Passing>,
 }
 
 /// What stops the reading of a file.
@@ -83,12 +94,13 @@ impl Blocks {
             filters: Filters {
                 selection: selection.clone(),
                 user: filter.to_owned(),
-                compiled: Vec::new(),
+                compiled: HashMap::new(),
             },
             passing: Vec::new(),
             comments: VecDeque::new(),
             comment: Vec::new(),
             held: None,
+            undecided: 0,
         };
         while blocks.reader.interfaces() == 0 {
             match blocks.front()? {
@@ -133,7 +145,15 @@ impl Blocks {
 
     /// What the file says was lost.
     pub(super) fn gaps(&self) -> Vec<Gap> {
-        self.reader.gaps()
+        let mut gaps = self.reader.gaps();
+        if self.undecided > 0 {
+            gaps.push(Gap::counted(
+                Origin::Capture,
+                "packets not shown: the filter cannot be used with their link type",
+                self.undecided,
+            ));
+        }
+        gaps
     }
 
     fn lend(&self, held: &Held, block: usize) -> Frame<'_> {
@@ -176,19 +196,24 @@ impl Blocks {
         // Another section begins anew.
         self.passing.truncate(self.reader.interfaces());
         while let Some(link) = self.reader.link(self.passing.len()) {
-            let program = self.filters.program(link)?;
-            self.passing.push(program);
+            let passing = self.filters.passing(link)?;
+            self.passing.push(passing);
         }
         // A comment on what is left out may be about what is not.
-        self.held = held
-            .filter(|held| {
-                let frame = self.lend(held, block);
-                match self.passing.get(held.interface) {
-                    Some(Some(program)) => program.passes_cut(frame.bytes, frame.original_length),
-                    _ => true,
+        if let Some(held) = held {
+            let frame = self.lend(&held, block);
+            let passes = match self.passing.get(held.interface) {
+                Some(Passing::Those(program)) => {
+                    program.passes_cut(frame.bytes, frame.original_length)
                 }
-            })
-            .map(|held| (held, block));
+                Some(Passing::Undecided) => {
+                    self.undecided += 1;
+                    false
+                }
+                Some(Passing::All) | None => true,
+            };
+            self.held = passes.then_some((held, block));
+        }
         Ok(Front::Passed)
     }
 
@@ -213,13 +238,19 @@ impl Blocks {
 }
 
 impl Filters {
-    fn program(&mut self, link: Link) -> Result<Option<Rc<Program>>, FilterError> {
-        if let Some((_, program)) = self.compiled.iter().find(|(known, _)| *known == link) {
-            return Ok(program.clone());
+    /// What of a link type is wanted. The first tells whether the filter can be used at all.
+    fn passing(&mut self, link: Link) -> Result<Passing, FilterError> {
+        if let Some(passing) = self.compiled.get(&link) {
+            return Ok(passing.clone());
         }
-        let program = whole_program(link, &self.selection, &self.user)?.map(Rc::new);
-        self.compiled.push((link, program.clone()));
-        Ok(program)
+        let passing = match whole_program(link, &self.selection, &self.user) {
+            Ok(Some(program)) => Passing::Those(Rc::new(program)),
+            Ok(None) => Passing::All,
+            Err(error) if self.compiled.is_empty() => return Err(error),
+            Err(_) => Passing::Undecided,
+        };
+        self.compiled.insert(link, passing.clone());
+        Ok(passing)
     }
 }
 

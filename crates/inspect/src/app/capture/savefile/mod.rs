@@ -34,6 +34,7 @@ pub(super) struct Savefile {
     names: Names,
     open: Open,
     current: Option<Writing>,
+    is_stdout: bool,
     /// When the file of this name began, in seconds.
     began: Option<i64>,
     /// Of the files begun by size.
@@ -106,6 +107,7 @@ impl Savefile {
             names: Names::new(path, saving.rotation, zone),
             open,
             current: None,
+            is_stdout: stdout.is_some(),
             began: None,
             number: 0,
             turns: 0,
@@ -125,6 +127,11 @@ impl Savefile {
                 .map_err(|error| savefile.explain(&error))?;
         }
         Ok(savefile)
+    }
+
+    /// Whether it is stdout.
+    pub(super) fn is_stdout(&self) -> bool {
+        self.is_stdout
     }
 
     /// Counts the files; what a file is to say once is said again when this changes.

@@ -91,8 +91,10 @@ impl Scene {
             seen.conversation,
             seen.is_new,
             &packet,
-            Some(&mut self.looker),
-            &mut Recalled::default(),
+            Witnesses {
+                looker: Some(&mut self.looker),
+                recalled: &mut Recalled::default(),
+            },
             &mut self.watch,
             &mut self.users,
             Charset::Utf8,
