@@ -34,7 +34,7 @@
 //!             }
 //!             Event::Quiet => live.wait(Duration::from_secs(1))?,
 //!             // Only files have them.
-//!             Event::Comment(_) => {}
+//!             Event::Comment(_) | Event::Remark(_) => {}
 //!             // Every frame from before the stop signal has been given.
 //!             Event::End => return Ok::<_, inspect::capture::SourceError>((said, live.gaps())),
 //!         }
@@ -127,6 +127,8 @@ pub enum Event<'a> {
     /// A comment that a file has on the next of its frames, which may be one that is left out.
     /// Whoever made the file chose it. It is lent as frames are.
     Comment(&'a [u8]),
+    /// A comment that a file has behind some of its frames, likewise.
+    Remark(&'a [u8]),
     /// None is there now; [`Source::wait`] waits for one.
     Quiet,
     /// There will be no more: the file is read, or the stop signal was raised and every frame

@@ -237,6 +237,7 @@ impl<'a> Run<'a> {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
                 Ok(Event::Comment(comment)) => self.output.comment(comment),
+                Ok(Event::Remark(remark)) => self.output.remark(remark, &mut self.conversations),
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);

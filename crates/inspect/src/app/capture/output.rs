@@ -16,7 +16,7 @@ use super::recalled::Recalled;
 use super::savefile::Savefile;
 use super::show::{self, Ends, Known, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
+use crate::capture::{Conversations, Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
 use crate::model::{ForeignText, Gap, Origin, Timestamp};
 use crate::names::{Interfaces, Users};
@@ -199,6 +199,21 @@ impl Output {
         self.recalled.hear(comment);
     }
 
+    /// Takes in a comment that a file has behind packets.
+    pub(super) fn remark(&mut self, remark: &[u8], conversations: &mut Conversations<Known>) {
+        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
+            return;
+        };
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
+        };
+        show::remember(conversation, note, &mut self.users, self.charset, |ends| {
+            news.tell(ends);
+        });
+    }
+
     /// Whether a packet of this time comes after all the files that were asked for.
     pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
         let savefile = self.savefile.as_mut();
@@ -240,13 +255,15 @@ impl Output {
 
     /// Asks who is not known yet, and writes below the headings who has become known.
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
-        let (out, shape) = (&mut self.out, &self.shape);
-        let before = out.len();
+        let before = self.out.len();
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
+        };
         self.watch
             .tend(looker, &mut self.users, self.charset, |ends| {
-                if let Shown::Lines(lines) = shape {
-                    news_of(lines, out, ends);
-                }
+                news.tell(ends)
             });
         if self.out.len() > before {
             self.flush()?;
@@ -378,6 +395,26 @@ impl Output {
             return;
         }
         context.say(&summary(totals, gaps, live));
+    }
+}
+
+/// Where it is told what has become known beside the packets.
+struct News<'a> {
+    shape: &'a Shown,
+    savefile: Option<&'a mut Savefile>,
+    out: &'a mut Vec<u8>,
+}
+
+impl News<'_> {
+    fn tell(&mut self, ends: &mut Ends) {
+        if let Shown::Lines(lines) = self.shape {
+            news_of(lines, self.out, ends);
+        }
+        if let Some(savefile) = self.savefile.as_mut().filter(|it| it.has_owners())
+            && let Some(comment) = ends.comment(savefile.files())
+        {
+            savefile.remark(&comment);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::attribution::Note;
-use crate::capture::Conversations;
+use crate::capture::{Conversation, Conversations};
 use crate::model::{Endpoint, Gap, Origin, Protocol};
 
 /// Bytes of text whose notes wait for their packet at most.
@@ -28,22 +28,55 @@ fn ends(protocol: Protocol, one: Endpoint, other: Endpoint) -> Ends {
 }
 
 impl Recalled {
-    /// Takes in a comment; those of others are no matter.
+    /// Takes in a comment on the next packet; those of others are no matter.
     pub(super) fn hear(&mut self, comment: &[u8]) {
-        let Some(note) = Note::parse(comment) else {
-            return;
+        if let Some(note) = Note::parse(comment) {
+            self.keep(note, comment.len());
+        }
+    }
+
+    /// Takes in a comment on packets that came before; gives it back with its conversation, where
+    /// that is known.
+    pub(super) fn hear_late<'c, T: Default>(
+        &mut self,
+        comment: &[u8],
+        conversations: &'c mut Conversations<T>,
+    ) -> Option<(Note, &'c mut Conversation<T>)> {
+        let note = Note::parse(comment)?;
+        let protocol = match note.protocol {
+            Protocol::Udp => 17,
+            _ => 6,
         };
-        let has_room = self.notes.len() < Conversations::<()>::LIMIT
-            && self.bytes + comment.len() <= MOST_BYTES;
+        let [client, server] = &note.sides;
+        match conversations.between(client.end, server.end, protocol) {
+            Some(conversation) => {
+                self.taken += 1;
+                self.count_left_out(&note);
+                Some((note, conversation))
+            }
+            None => {
+                self.keep(note, comment.len());
+                None
+            }
+        }
+    }
+
+    fn count_left_out(&mut self, note: &Note) {
+        let left_out: usize = note.sides.iter().map(|side| side.more).sum();
+        self.owners_left_out += left_out as u64;
+    }
+
+    fn keep(&mut self, note: Note, length: usize) {
+        let has_room =
+            self.notes.len() < Conversations::<()>::LIMIT && self.bytes + length <= MOST_BYTES;
         if !has_room {
             self.lost += self.notes.len() as u64;
             self.notes.clear();
             self.bytes = 0;
         }
-        self.bytes += comment.len();
+        self.bytes += length;
+        self.count_left_out(&note);
         let [client, server] = &note.sides;
-        let left_out = client.more + server.more;
-        self.owners_left_out += left_out as u64;
         self.notes
             .insert(ends(note.protocol, client.end, server.end), note);
     }

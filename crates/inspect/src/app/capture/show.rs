@@ -128,7 +128,7 @@ impl Watch {
         looker: &mut Looker,
         users: &mut Users,
         charset: Charset,
-        mut tell: impl FnMut(&Ends),
+        mut tell: impl FnMut(&mut Ends),
     ) {
         if self.waiting.is_empty() {
             return;
@@ -148,7 +148,7 @@ impl Watch {
                 ends.label(users, charset);
             }
             if ends.has_news() {
-                tell(&ends);
+                tell(&mut ends);
                 ends.is_told();
             }
             ends.watched = ends.wants_more(&look);
@@ -161,6 +161,25 @@ impl Watch {
 pub(super) struct Witnesses<'a> {
     pub(super) looker: Option<&'a mut Looker>,
     pub(super) recalled: &'a mut Recalled,
+}
+
+/// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
+/// the reader should know.
+pub(super) fn remember(
+    conversation: &mut Conversation<Known>,
+    note: Note,
+    users: &mut Users,
+    charset: Charset,
+    mut tell: impl FnMut(&mut Ends),
+) {
+    let known = Rc::clone(&conversation.note);
+    let mut ends = known.borrow_mut();
+    ends.recall(conversation, note);
+    ends.label(users, charset);
+    if ends.has_news() {
+        tell(&mut ends);
+        ends.is_told();
+    }
 }
 
 /// Finds out who holds the two ends, as far as that can be told now.

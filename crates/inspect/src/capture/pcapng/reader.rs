@@ -14,7 +14,7 @@ const LONGEST: usize = 16 << 20;
 const MOST_INTERFACES: usize = 1 << 16;
 /// Bytes kept of an interface's name: on Linux they have up to 15 (IFNAMSIZ), elsewhere more.
 const LONGEST_NAME: usize = 255;
-/// Comments of one packet that are looked at.
+/// Comments of one block that are looked at.
 const MOST_COMMENTS: usize = 4;
 /// Bytes of a comment that is looked at.
 const LONGEST_COMMENT: usize = 4096;
@@ -138,8 +138,8 @@ impl Reader {
         }
     }
 
-    /// Reads one whole block, of the length told by [`Self::length`]. Comments of packets are
-    /// handed to `comment`.
+    /// Reads one whole block, of the length told by [`Self::length`]. Comments of a packet, or of
+    /// statistics, are handed to `comment`.
     pub(crate) fn block(
         &mut self,
         block: &[u8],
@@ -160,7 +160,7 @@ impl Reader {
         let short = Damage::Short(kind);
         match kind {
             block::INTERFACE => self.describe(body).map(|()| None),
-            block::STATISTICS => self.statistics(body).ok_or(short).map(|()| None),
+            block::STATISTICS => self.statistics(body, comment).map(|()| None),
             block::PACKET | block::OLD_PACKET => self.packet(body, comment, kind).map(Some),
             block::SIMPLE_PACKET => self.simple_packet(body, short).map(Some),
             // Names, keys, logs, and what will be invented.
@@ -197,7 +197,7 @@ impl Reader {
             ),
             (
                 self.comments_passed_over,
-                "comments passed over: too long, or too many of one packet",
+                "comments passed over: too long, or too many at one place",
             ),
         ] {
             if count > 0 {
@@ -269,24 +269,39 @@ impl Reader {
     }
 
     /// An Interface Statistics Block (4.6): the last of an interface holds.
-    fn statistics(&mut self, body: &[u8]) -> Option<()> {
-        let id = self.order.u32(body, 0)?;
+    fn statistics(&mut self, body: &[u8], comment: &mut dyn FnMut(&[u8])) -> Result<(), Damage> {
+        let short = Damage::Short(block::STATISTICS);
+        let id = self.order.u32(body, 0).ok_or(short)?;
         let mut lost = Lost::default();
+        let mut says_it = false;
+        let mut remarks = 0;
         for (code, value) in self.options(body.get(12..)) {
             let number = || self.order.u64(value, 0).unwrap_or(0);
             match code {
                 option::STATISTICS_INTERFACE_DROPPED => lost.interface = number(),
                 option::STATISTICS_SYSTEM_DROPPED => lost.system = number(),
-                option::COMMENT => heard(value).into_iter().for_each(|gap| lost.tell(gap)),
-                _ => {}
+                option::COMMENT => match heard(value) {
+                    Some(gap) => lost.tell(gap),
+                    None if remarks < MOST_COMMENTS && value.len() <= LONGEST_COMMENT => {
+                        remarks += 1;
+                        comment(value);
+                        continue;
+                    }
+                    None => {
+                        self.comments_passed_over += 1;
+                        continue;
+                    }
+                },
+                _ => continue,
             }
+            says_it = true;
         }
-        let interface = usize::try_from(id).ok()?;
-        // Of one that is not described it is no matter.
-        if let Some(interface) = self.interfaces.get_mut(interface) {
+        // Of an interface that is not described it is no matter.
+        let interface = usize::try_from(id).map_err(|_| short)?;
+        if let Some(interface) = self.interfaces.get_mut(interface).filter(|_| says_it) {
             interface.lost = Some(lost);
         }
-        Some(())
+        Ok(())
     }
 
     /// An Enhanced Packet Block (4.3), or the Packet Block of before (appendix A), which has two

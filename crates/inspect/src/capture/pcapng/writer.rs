@@ -122,6 +122,18 @@ impl<W: Write> PcapngWriter<W> {
         self.batch.mark_frame()
     }
 
+    /// Adds a comment on what was written before, where every reader may pass it over: statistics
+    /// without a number.
+    pub fn remark(&mut self, interface: u32, time: Timestamp, comment: &str) {
+        write_block(self.batch.record(), block::STATISTICS, |body| {
+            body.extend_from_slice(&interface.to_ne_bytes());
+            write_time(body, time);
+            write_option(body, option::COMMENT, comment.as_bytes());
+            end_options(body);
+        });
+        self.batch.mark(false);
+    }
+
     /// Adds what was lost on an interface, or on all through it: every gap in words, and packets
     /// dropped by the kernel and by the interface also in numbers.
     pub fn statistics(&mut self, interface: u32, time: Timestamp, gaps: &[Gap]) {

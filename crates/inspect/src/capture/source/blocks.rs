@@ -29,6 +29,8 @@ pub(super) struct Blocks {
     passing: Vec<Passing>,
     comments: VecDeque<Vec<u8>>,
     comment: Vec<u8>,
+    /// They are on no frame.
+    is_remark: bool,
     /// The frame whose comments are given first, and whose block is the one before `start`.
     held: Option<(Held, usize)>,
     /// Frames of link types that the filter cannot be about.
@@ -69,6 +71,7 @@ pub(super) enum Broken {
 /// What stands at the front.
 enum Front {
     Comment,
+    Remark,
     Frame(Held, usize),
     /// A block that is no frame, or one that is not wanted.
     Passed,
@@ -99,6 +102,7 @@ impl Blocks {
             passing: Vec::new(),
             comments: VecDeque::new(),
             comment: Vec::new(),
+            is_remark: false,
             held: None,
             undecided: 0,
         };
@@ -106,7 +110,7 @@ impl Blocks {
             match blocks.front()? {
                 Front::Unfinished => blocks.fill()?,
                 Front::End => return Err(Broken::NoInterface),
-                Front::Comment | Front::Frame(..) | Front::Passed => {}
+                Front::Comment | Front::Remark | Front::Frame(..) | Front::Passed => {}
             }
         }
         Ok(blocks)
@@ -134,6 +138,7 @@ impl Blocks {
         let (held, block) = loop {
             match self.front()? {
                 Front::Comment => return Ok(Event::Comment(&self.comment)),
+                Front::Remark => return Ok(Event::Remark(&self.comment)),
                 Front::Frame(held, block) => break (held, block),
                 Front::Passed => {}
                 Front::Unfinished => self.fill()?,
@@ -173,7 +178,11 @@ impl Blocks {
     fn front(&mut self) -> Result<Front, Broken> {
         if let Some(comment) = self.comments.pop_front() {
             self.comment = comment;
-            return Ok(Front::Comment);
+            return Ok(if self.is_remark {
+                Front::Remark
+            } else {
+                Front::Comment
+            });
         }
         if let Some((held, block)) = self.held.take() {
             return Ok(Front::Frame(held, block));
@@ -191,6 +200,7 @@ impl Blocks {
         let held = self.reader.block(&front[..length], &mut |comment| {
             comments.push_back(comment.to_vec())
         })?;
+        self.is_remark = held.is_none();
         let block = self.start;
         self.start += length;
         // Another section begins anew.

@@ -104,6 +104,7 @@ fn events(path: &std::path::Path, filter: &str) -> (Vec<String>, Option<SourceEr
                 ));
             }
             Ok(Event::Comment(comment)) => events.push(String::from_utf8_lossy(comment).into()),
+            Ok(Event::Remark(remark)) => events.push(format!("behind: {remark:?}")),
             Ok(Event::Quiet) => {}
             Ok(Event::End) => return (events, None),
             Err(error) => return (events, Some(error)),

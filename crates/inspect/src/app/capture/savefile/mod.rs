@@ -206,6 +206,13 @@ impl Savefile {
         }
     }
 
+    /// Writes a comment on what was written before.
+    pub(super) fn remark(&mut self, comment: &str) {
+        if let Some(current) = &mut self.current {
+            current.remark(clock::now(), comment);
+        }
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.current.as_mut().map_or(Ok(()), Writing::flush)
     }

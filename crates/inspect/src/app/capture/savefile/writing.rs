@@ -116,6 +116,15 @@ impl Writing {
         }
     }
 
+    /// Writes a comment on what was written before, where the format has a place for it.
+    pub(super) fn remark(&mut self, time: Timestamp, comment: &str) {
+        if let Encoder::Pcapng(pcapng) = &mut self.encoder
+            && !pcapng.met.is_empty()
+        {
+            pcapng.writer.remark(0, time, comment);
+        }
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match &mut self.encoder {
             Encoder::Pcap { writer, .. } => writer.flush(),
