@@ -1,24 +1,23 @@
 //! Where packets go: lines, records, or a file.
 
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+mod files;
+
+use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
-use rustix::io::Errno;
 
 use super::looker::Looker;
 use super::recalled::Recalled;
-use super::savefile::Savefile;
-use super::show::{self, Ends, Known, Watch, Witnesses};
+use super::savefile::{self, Savefile};
+use super::show::{self, Ends, Known, Late, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Conversations, Direction, Frame, Link, Packet, Relative, Seen, plain};
+use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::{ForeignText, Gap, Origin, Timestamp};
+use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
@@ -41,6 +40,7 @@ pub(super) struct Output {
     interface: Option<ForeignText>,
     watch: Watch,
     recalled: Recalled,
+    late: Late,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
@@ -69,7 +69,7 @@ impl Output {
             Some(path) => {
                 let out = (path == Path::new("-"))
                     .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
-                Some(file(path, request, link, stop, &zone, out)?)
+                Some(savefile::file(path, request, link, stop, &zone, out)?)
             }
             None => None,
         };
@@ -106,6 +106,7 @@ impl Output {
             interface,
             watch: Watch::default(),
             recalled: Recalled::default(),
+            late: Late::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
@@ -135,13 +136,13 @@ impl Output {
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
     ) -> io::Result<()> {
+        let notes = self.notes_owners();
         let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
         let name = match (self.interface.as_ref().or(recorded), packet.interface) {
             (None, Some(index)) => self.interfaces.name(index),
             (name, _) => name,
         };
         let shows = !matches!(self.shape, Shown::Nothing);
-        let notes = self.savefile.as_ref().is_some_and(Savefile::has_owners);
         let mut seen = seen;
         if let Some(seen) = &mut seen
             && (shows || notes)
@@ -160,7 +161,10 @@ impl Output {
             );
         }
         if let Some(savefile) = &mut self.savefile {
-            savefile.turn(frame.time)?;
+            if savefile.is_turn_at(frame.time) {
+                files::note_late(savefile, &mut self.late);
+                savefile.turn(frame.time)?;
+            }
             let file = savefile.files();
             let comment = match &seen {
                 Some(seen) if notes => seen.conversation.note.borrow_mut().comment(file),
@@ -194,60 +198,6 @@ impl Output {
         Ok(())
     }
 
-    /// Takes in a comment that a file has on its next packet.
-    pub(super) fn comment(&mut self, comment: &[u8]) {
-        self.recalled.hear(comment);
-    }
-
-    /// Takes in a comment that a file has behind packets.
-    pub(super) fn remark(&mut self, remark: &[u8], conversations: &mut Conversations<Known>) {
-        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
-            return;
-        };
-        let mut news = News {
-            shape: &self.shape,
-            savefile: self.savefile.as_mut(),
-            out: &mut self.out,
-        };
-        show::remember(conversation, note, &mut self.users, self.charset, |ends| {
-            news.tell(ends);
-        });
-    }
-
-    /// Whether a packet of this time comes after all the files that were asked for.
-    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
-        let savefile = self.savefile.as_mut();
-        savefile.is_some_and(|savefile| savefile.is_over_at(time))
-    }
-
-    /// Whether it should be told what was lost so far.
-    pub(super) fn asks_for_gaps(&mut self) -> bool {
-        let savefile = self.savefile.as_mut();
-        savefile.is_some_and(Savefile::asks_for_gaps)
-    }
-
-    /// What was lost so far.
-    pub(super) fn tell_gaps(&mut self, gaps: &[Gap]) {
-        if let Some(savefile) = &mut self.savefile {
-            savefile.tell_gaps(gaps);
-        }
-    }
-
-    /// Says whose word it is where owners are from a file.
-    pub(super) fn say_whose_owners(&self, context: &Context) {
-        match self.recalled.taken() {
-            0 => {}
-            count => context.say(&format!(
-                "Owners are from the file, which says who they were {count} times."
-            )),
-        }
-    }
-
-    /// What a file told and could not be kept.
-    pub(super) fn recalled_gaps(&self) -> impl Iterator<Item = Gap> {
-        self.recalled.gaps()
-    }
-
     /// Whether the next look of the looker may tell more than was written.
     pub(super) fn awaits_owners(&self) -> bool {
         self.watch.waits()
@@ -256,14 +206,15 @@ impl Output {
     /// Asks who is not known yet, and writes below the headings who has become known.
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
         let before = self.out.len();
+        let notes = self.notes_owners();
         let mut news = News {
             shape: &self.shape,
-            savefile: self.savefile.as_mut(),
+            late: notes.then_some(&mut self.late),
             out: &mut self.out,
         };
         self.watch
-            .tend(looker, &mut self.users, self.charset, |ends| {
-                news.tell(ends)
+            .tend(looker, &mut self.users, self.charset, |known, ends| {
+                news.tell(known, ends);
             });
         if self.out.len() > before {
             self.flush()?;
@@ -324,15 +275,6 @@ impl Output {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         Ok(())
-    }
-
-    /// Ends the file that is written beside what is shown; it is whole though nobody reads the
-    /// rest.
-    pub(super) fn end_file(&mut self, gaps: &[Gap]) -> io::Result<()> {
-        match &mut self.savefile {
-            Some(savefile) => savefile.end(gaps),
-            None => Ok(()),
-        }
     }
 
     /// Writes what closes the output.
@@ -401,21 +343,8 @@ impl Output {
 /// Where it is told what has become known beside the packets.
 struct News<'a> {
     shape: &'a Shown,
-    savefile: Option<&'a mut Savefile>,
+    late: Option<&'a mut Late>,
     out: &'a mut Vec<u8>,
-}
-
-impl News<'_> {
-    fn tell(&mut self, ends: &mut Ends) {
-        if let Shown::Lines(lines) = self.shape {
-            news_of(lines, self.out, ends);
-        }
-        if let Some(savefile) = self.savefile.as_mut().filter(|it| it.has_owners())
-            && let Some(comment) = ends.comment(savefile.files())
-        {
-            savefile.remark(&comment);
-        }
-    }
 }
 
 /// What has become known since the heading.
@@ -506,48 +435,4 @@ fn record_of(
     let conversation = seen.map(|seen| seen.conversation.number);
     let record = PacketRecord::new(number, packet, interface, conversation, relative, owners);
     json::write(out, &record)
-}
-
-fn file(
-    path: &Path,
-    request: &Request,
-    link: Link,
-    stop: &Stop,
-    zone: &TimeZone,
-    stdout: Option<Box<dyn Write>>,
-) -> anyhow::Result<Savefile> {
-    if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
-        anyhow::bail!("cannot write {}: it is the file to read", path.display());
-    }
-    if stdout.is_some() && io::stdout().is_terminal() {
-        anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
-    }
-    let stopped = stop.clone();
-    let open = Box::new(move |path: &Path| create(path, &stopped));
-    Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
-}
-
-/// How often it is seen whether a FIFO has a reader.
-const READER_SOON: Duration = Duration::from_millis(50);
-
-/// Creates a file. The reader of a FIFO is waited for as long as the stop signal is not raised.
-fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
-    let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
-    if !is_fifo {
-        return fs::File::create(path);
-    }
-    loop {
-        let opened = fs::OpenOptions::new()
-            .write(true)
-            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-            .open(path);
-        match opened {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
-                if stop.wait(READER_SOON) {
-                    return Err(io::Error::other("nobody reads it"));
-                }
-            }
-            other => return other,
-        }
-    }
 }

@@ -1,17 +1,21 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
+mod noted;
+
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
 use super::looker::{Look, Looker};
 use super::recalled::Recalled;
-use crate::attribution::{Attribution, Grounds, Note, Side, Table};
+use crate::attribution::{Attribution, Grounds, Table};
 use crate::capture::{Conversation, Direction, Flags, Packet};
 use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::packet::end_label;
+
 use crate::render::{Charset, Escaped};
+pub(super) use noted::{Late, remember};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -53,6 +57,8 @@ pub(super) struct Ends {
     version: u64,
     /// The version last noted, and in which of the files that are written.
     noted: Option<(u64, u64)>,
+    /// It waits in [`Late`].
+    is_late: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +91,7 @@ impl Default for Ends {
             is_recalled: false,
             version: 0,
             noted: None,
+            is_late: false,
         }
     }
 }
@@ -128,7 +135,7 @@ impl Watch {
         looker: &mut Looker,
         users: &mut Users,
         charset: Charset,
-        mut tell: impl FnMut(&mut Ends),
+        mut tell: impl FnMut(&Known, &mut Ends),
     ) {
         if self.waiting.is_empty() {
             return;
@@ -148,7 +155,7 @@ impl Watch {
                 ends.label(users, charset);
             }
             if ends.has_news() {
-                tell(&mut ends);
+                tell(&known, &mut ends);
                 ends.is_told();
             }
             ends.watched = ends.wants_more(&look);
@@ -161,25 +168,6 @@ impl Watch {
 pub(super) struct Witnesses<'a> {
     pub(super) looker: Option<&'a mut Looker>,
     pub(super) recalled: &'a mut Recalled,
-}
-
-/// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
-/// the reader should know.
-pub(super) fn remember(
-    conversation: &mut Conversation<Known>,
-    note: Note,
-    users: &mut Users,
-    charset: Charset,
-    mut tell: impl FnMut(&mut Ends),
-) {
-    let known = Rc::clone(&conversation.note);
-    let mut ends = known.borrow_mut();
-    ends.recall(conversation, note);
-    ends.label(users, charset);
-    if ends.has_news() {
-        tell(&mut ends);
-        ends.is_told();
-    }
 }
 
 /// Finds out who holds the two ends, as far as that can be told now.
@@ -393,51 +381,6 @@ impl Ends {
             self.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
         }
         self.version += 1;
-    }
-
-    /// Takes over what a file says. Who opened is seen, or else what its writer found.
-    fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
-        let [client, server] = note.sides;
-        if !self.opening_seen && self.places[0] != client.end {
-            conversation.set_client(client.end);
-            self.places.reverse();
-        }
-        let is_in_order = self.places[0] == client.end;
-        let sides = if is_in_order {
-            [client, server]
-        } else {
-            [server, client]
-        };
-        for (index, side) in sides.into_iter().enumerate() {
-            self.sides[index] = side.attribution;
-            self.users[index] = side.user;
-        }
-        self.is_recalled = true;
-    }
-
-    /// What a file is to say of the ends with the next packet, if it has not said it yet; `file`
-    /// is another number for each.
-    pub(super) fn comment(&mut self, file: u64) -> Option<String> {
-        let noted = self.noted.filter(|(_, noted)| *noted == file);
-        if noted.is_some_and(|(version, _)| version == self.version) {
-            return None;
-        }
-        let side = |index: usize| Side {
-            end: self.places[index],
-            attribution: self.sides[index].clone(),
-            user: self.users[index].clone(),
-            more: 0,
-        };
-        let note = Note {
-            protocol: self.protocol?,
-            sides: [side(0), side(1)],
-        };
-        // Nothing is worth a word only until something was said.
-        if noted.is_none() && !note.says_something() {
-            return None;
-        }
-        self.noted = Some((self.version, file));
-        Some(note.text())
     }
 
     /// Whether something became known that the heading does not say. That there is no socket

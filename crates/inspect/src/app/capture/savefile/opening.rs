@@ -1,0 +1,72 @@
+//! Opens the files of a capture, and waits for the reader of a FIFO.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rustix::io::Errno;
+
+use super::Savefile;
+use crate::app::capture::same_file;
+use crate::capture::Link;
+use crate::cli::capture::{From, Request};
+use crate::stop::Stop;
+
+/// Opens the file that is asked for, or takes stdout for it.
+pub(crate) fn file(
+    path: &Path,
+    request: &Request,
+    link: Link,
+    stop: &Stop,
+    zone: &TimeZone,
+    stdout: Option<Box<dyn Write>>,
+) -> anyhow::Result<Savefile> {
+    let read = match &request.from {
+        From::File(path) => Some(path.clone()),
+        From::Interface(_) | From::List => None,
+    };
+    let is_read = move |path: &Path| read.as_ref().is_some_and(|read| same_file(read, path));
+    if is_read(path) {
+        anyhow::bail!("cannot write {}: it is the file to read", path.display());
+    }
+    if stdout.is_some() && io::stdout().is_terminal() {
+        anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
+    }
+    let stopped = stop.clone();
+    let open = Box::new(move |path: &Path| {
+        // A later one, with a number behind its name, may be it.
+        if is_read(path) {
+            return Err(io::Error::other("it is the file to read"));
+        }
+        create(path, &stopped)
+    });
+    Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
+}
+
+/// How often it is seen whether a FIFO has a reader.
+const READER_SOON: Duration = Duration::from_millis(50);
+
+/// Creates a file. The reader of a FIFO is waited for as long as the stop signal is not raised.
+fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
+    let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
+    if !is_fifo {
+        return fs::File::create(path);
+    }
+    loop {
+        let opened = fs::OpenOptions::new()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+            .open(path);
+        match opened {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) => {
+                if stop.wait(READER_SOON) {
+                    return Err(io::Error::other("nobody reads it"));
+                }
+            }
+            other => return other,
+        }
+    }
+}
