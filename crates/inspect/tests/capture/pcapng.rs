@@ -408,7 +408,7 @@ fn a_pipe_is_shown_block_by_block_and_left_on_ctrl_c() {
 #[test]
 fn what_was_dropped_stands_in_the_file() {
     let test = "what_was_dropped_stands_in_the_file";
-    if !can_run("capinfos", test) {
+    if !is_root(test) {
         return;
     }
     own_network();
