@@ -66,6 +66,15 @@ pub struct Flags {
     #[arg(short = 'A', long, overrides_with = "ascii")]
     ascii: bool,
 
+    /// Show what was said instead of the packets: every stream, put together in order, with what
+    /// is missing marked.
+    #[arg(long, conflicts_with_all = ["write", "ascii"])]
+    follow: bool,
+
+    /// Memory for what waits for missing segments: 64M, 1G; a bare number is MiB.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory, requires = "follow")]
+    stream_memory: usize,
+
     /// Do not put the interface into promiscuous mode: only what is for this machine.
     #[arg(short = 'p', long, overrides_with = "no_promiscuous_mode")]
     no_promiscuous_mode: bool,
@@ -134,6 +143,10 @@ pub struct Request {
     pub write: Option<PathBuf>,
     /// What to print.
     pub shape: Shape,
+    /// What was said, not the packets.
+    pub follow: bool,
+    /// Memory for streams, bytes.
+    pub stream_memory: usize,
     /// Less of it.
     pub brief: bool,
 }
@@ -222,6 +235,8 @@ impl Flags {
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
             shape,
+            follow: self.follow,
+            stream_memory: self.stream_memory,
             brief: self.brief,
         })
     }
@@ -243,6 +258,25 @@ fn snaplen(text: &str) -> Result<u32, String> {
             "-s takes a number from 1 to {SNAPLEN}, or 0 for the default"
         )),
     }
+}
+
+/// A size in bytes; a bare number counts MiB.
+fn memory(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (number, unit) = match lower.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => lower.split_at(at),
+        None => (lower.as_str(), "m"),
+    };
+    let shift = match unit.trim_end_matches("ib") {
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        _ => None,
+    };
+    shift
+        .and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is written 500K, 64M or 1G".to_owned())
 }
 
 /// libpcap takes bytes, in a signed number.

@@ -259,13 +259,7 @@ impl Half {
         let compared = shared.recent.compare(self.last, offset, payload);
         shared.counts.uncompared += compared.unknown as u64;
         if let Some((from, to)) = compared.differ {
-            self.conflict(
-                time,
-                offset + from as u64,
-                &payload[from..to],
-                shared,
-                out,
-            );
+            self.conflict(time, offset + from as u64, &payload[from..to], shared, out);
         }
     }
 
@@ -314,7 +308,11 @@ impl Half {
                     bytes,
                 },
             );
-            left.extend([(from, begin), (stop, to)].into_iter().filter(|(a, b)| a < b));
+            left.extend(
+                [(from, begin), (stop, to)]
+                    .into_iter()
+                    .filter(|(a, b)| a < b),
+            );
         }
         left.truncate(2 * GAPS);
         trouble.gaps = left;
@@ -430,14 +428,7 @@ impl Half {
     }
 
     /// Hands on everything before a place, with gaps for what is not there.
-    fn skip_to(
-        &mut self,
-        time: Timestamp,
-        to: u64,
-        why: Why,
-        shared: &mut Shared,
-        out: Out<'_>,
-    ) {
+    fn skip_to(&mut self, time: Timestamp, to: u64, why: Why, shared: &mut Shared, out: Out<'_>) {
         while self.next < to {
             let held = self.trouble.as_ref().map(|trouble| &trouble.held);
             let first = held.and_then(|held| held.first_key_value());
@@ -451,16 +442,13 @@ impl Half {
     }
 
     /// Nothing will fill the holes any more.
-    pub(super) fn give_up(
-        &mut self,
-        now: Timestamp,
-        why: Why,
-        shared: &mut Shared,
-        out: Out<'_>,
-    ) {
+    pub(super) fn give_up(&mut self, now: Timestamp, why: Why, shared: &mut Shared, out: Out<'_>) {
         let last = self.trouble.as_ref().and_then(|trouble| {
             let (offset, piece) = trouble.held.last_key_value()?;
-            Some((offset + piece.length, trouble.held.first_key_value()?.1.time))
+            Some((
+                offset + piece.length,
+                trouble.held.first_key_value()?.1.time,
+            ))
         });
         if let Some((end, time)) = last {
             self.skip_to(time, end, why, shared, out);

@@ -462,7 +462,10 @@ impl Way {
     fn segments(&self) -> Vec<Sent> {
         let length = self.text.len();
         let regular = (0..length).step_by(37).map(|from| (from, 37));
-        let odd = self.pieces.iter().map(|(from, size)| (from % length, *size));
+        let odd = self
+            .pieces
+            .iter()
+            .map(|(from, size)| (from % length, *size));
         let mut all: Vec<Sent> = regular
             .chain(odd)
             .map(|(from, size)| {

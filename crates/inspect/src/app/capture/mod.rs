@@ -1,5 +1,6 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod follow;
 mod looker;
 mod messages;
 mod output;
@@ -171,6 +172,12 @@ impl<'a> Run<'a> {
             Err(error) => (None, Some(error)),
         };
         let mut gaps = self.gaps();
+        if failed.is_none() {
+            match self.output.finish_streams() {
+                Ok(missing) => gaps.extend(missing),
+                Err(error) => failed = Some(error.into()),
+            }
+        }
         // What the source still had is in no count.
         let unread = failed.is_some();
         if failed.is_none() {
@@ -281,6 +288,9 @@ impl<'a> Run<'a> {
             if looker.has_just_ended() {
                 self.context.say(messages::NO_OWNERS);
             }
+        }
+        if self.is_live() {
+            self.output.settle()?;
         }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;

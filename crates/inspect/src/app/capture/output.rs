@@ -11,17 +11,19 @@ use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use super::follow::{Follow, Paper};
 use super::looker::Looker;
 use super::patient::Patient;
 use super::show::{self, Ends, Known, Watch};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
 use crate::cli::capture::{From, Request, Shape};
+use crate::clock;
 use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
-use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
 
 /// Bytes that are written at once when there is no pause.
@@ -47,6 +49,7 @@ pub(super) struct Output {
 enum Written {
     Lines(Box<Lines>),
     Json,
+    Follow(Box<Follow>),
     File(Packets),
 }
 
@@ -74,6 +77,17 @@ impl Output {
             (Some(path), _) => {
                 let out = std::mem::replace(&mut stdout, Box::new(io::sink()));
                 Written::File(file(path, request, link, stop, out)?)
+            }
+            (None, Shape::Json) if request.follow => {
+                Written::Follow(Box::new(Follow::new(request.stream_memory, None)))
+            }
+            (None, Shape::Lines { heading, .. }) if request.follow => {
+                let dialogue = Dialogue {
+                    screen: context.screen,
+                    headings: heading.unwrap_or(context.screen.is_terminal()),
+                    clock: TimeOfDay::new(zone),
+                };
+                Written::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
             }
             (None, Shape::Json) => Written::Json,
             (
@@ -114,7 +128,7 @@ impl Output {
 
     /// Writes what opens the output.
     pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
-        if let Written::Json = self.shape {
+        if self.is_json() {
             let source = if live { "pcap" } else { "file" };
             let mut sources = vec![source.to_owned()];
             if live {
@@ -168,6 +182,16 @@ impl Output {
                 lines_of(lines, &mut self.out, packet, seen.as_ref(), interface)
             }
             Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
+            Written::Follow(follow) => {
+                if let Some(seen) = &seen {
+                    let paper = &mut Paper {
+                        out: &mut self.out,
+                        interfaces: &mut self.interfaces,
+                        interface: self.interface.as_ref(),
+                    };
+                    follow.packet(packet, seen, paper)?;
+                }
+            }
             Written::File(_) => {}
         }
         if self.out.len() >= BATCH {
@@ -187,10 +211,20 @@ impl Output {
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
         let (out, shape) = (&mut self.out, &self.shape);
         let before = out.len();
+        let headed = match shape {
+            Written::Lines(lines) => lines.headings.then_some((&lines.screen, true)),
+            Written::Follow(follow) => follow
+                .dialogue()
+                .filter(|dialogue| dialogue.headings)
+                .map(|dialogue| (&dialogue.screen, false)),
+            _ => None,
+        };
         self.watch
             .tend(looker, &mut self.users, self.charset, |ends| {
-                if let Written::Lines(lines) = shape {
-                    news_of(lines, out, ends);
+                if let Some((screen, all)) = headed
+                    && (all || ends.is_headed)
+                {
+                    news_of(screen, out, ends);
                 }
             });
         if self.out.len() > before {
@@ -250,9 +284,51 @@ impl Output {
         Ok(())
     }
 
+    fn is_json(&self) -> bool {
+        match &self.shape {
+            Written::Json => true,
+            Written::Follow(follow) => follow.dialogue().is_none(),
+            _ => false,
+        }
+    }
+
+    /// What time brings for streams that are followed.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.streams(|follow, paper| follow.settle(clock::now(), paper))
+    }
+
+    /// Writes what streams that are followed still have; gives what they lack.
+    pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
+        self.streams(Follow::finish)?;
+        match &self.shape {
+            Written::Follow(follow) => Ok(follow.gaps()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn streams(
+        &mut self,
+        act: impl FnOnce(&mut Follow, &mut Paper<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Written::Follow(follow) = &mut self.shape else {
+            return Ok(());
+        };
+        let before = self.out.len();
+        let paper = &mut Paper {
+            out: &mut self.out,
+            interfaces: &mut self.interfaces,
+            interface: self.interface.as_ref(),
+        };
+        act(follow, paper)?;
+        if self.out.len() > before && self.oldest.is_none() {
+            self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
-        if let Written::Json = self.shape {
+        if self.is_json() {
             for gap in gaps {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
@@ -311,7 +387,7 @@ impl Output {
     /// Says on stderr what was shown and what was lost; of records, which say it themselves,
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = matches!(self.shape, Written::Json) && !self.is_cut;
+        let is_json = self.is_json() && !self.is_cut;
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }
@@ -320,10 +396,7 @@ impl Output {
 }
 
 /// What has become known since the heading.
-fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
-    if !lines.headings {
-        return;
-    }
+fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
     let [client, server] = &ends.labels;
     let heading = Heading {
         number: ends.number,
@@ -332,7 +405,7 @@ fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
         interface: None,
         began_earlier: false,
     };
-    heading.write_again(out, &lines.screen);
+    heading.write_again(out, screen);
 }
 
 fn lines_of(
@@ -354,7 +427,9 @@ fn lines_of(
     if let Some(note) = &mut note
         && note.has_news()
     {
-        news_of(lines, out, note);
+        if lines.headings {
+            news_of(&lines.screen, out, note);
+        }
         note.is_told();
     }
     if let (Some(seen), Some(note)) = (seen, &note) {

@@ -11,6 +11,7 @@ use crate::model::{Endpoint, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
+use crate::streams::Handle;
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -26,6 +27,12 @@ pub(super) struct Ends {
     pub(super) labels: [String; 2],
     /// The interface of the first packet.
     pub(super) interface: Option<u32>,
+    /// Its streams, where they are followed.
+    pub(super) stream: Option<Handle>,
+    /// The reader has its heading; only where streams are followed.
+    pub(super) is_headed: bool,
+    /// The opening was not seen; only where streams are followed.
+    pub(super) began_earlier: bool,
     places: [Endpoint; 2],
     /// `None`: neither TCP nor UDP, so that no socket can be looked for.
     protocol: Option<Protocol>,
@@ -62,6 +69,9 @@ impl Default for Ends {
             sides: Default::default(),
             labels: Default::default(),
             interface: None,
+            stream: None,
+            is_headed: false,
+            began_earlier: false,
             places: [nowhere; 2],
             protocol: None,
             opening_seen: false,
@@ -207,6 +217,15 @@ impl Ends {
             wanted: packet.time,
             ..Self::default()
         };
+    }
+
+    /// Who speaks to whom in a direction.
+    pub(super) fn from(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        let [client, server] = self.places;
+        match direction {
+            Direction::Forth => (client, server),
+            Direction::Back => (server, client),
+        }
     }
 
     /// What a packet itself tells of its ends; tells whether it did.

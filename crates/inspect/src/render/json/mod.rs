@@ -11,6 +11,7 @@ mod packet;
 mod port;
 mod process;
 mod socket;
+mod stream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use port::{
 };
 pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
+pub use stream::StreamRecord;
 
 /// The version of the records' meaning.
 pub const SCHEMA: u32 = 1;

@@ -158,15 +158,22 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     for gap in gaps {
         text.push('\n');
         match gap.count {
-            Some(1) => {
-                let reason = gap.reason.strip_prefix("packets ").unwrap_or(&gap.reason);
-                text.push_str(&format!("1 packet {reason}."));
-            }
+            Some(1) => text.push_str(&format!("1 {}.", singular(&gap.reason))),
             Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
             None => text.push_str(&format!("Lost: {}.", gap.reason)),
         }
     }
     text
+}
+
+/// The reason of one thing: its first word says what is counted.
+fn singular(reason: &str) -> String {
+    match reason.split_once(' ') {
+        Some((things, rest)) if things.ends_with('s') => {
+            format!("{} {rest}", &things[..things.len() - 1])
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 fn counted(count: u64, thing: &str) -> String {

@@ -3,11 +3,13 @@
 //! Everything is appended to a buffer that the caller reuses. On a terminal the fields are
 //! chosen by its width alone, never by a payload's length, so that columns stay where they are.
 
+mod dialogue;
 mod digits;
 mod heading;
 mod payload;
 mod words;
 
+pub use dialogue::{Dialogue, Said};
 pub use digits::TimeOfDay;
 pub use heading::{Heading, Totals, end_label, summary};
 

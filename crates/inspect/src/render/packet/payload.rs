@@ -10,6 +10,16 @@ use crate::render::{Charset, Escaped, Screen};
 /// ASCII and for bytes that are no text, of which captures are full.
 pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     out.push(b'"');
+    escaped::<true>(out, payload, charset);
+    out.push(b'"');
+}
+
+/// Appends a payload without quotes: what [`Escaped::bare`] writes, as fast.
+pub(super) fn bare(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
+    escaped::<false>(out, payload, charset);
+}
+
+fn escaped<const QUOTES: bool>(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     let mut rest = payload;
     while let Some(first) = rest.first() {
         let run = match first {
@@ -18,6 +28,7 @@ pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
                 beyond_ascii(out, &rest[..run], charset);
                 run
             }
+            b'"' if !QUOTES => literal(out, b"\""),
             b'"' | b'\\' => {
                 out.extend_from_slice(&[b'\\', *first]);
                 1
@@ -41,7 +52,6 @@ pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
         };
         rest = &rest[run..];
     }
-    out.push(b'"');
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -112,7 +122,7 @@ pub(super) fn fitted(payload: &[u8], columns: usize, screen: &Screen) -> String 
 }
 
 /// The characters of an escaped text, escapes whole.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
@@ -133,7 +143,9 @@ pub(super) fn block(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     let body = payload.strip_suffix(b"\n").unwrap_or(payload);
     for line in body.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let _ = writeln!(out, "    {}", Escaped::bare(line, charset));
+        out.extend_from_slice(b"    ");
+        bare(out, line, charset);
+        out.push(b'\n');
     }
 }
 
@@ -199,6 +211,10 @@ mod tests {
                     let mut out = Vec::new();
                     quoted(&mut out, payload, charset);
                     let slow = Escaped::quoted(payload, charset).to_string();
+                    prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
+                    let mut out = Vec::new();
+                    bare(&mut out, payload, charset);
+                    let slow = Escaped::bare(payload, charset).to_string();
                     prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
                 }
             }
