@@ -1,5 +1,6 @@
 //! What was said, without the packets: one line for each line of text.
 
+use memchr::memchr_iter;
 use unicode_width::UnicodeWidthStr;
 
 use super::digits::{TimeOfDay, grouped, number};
@@ -115,16 +116,19 @@ impl Dialogue {
         let width = self.prefix(out, said, true);
         let prefix = from..out.len();
         let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
-            if index > 0 {
+        let mut begin = 0;
+        for end in memchr_iter(b'\n', body).chain([body.len()]) {
+            if begin > 0 {
                 if self.headings {
                     out.resize(out.len() + width, b' ');
                 } else {
                     out.extend_from_within(prefix.clone());
                 }
             }
+            let line = body.get(begin..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             self.line(out, line, width);
+            begin = end + 1;
         }
     }
 
@@ -132,7 +136,7 @@ impl Dialogue {
     fn line(&self, out: &mut Vec<u8>, line: &[u8], indent: usize) {
         let charset = self.screen.charset;
         let from = out.len();
-        if OURS.iter().any(|ours| line.starts_with(ours)) {
+        if line.first() == Some(&b'[') && OURS.iter().any(|ours| line.starts_with(ours)) {
             out.push(b'\\');
         }
         payload::bare(out, line, charset);
