@@ -13,7 +13,7 @@ demo: programs
 
 ## test: formatting, lints, documentation, and every test
 test: lint
-	@./.ci/need ss netstat lsof tcpdump nc.openbsd socat python3 nft setpriv
+	@./.ci/need ss netstat lsof tcpdump nc.openbsd socat python3 nft setpriv tshark
 	$(CARGO) test --workspace
 
 ## lint: what CI refuses, without the tests

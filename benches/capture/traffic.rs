@@ -222,7 +222,7 @@ fn segments(
 ) -> Vec<Segment> {
     let number = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
     // Some wrap around soon.
-    let mut start = |chance: &mut Chance| {
+    let start = |chance: &mut Chance| {
         if chance.percent(5) {
             u32::MAX - number(chance.below(3_000))
         } else {
@@ -233,18 +233,19 @@ fn segments(
     let mut hashes = [Hash::default(); 2];
     let mut lengths = [0u64; 2];
     let mut all = Vec::new();
-    let mut push = |all: &mut Vec<Segment>, next: &mut [u32; 2], side: usize, flags, payload: Vec<u8>| {
-        let takes = payload.len() as u64 + u64::from(flags & (SYN | FIN) != 0);
-        let seq = next[side];
-        next[side] = seq.wrapping_add(number(takes));
-        all.push(Segment {
-            from_client: side == 0,
-            seq,
-            ack: if flags & ACK == 0 { 0 } else { next[1 - side] },
-            flags,
-            payload,
-        });
-    };
+    let push =
+        |all: &mut Vec<Segment>, next: &mut [u32; 2], side: usize, flags, payload: Vec<u8>| {
+            let takes = payload.len() as u64 + u64::from(flags & (SYN | FIN) != 0);
+            let seq = next[side];
+            next[side] = seq.wrapping_add(number(takes));
+            all.push(Segment {
+                from_client: side == 0,
+                seq,
+                ack: if flags & ACK == 0 { 0 } else { next[1 - side] },
+                flags,
+                payload,
+            });
+        };
     push(&mut all, &mut next, 0, SYN, Vec::new());
     push(&mut all, &mut next, 1, SYN | ACK, Vec::new());
     push(&mut all, &mut next, 0, ACK, Vec::new());
@@ -281,7 +282,9 @@ fn disturb(chance: &mut Chance, truth: &mut Truth, all: Vec<Segment>) -> Vec<Seg
         let before = out.last().filter(|before| {
             before.from_client == segment.from_client
                 && !before.payload.is_empty()
-                && before.seq.wrapping_add(u32::try_from(before.payload.len()).unwrap_or(0))
+                && before
+                    .seq
+                    .wrapping_add(u32::try_from(before.payload.len()).unwrap_or(0))
                     == segment.seq
                 && before.payload.len() + segment.payload.len() <= MSS
         });
@@ -314,8 +317,22 @@ fn disturb(chance: &mut Chance, truth: &mut Truth, all: Vec<Segment>) -> Vec<Seg
 /// Lines of words, mostly short.
 fn text(chance: &mut Chance) -> Vec<u8> {
     const WORDS: [&str; 16] = [
-        "GET", "hello", "hi", "/index.html", "HTTP/1.1", "Host:", "example", "session=", "0x1f",
-        "SELECT", "name", "from", "users;", "\"quoted\"", "你好", "200 OK",
+        "GET",
+        "hello",
+        "hi",
+        "/index.html",
+        "HTTP/1.1",
+        "Host:",
+        "example",
+        "session=",
+        "0x1f",
+        "SELECT",
+        "name",
+        "from",
+        "users;",
+        "\"quoted\"",
+        "你好",
+        "200 OK",
     ];
     let length = match chance.below(10) {
         0..4 => 5 + chance.index(60),
@@ -325,7 +342,11 @@ fn text(chance: &mut Chance) -> Vec<u8> {
     let mut text = Vec::with_capacity(length + 16);
     while text.len() < length {
         text.extend(WORDS[chance.index(WORDS.len())].as_bytes());
-        text.extend(if chance.percent(10) { &b"\r\n"[..] } else { b" " });
+        text.extend(if chance.percent(10) {
+            &b"\r\n"[..]
+        } else {
+            b" "
+        });
     }
     text.truncate(length);
     text

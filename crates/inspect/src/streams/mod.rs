@@ -11,10 +11,13 @@
 //! does (`tcp_data_queue_ofo`, net/ipv4/tcp_input.c), and the second is a [`Part::Conflict`]: a
 //! way to show one text to a reader of packets and another to the program.
 
+mod course;
 mod half;
 mod recent;
 #[cfg(test)]
 mod tests;
+
+pub use course::{Course, Ending, Mark, Troubles};
 
 use std::collections::VecDeque;
 

@@ -16,6 +16,9 @@ mod crafted;
 mod files;
 mod live;
 mod program;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../../benches/capture/traffic.rs"]
+mod traffic;
 mod wrapped;
