@@ -286,6 +286,11 @@ impl<T: Default> Conversations<T> {
         })
     }
 
+    /// What is remembered of each.
+    pub fn notes(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|slot| &slot.conversation.note)
+    }
+
     #[cfg(test)]
     pub(super) fn pieces(&self) -> usize {
         self.pieces.len()

@@ -71,6 +71,11 @@ pub struct Flags {
     #[arg(long, conflicts_with_all = ["write", "ascii"])]
     follow: bool,
 
+    /// Show a table of the conversations at the end instead of the packets: how much, how long,
+    /// whose, and how it went.
+    #[arg(long, conflicts_with_all = ["write", "ascii", "follow"])]
+    summary: bool,
+
     /// Memory for what waits for missing segments: 64M, 1G; a bare number is MiB.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory, requires = "follow")]
     stream_memory: usize,
@@ -143,6 +148,8 @@ pub struct Request {
     pub write: Option<PathBuf>,
     /// What to print.
     pub shape: Shape,
+    /// The conversations, not the packets.
+    pub summary: bool,
     /// What was said, not the packets.
     pub follow: bool,
     /// Memory for streams, bytes.
@@ -235,6 +242,7 @@ impl Flags {
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
             shape,
+            summary: self.summary,
             follow: self.follow,
             stream_memory: self.stream_memory,
             brief: self.brief,

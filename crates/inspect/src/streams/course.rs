@@ -27,8 +27,10 @@ pub enum Mark {
     ZeroWindow,
     /// It can take more again.
     WindowOpen,
-    /// Asks whether the other side is still there, or can take more.
-    Probe,
+    /// Asks whether the other side is still there.
+    KeepAlive,
+    /// Asks whether the other side can take more.
+    WindowProbe,
     /// It breaks off, and what the other side had said since it last spoke may be unread: bytes.
     ResetUnread(u64),
     /// It had closed, and what came after that is thrown away.
@@ -47,7 +49,8 @@ impl Mark {
             Self::DuplicateAck(_) => "duplicate-ack",
             Self::ZeroWindow => "zero-window",
             Self::WindowOpen => "window-open",
-            Self::Probe => "probe",
+            Self::KeepAlive => "keep-alive",
+            Self::WindowProbe => "zero-window-probe",
             Self::ResetUnread(_) => "reset-unread",
             Self::ResetAfterClose => "reset-after-close",
         }
@@ -80,7 +83,8 @@ pub struct Troubles {
 }
 
 impl Troubles {
-    fn count(&mut self, mark: Mark) {
+    /// Counts what a segment means.
+    pub fn count(&mut self, mark: Mark) {
         let count = match mark {
             Mark::Retried(_) => &mut self.retries,
             Mark::Refused => &mut self.refused,
@@ -91,9 +95,25 @@ impl Troubles {
             Mark::ZeroWindow => &mut self.zero_windows,
             Mark::ResetUnread(_) => &mut self.resets_unread,
             Mark::ResetAfterClose => &mut self.resets_after_close,
-            Mark::WindowOpen | Mark::Probe => return,
+            Mark::WindowOpen | Mark::KeepAlive | Mark::WindowProbe => return,
         };
         *count += 1;
+    }
+
+    /// Each with its word.
+    pub fn counts(&self) -> [(&'static str, u64); 10] {
+        [
+            ("refused", self.refused),
+            ("unanswered", self.unanswered),
+            ("syn_retries", self.retries),
+            ("retransmissions", self.retransmissions),
+            ("out_of_order", self.out_of_order),
+            ("duplicate_acks", self.duplicate_acks),
+            ("zero_windows", self.zero_windows),
+            ("resets_unread", self.resets_unread),
+            ("resets_after_close", self.resets_after_close),
+            ("after_gap", self.after_gap),
+        ]
     }
 
     /// Adds those of another conversation.
@@ -129,7 +149,7 @@ pub enum Ending {
 }
 
 /// What passed of a conversation so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Course {
     sides: [Side; 2],
     /// When the first and the last packet passed.
@@ -140,8 +160,23 @@ pub struct Course {
     handshake: Option<u64>,
     first_close: Option<Direction>,
     reset: Option<Direction>,
+    is_refused: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What most conversations never have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Rare {
     troubles: Troubles,
-    is_tcp: bool,
+    holes: [Option<Hole>; 2],
+}
+
+/// What has not passed here: sequence numbers, and when that was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hole {
+    from: u32,
+    to: u32,
+    noticed: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,8 +193,6 @@ struct Side {
     closed: bool,
     /// Bytes of the other side since it last spoke.
     unheard: u64,
-    /// What has not passed here: from, to, and when that was noticed.
-    hole: Option<(u32, u32, Timestamp)>,
 }
 
 impl Default for Course {
@@ -172,8 +205,8 @@ impl Default for Course {
             handshake: None,
             first_close: None,
             reset: None,
-            troubles: Troubles::default(),
-            is_tcp: false,
+            is_refused: false,
+            rare: None,
         }
     }
 }
@@ -224,14 +257,17 @@ impl Course {
         let unanswered = matches!(self.ending(), Ending::Unanswered(_));
         Troubles {
             unanswered: unanswered.into(),
-            ..self.troubles
+            ..self
+                .rare
+                .as_ref()
+                .map_or(Troubles::default(), |rare| rare.troubles)
         }
     }
 
     /// How it ended, as far as it has.
     pub fn ending(&self) -> Ending {
         let [client, server] = &self.sides;
-        if self.troubles.refused > 0 {
+        if self.is_refused {
             return Ending::Refused;
         }
         if let Some(direction) = self.reset {
@@ -269,17 +305,17 @@ impl Course {
         let is_first = self.sides[place(direction)].packets == 0;
         self.packet(direction, time, length);
         let tcp = segment.tcp?;
-        self.is_tcp = true;
         let mark = self.meaning(direction, time, &tcp, length, is_first);
         self.note(direction, time, &tcp, length);
         if let Some(mark) = mark {
-            self.troubles.count(mark);
+            self.is_refused |= mark == Mark::Refused;
+            self.rare.get_or_insert_default().troubles.count(mark);
         }
         mark
     }
 
     fn meaning(
-        &mut self,
+        &self,
         direction: Direction,
         time: Timestamp,
         tcp: &Tcp,
@@ -320,12 +356,16 @@ impl Course {
                     && tcp.seq.wrapping_add(1) == this.next
                     && other.ack == Some(this.next)
                 {
-                    return Some(Mark::Probe);
+                    return Some(match other.window {
+                        Some(0) => Mark::WindowProbe,
+                        _ => Mark::KeepAlive,
+                    });
                 }
-                if let Some((from, to, noticed)) = this.hole
-                    && is_before(tcp.seq, to)
-                    && is_before(from, end)
-                    && time.as_nanos() - noticed.as_nanos() < REORDERED
+                let hole = self.rare.as_ref();
+                if let Some(hole) = hole.and_then(|rare| rare.holes[place(direction)])
+                    && is_before(tcp.seq, hole.to)
+                    && is_before(hole.from, end)
+                    && time.as_nanos() - hole.noticed.as_nanos() < REORDERED
                 {
                     return Some(Mark::OutOfOrder);
                 }
@@ -336,7 +376,7 @@ impl Course {
             } else if tcp.seq != this.next {
                 return Some(Mark::AfterGap(tcp.seq.wrapping_sub(this.next)));
             } else if length == 1 && other.window == Some(0) {
-                return Some(Mark::Probe);
+                return Some(Mark::WindowProbe);
             }
         }
         if tcp.window == 0 && this.window != Some(0) {
@@ -386,9 +426,14 @@ impl Course {
             .seq
             .wrapping_add(length)
             .wrapping_add(u32::from(opens) + u32::from(closes));
+        let mut hole = None;
         if !this.is_seen || is_before(this.next, end) {
             if this.is_seen && is_before(this.next, tcp.seq) {
-                this.hole = Some((this.next, tcp.seq, time));
+                hole = Some(Hole {
+                    from: this.next,
+                    to: tcp.seq,
+                    noticed: time,
+                });
             }
             this.next = end;
             this.is_seen = true;
@@ -409,6 +454,9 @@ impl Course {
             }
         }
         this.window = Some(tcp.window);
+        if hole.is_some() {
+            self.rare.get_or_insert_default().holes[place(direction)] = hole;
+        }
     }
 
     fn both(&self, direction: Direction) -> [&Side; 2] {
@@ -578,7 +626,7 @@ mod tests {
                 Some(Mark::ZeroWindow),
                 None,
                 None,
-                Some(Mark::Probe),
+                Some(Mark::WindowProbe),
                 Some(Mark::WindowOpen),
             ]
         );
@@ -617,6 +665,6 @@ mod tests {
             (FORTH, 7000, 4, 100, ACK, 512, 1),
             (BACK, 7001, 100, 5, ACK, 512, 0),
         ]);
-        assert_eq!(marks, [None, None, Some(Mark::Probe), None]);
+        assert_eq!(marks, [None, None, Some(Mark::KeepAlive), None]);
     }
 }

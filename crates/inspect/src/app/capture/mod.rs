@@ -4,6 +4,7 @@ mod follow;
 mod looker;
 mod messages;
 mod output;
+mod overview;
 mod patient;
 mod show;
 #[cfg(test)]
@@ -171,6 +172,11 @@ impl<'a> Run<'a> {
             Ok(broken) => (broken, None),
             Err(error) => (None, Some(error)),
         };
+        let unanswered = self
+            .conversations
+            .notes()
+            .map(|known| known.borrow().course.troubles().unanswered);
+        self.totals.troubles.unanswered += unanswered.sum::<u64>();
         let mut gaps = self.gaps();
         if failed.is_none() {
             match self.output.finish_streams() {
@@ -366,13 +372,19 @@ impl Step<'_> {
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
         }
-        self.output.packet(
+        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
+            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
+        }
+        let mark = self.output.packet(
             self.totals.packets,
             frame,
             &packet,
             seen,
             self.looker.as_mut(),
         )?;
+        if let Some(mark) = mark {
+            self.totals.troubles.count(mark);
+        }
         Ok(true)
     }
 }

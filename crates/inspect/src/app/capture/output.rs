@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use super::follow::{Follow, Paper};
 use super::looker::Looker;
+use super::overview::Overview;
 use super::patient::Patient;
 use super::show::{self, Ends, Known, Watch};
 use crate::app::{Context, machine};
@@ -25,6 +26,7 @@ use crate::render::json::{self, End, GapRecord, PacketRecord};
 use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
 use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
+use crate::streams::Mark;
 
 /// Bytes that are written at once when there is no pause.
 const BATCH: usize = 1 << 16;
@@ -50,6 +52,7 @@ enum Written {
     Lines(Box<Lines>),
     Json,
     Follow(Box<Follow>),
+    Overview(Box<Overview>),
     File(Packets),
 }
 
@@ -88,6 +91,10 @@ impl Output {
                     clock: TimeOfDay::new(zone),
                 };
                 Written::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
+            }
+            (None, shape) if request.summary => {
+                let screen = (shape != Shape::Json).then_some(context.screen);
+                Written::Overview(Box::new(Overview::new(screen)))
             }
             (None, Shape::Json) => Written::Json,
             (
@@ -149,9 +156,9 @@ impl Output {
         packet: &Packet<'_>,
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Mark>> {
         if let Written::File(packets) = &mut self.shape {
-            return packets.writer.write(frame);
+            return packets.writer.write(frame).map(|()| None);
         }
         let unnamed;
         let interface = match (&self.interface, packet.interface) {
@@ -177,11 +184,26 @@ impl Output {
                 self.charset,
             );
         }
+        let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
         match &mut self.shape {
             Written::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface)
+                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface)
             }
-            Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
+            Written::Json => {
+                record_of(
+                    &mut self.out,
+                    number,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                )?;
+            }
+            Written::Overview(overview) => {
+                if let Some(seen) = &seen {
+                    overview.packet(seen);
+                }
+            }
             Written::Follow(follow) => {
                 if let Some(seen) = &seen {
                     let paper = &mut Paper {
@@ -199,7 +221,7 @@ impl Output {
         } else if self.oldest.is_none() {
             self.oldest = Some(Instant::now());
         }
-        Ok(())
+        Ok(mark)
     }
 
     /// Whether the next look of the looker may tell more than was written.
@@ -288,6 +310,7 @@ impl Output {
         match &self.shape {
             Written::Json => true,
             Written::Follow(follow) => follow.dialogue().is_none(),
+            Written::Overview(overview) => overview.is_json(),
             _ => false,
         }
     }
@@ -302,6 +325,10 @@ impl Output {
         self.streams(Follow::finish)?;
         match &self.shape {
             Written::Follow(follow) => Ok(follow.gaps()),
+            Written::Overview(overview) => {
+                overview.write(&mut self.out)?;
+                Ok(overview.gaps())
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -338,6 +365,10 @@ impl Output {
                 ("payload_bytes", totals.payload),
                 ("malformed", totals.malformed),
             ];
+            let troubles = totals.troubles.counts().into_iter();
+            let counts = counts
+                .into_iter()
+                .chain(troubles.filter(|(_, count)| *count > 0));
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }
         self.flush()?;
@@ -408,15 +439,30 @@ fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
     heading.write_again(out, screen);
 }
 
+/// What a packet means after those before it.
+fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
+    let direction = seen.conversation.direction(seen.source);
+    let mut ends = seen.conversation.note.borrow_mut();
+    match packet.segment() {
+        Some(segment) => ends.course.segment(direction, packet.time, segment),
+        None => {
+            ends.course.packet(direction, packet.time, packet.said());
+            None
+        }
+    }
+}
+
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
+        mark,
         relative: Relative::default(),
         conversation: None,
         interface,
@@ -466,6 +512,7 @@ fn record_of(
     out: &mut Vec<u8>,
     number: u64,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) -> io::Result<()> {
@@ -480,7 +527,15 @@ fn record_of(
     }
     let relative = seen.map_or(Relative::default(), |seen| seen.relative);
     let conversation = seen.map(|seen| seen.conversation.number);
-    let record = PacketRecord::new(number, packet, interface, conversation, relative, owners);
+    let record = PacketRecord::new(
+        number,
+        packet,
+        interface,
+        conversation,
+        relative,
+        mark,
+        owners,
+    );
     json::write(out, &record)
 }
 

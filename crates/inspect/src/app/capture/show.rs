@@ -1,6 +1,7 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
@@ -11,7 +12,7 @@ use crate::model::{Endpoint, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
-use crate::streams::Handle;
+use crate::streams::{Course, Handle};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -49,8 +50,12 @@ pub(super) struct Ends {
     wanted: Timestamp,
     /// It waits in [`Watch`] for that look.
     watched: bool,
-    /// What the reader was told last.
-    told: [(Grounds, String); 2],
+    /// What the reader was told last, by the marks of the labels.
+    told: [(Grounds, u64); 2],
+    /// Told apart without being compared for each packet.
+    marks: [u64; 2],
+    /// What passed of it.
+    pub(super) course: Course,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,8 @@ impl Default for Ends {
             wanted: long_ago,
             watched: false,
             told: Default::default(),
+            marks: Default::default(),
+            course: Course::default(),
         }
     }
 }
@@ -217,6 +224,11 @@ impl Ends {
             wanted: packet.time,
             ..Self::default()
         };
+    }
+
+    /// The protocol of its segments, its client's end and its server's.
+    pub(super) fn between(&self) -> (Option<Protocol>, [Endpoint; 2]) {
+        (self.protocol, self.places)
     }
 
     /// Who speaks to whom in a direction.
@@ -359,26 +371,28 @@ impl Ends {
                 Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
                 _ => None,
             };
-            self.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
+            let label = end_label(side, end, has_port, user.as_deref(), charset);
+            let mut hasher = DefaultHasher::new();
+            label.hash(&mut hasher);
+            self.marks[index] = hasher.finish();
+            self.labels[index] = label;
         }
     }
 
     /// Whether something became known that the heading does not say. That there is no socket
     /// any more is no news, unless the heading says that there was none.
     pub(super) fn has_news(&self) -> bool {
-        let sides = self.sides.iter().zip(&self.labels).zip(&self.told);
-        sides.into_iter().any(|((side, label), (grounds, told))| {
+        let sides = self.sides.iter().zip(&self.marks).zip(&self.told);
+        sides.into_iter().any(|((side, mark), (grounds, told))| {
             let matters = |grounds: Grounds| grounds.is_finding() || grounds == Grounds::Closed;
-            label != told && (matters(side.grounds) || *grounds == Grounds::Closed)
+            mark != told && (matters(side.grounds) || *grounds == Grounds::Closed)
         })
     }
 
     /// The reader has the labels as they are.
     pub(super) fn is_told(&mut self) {
-        for (index, label) in self.labels.iter().enumerate() {
-            let (grounds, told) = &mut self.told[index];
-            *grounds = self.sides[index].grounds;
-            told.clone_from(label);
+        for (index, mark) in self.marks.into_iter().enumerate() {
+            self.told[index] = (self.sides[index].grounds, mark);
         }
     }
 }

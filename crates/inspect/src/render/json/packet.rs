@@ -8,6 +8,7 @@ use super::{OwnerRecord, Time, base64, exact};
 use crate::attribution::Attribution;
 use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
 use crate::model::ForeignText;
+use crate::streams::Mark;
 
 /// One packet with the owners of its ends.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +44,30 @@ pub struct PacketRecord<'a> {
     payload: Option<PayloadRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultRecord>,
+    /// What it means after those before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<MarkRecord>,
+}
+
+/// What a segment means: a word, and how many tries, bytes or repetitions where it has them.
+#[derive(Debug, Clone, Serialize)]
+struct MarkRecord {
+    name: &'static str,
+    count: Option<u64>,
+}
+
+impl From<Mark> for MarkRecord {
+    fn from(mark: Mark) -> Self {
+        let count = match mark {
+            Mark::Retried(count) | Mark::DuplicateAck(count) | Mark::AfterGap(count) => {
+                Some(count.into())
+            }
+            Mark::ResetUnread(count) => Some(count),
+            _ => None,
+        };
+        let name = mark.word();
+        Self { name, count }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -127,7 +152,7 @@ struct FaultRecord {
 }
 
 impl<'a> PacketRecord<'a> {
-    /// A packet, where it stands in the capture and in its conversation, and who holds its ends:
+    /// A packet, where it stands in the capture and in its conversation, what it means there, and who holds its ends:
     /// source, then destination.
     pub fn new(
         number: u64,
@@ -135,6 +160,7 @@ impl<'a> PacketRecord<'a> {
         interface: Option<&'a ForeignText>,
         conversation: Option<u64>,
         relative: Relative,
+        mark: Option<Mark>,
         owners: Option<(&'a Attribution, &'a Attribution)>,
     ) -> Self {
         let length = packet.payload_length();
@@ -174,6 +200,7 @@ impl<'a> PacketRecord<'a> {
             length,
             payload,
             fault: packet.fault.map(Into::into),
+            mark: mark.map(Into::into),
         }
     }
 }
