@@ -21,4 +21,6 @@ mod streams;
 mod support;
 #[path = "../../../../benches/capture/traffic.rs"]
 mod traffic;
+mod wire;
 mod wrapped;
+mod wrong;

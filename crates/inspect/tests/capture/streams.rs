@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::program::*;
 use crate::support::have_program;
 use crate::traffic::{self, Hash, Plan, Truth};
+use crate::wire::{Reaped, Wire};
 
 /// A file of many conversations.
 fn recorded(folder: &tempfile::TempDir, plan: &Plan) -> (String, Truth) {
@@ -242,67 +243,6 @@ fn what_was_not_captured_is_a_gap_of_the_right_size() {
     );
 }
 
-/// Two namespaces with a wire between them, deleted when they are dropped.
-struct Wire([String; 2]);
-
-impl Wire {
-    fn new(purpose: &str) -> Self {
-        let name = |side| format!("{purpose}-{side}-{}", std::process::id());
-        let wire = Self([name("a"), name("b")]);
-        for name in &wire.0 {
-            run("ip", &["netns", "add", name]);
-        }
-        let [a, b] = &wire.0;
-        let veth = ["type", "veth", "peer", "name", "wire", "netns", b];
-        run(
-            "ip",
-            &[&["link", "add", "wire", "netns", a][..], &veth].concat(),
-        );
-        for (name, address) in [(a, "10.9.0.1/24"), (b, "10.9.0.2/24")] {
-            run(
-                "ip",
-                &["-n", name, "address", "add", address, "dev", "wire"],
-            );
-            for interface in ["lo", "wire"] {
-                run("ip", &["-n", name, "link", "set", interface, "up"]);
-            }
-        }
-        wire
-    }
-
-    fn inside(&self, side: usize, command: &Command) -> Command {
-        let mut inside = Command::new("ip");
-        inside
-            .args(["netns", "exec", &self.0[side]])
-            .arg(command.get_program())
-            .args(command.get_args());
-        inside
-    }
-
-    fn python(&self, side: usize, program: &str) -> Command {
-        let mut python = Command::new("python3");
-        python.args(["-c", program]);
-        self.inside(side, &python)
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        for name in &self.0 {
-            let _ = Command::new("ip").args(["netns", "del", name]).status();
-        }
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn a_wire_that_loses_every_seventh_packet_changes_nothing_of_what_was_said() {
     let test = "a_wire_that_loses_every_seventh_packet_changes_nothing_of_what_was_said";
@@ -310,13 +250,7 @@ fn a_wire_that_loses_every_seventh_packet_changes_nothing_of_what_was_said() {
         return;
     }
     let wire = Wire::new("lossy");
-    let nft = |words: &str| {
-        let nft = Command::new("nft");
-        let mut nft = wire.inside(0, &nft);
-        let output = nft.args(words.split(' ')).output().unwrap();
-        assert!(output.status.success(), "{words}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let nft = |words: &str| wire.nft(0, words);
     nft("add table ip lossy");
     nft("add chain ip lossy out { type filter hook output priority 0 ; }");
     nft(
@@ -374,14 +308,4 @@ print(client.recv(100).decode())",
         .map(|number| format!("line {number:06} of what was said\n"))
         .collect();
     assert_eq!(String::from_utf8(said).unwrap(), expected);
-}
-
-/// A child that does not outlive its test.
-struct Reaped(std::process::Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
