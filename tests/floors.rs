@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("attribution", 3),
     ("sockets", 2),
     ("owners", 2),
+    ("life", 2),
     ("processes", 2),
     ("capture", 2),
     ("bpf", 1),
