@@ -380,11 +380,31 @@ static __always_inline int is_of_network(struct sock *sk)
 	return inum == settings->network;
 }
 
+/*
+ * The descriptor that the call is about in which TCP begins to connect or to listen; NO_FD where
+ * that is not told. The call itself returns later, and a client may have said all by then.
+ */
+static __always_inline __s32 descriptor_of_call(struct task_struct *task)
+{
+	struct pt_regs___x86 *regs = 0;
+	unsigned long number;
+
+	if (!bpf_core_field_exists(regs->orig_ax))
+		return NO_FD;
+	regs = (void *)bpf_task_pt_regs(task);
+	if (!regs || task->thread_info.status & TS_COMPAT)
+		return NO_FD;
+	number = regs->orig_ax;
+	/* connect, sendto and sendmsg (MSG_FASTOPEN), listen */
+	return number == 42 || number == 44 || number == 46 || number == 50 ? (__s32)regs->di : NO_FD;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int state_changed(__u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
 	int old = (int)ctx[1], new = (int)ctx[2];
+	struct task_struct *task;
 	struct record *record;
 	struct socket *socket;
 	struct file *file;
@@ -407,8 +427,11 @@ int state_changed(__u64 *ctx)
 		if (file)
 			record->inode = file->f_inode->i_ino;
 	}
-	if (new == TCP_SYN_SENT || new == TCP_LISTEN)
-		write_process(record, bpf_get_current_task_btf());
+	if (new == TCP_SYN_SENT || new == TCP_LISTEN) {
+		task = bpf_get_current_task_btf();
+		record->fd = descriptor_of_call(task);
+		write_process(record, task);
+	}
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
 }

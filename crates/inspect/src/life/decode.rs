@@ -16,6 +16,7 @@ pub(super) fn event(record: &LifeRecord, time: Timestamp) -> Option<Event> {
             socket(record)?,
             State::from_tcp_number(record.old_state)?,
             State::from_tcp_number(record.new_state)?,
+            record.fd,
         ),
         LifeKind::Socket => call(Call::Create)?,
         LifeKind::Bind => call(Call::Bind)?,

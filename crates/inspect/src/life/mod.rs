@@ -29,8 +29,9 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// TCP went from one state into another.
-    State(Socket, State, State),
+    /// TCP went from one state into another; with the descriptor of the call that made it, where
+    /// there is one and it is told.
+    State(Socket, State, State, Option<Fd>),
     /// A call about a socket returned.
     Call(Socket, Call, Option<Fd>),
     /// Another program runs in the process, and has given it its name.

@@ -72,8 +72,8 @@ impl Source for Kernel {
             Ok(0) => {}
             Ok(lost) => gaps.push(Gap::counted(
                 Origin::Owners,
-                "events of sockets lost: the kernel's buffer for them was full, so owners may be \
-                 missing",
+                "events of sockets lost, owners may be missing: the buffer for them was full \
+                 (--owners-buffer)",
                 lost,
             )),
             Err(error) => gaps.push(Gap::uncounted(
@@ -96,6 +96,7 @@ impl Source for Kernel {
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsRawFd;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -125,6 +126,7 @@ mod tests {
         let there = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(there).unwrap();
         let here = client.local_addr().unwrap();
+        let client_fd = client.as_raw_fd();
         client.write_all(b"hello").unwrap();
         let (accepted, _) = listener.accept().unwrap();
         drop(client);
@@ -132,7 +134,7 @@ mod tests {
         let end = |address: std::net::SocketAddr| Endpoint::new(address.ip(), address.port());
         let (here, there) = (end(here), end(there));
         let is_end = |event: &Event| match &event.change {
-            Change::State(socket, _, State::Closed) => {
+            Change::State(socket, _, State::Closed, _) => {
                 socket.local == there && socket.remote == here
             }
             _ => false,
@@ -155,7 +157,8 @@ mod tests {
         assert_eq!(calls_of(here, there), [Call::Connect, Call::Send]);
         assert_eq!(calls_of(there, here), [Call::Accept]);
         let states = events.iter().filter_map(|event| match event.change {
-            Change::State(socket, from, to) if socket.remote == there && pid(event) == own => {
+            Change::State(socket, from, to, fd) if socket.remote == there && pid(event) == own => {
+                assert_eq!(fd.map(|fd| fd.0.cast_signed()), Some(client_fd));
                 Some((from, to))
             }
             _ => None,

@@ -94,7 +94,7 @@ fn place(end: Endpoint, has_port: bool) -> String {
 
 fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> String {
     let words = match attribution.grounds {
-        Grounds::Exact | Grounds::LocalPort => {
+        Grounds::Witnessed | Grounds::Exact | Grounds::LocalPort => {
             let mut names: Vec<String> = attribution
                 .owners
                 .iter()
@@ -159,8 +159,9 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
         text.push('\n');
         match gap.count {
             Some(1) => {
-                let reason = gap.reason.strip_prefix("packets ").unwrap_or(&gap.reason);
-                text.push_str(&format!("1 packet {reason}."));
+                let (things, rest) = gap.reason.split_once(' ').unwrap_or((&gap.reason, ""));
+                let thing = things.strip_suffix('s').unwrap_or(things);
+                text.push_str(&format!("1 {thing} {rest}."));
             }
             Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
             None => text.push_str(&format!("Lost: {}.", gap.reason)),
