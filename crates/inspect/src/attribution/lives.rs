@@ -41,6 +41,8 @@ pub struct Lives {
     begun: VecDeque<Serial>,
     processes: Processes,
     changes: u64,
+    renames: u64,
+    latest: Option<Timestamp>,
     forgotten: u64,
 }
 
@@ -63,6 +65,8 @@ pub struct Question {
     pub remote: Endpoint,
     /// When the first packet of the conversation passed.
     pub time: Timestamp,
+    /// When the packet passed: as what its process was known then.
+    pub now: Timestamp,
     /// It was the SYN: the conversation began then, and not earlier.
     pub opening: bool,
     /// The address is one of this machine's, so that a socket of any address may have it.
@@ -75,6 +79,7 @@ pub struct Question {
 pub struct Witness {
     serial: Serial,
     version: u32,
+    renames: u64,
 }
 
 /// How a socket came to have its ends.
@@ -142,6 +147,12 @@ impl Lives {
         self.changes
     }
 
+    /// When the latest of what was told happened. Who was asked for a time before it may get
+    /// another answer for a later one.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
     /// Sockets that were alive, as far as known, and had to make room for others.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
@@ -154,16 +165,19 @@ impl Lives {
             change,
             process,
         } = event;
+        self.latest = self.latest.max(Some(time));
         match change {
             Change::Exec => {
                 if let Some(process) = process {
                     self.processes.rename(process, time);
                     self.changes += 1;
+                    self.renames += 1;
                 }
             }
             Change::Exit => {
                 if let Some(process) = process {
                     self.processes.end(process, time);
+                    self.changes += 1;
                 }
             }
             Change::State(socket, from, to, fd) => {

@@ -15,6 +15,7 @@ mod blocking;
 mod crafted;
 mod files;
 mod live;
+mod lives;
 mod program;
 #[path = "../support/mod.rs"]
 mod support;

@@ -57,6 +57,11 @@ impl Watched {
         self.lives.changes()
     }
 
+    /// Whether an answer for this time holds for every later one, until something changes.
+    pub(super) fn is_settled(&self, time: Timestamp) -> bool {
+        self.lives.latest().is_none_or(|latest| latest < time)
+    }
+
     /// Whether a witness would say more than it did.
     pub(super) fn has_more(&self, witness: Option<Witness>) -> bool {
         witness.is_none_or(|witness| self.lives.has_more(witness))

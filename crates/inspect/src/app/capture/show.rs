@@ -48,6 +48,9 @@ pub(super) struct Ends {
     /// Who told of the sides from the lives of sockets, and how much was told in all by then.
     witnesses: [Option<Witness>; 2],
     heard: u64,
+    /// When its latest packet passed, and whether what was told then holds from there on.
+    latest: Timestamp,
+    heard_all: bool,
     /// As what it is counted in [`Tally`].
     tallied: Tallied,
 }
@@ -80,6 +83,8 @@ impl Default for Ends {
             told: Default::default(),
             witnesses: [None; 2],
             heard: 0,
+            latest: long_ago,
+            heard_all: false,
             tallied: Tallied::default(),
         }
     }
@@ -202,6 +207,7 @@ pub(super) fn attribute(
     let mut changed = is_new | ends.notice(conversation, packet);
     let looker = looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
+        ends.latest = packet.time;
         if let Some(lives) = &mut looker.lives {
             lives.catch_up();
         }
@@ -359,10 +365,15 @@ impl Ends {
         let Some(protocol) = self.protocol else {
             return false;
         };
-        if lives.changes() == self.heard {
+        if lives.changes() == self.heard && self.heard_all {
             return false;
         }
+        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
+        // one socket after the other, without a sign between them.
+        let is_tcp = protocol == Protocol::Tcp;
+        let time = if is_tcp { self.began } else { self.latest };
         self.heard = lives.changes();
+        self.heard_all = is_tcp || lives.is_settled(time);
         let refused = self.is_refused();
         let [client, server] = self.places;
         let mut changed = false;
@@ -370,7 +381,8 @@ impl Ends {
         {
             let side = &mut self.sides[index];
             let is_known = side.grounds == Grounds::Witnessed;
-            if is_known && !lives.has_more(self.witnesses[index]) || refused && index == 1 {
+            let has_all = is_tcp && is_known && !lives.has_more(self.witnesses[index]);
+            if has_all || refused && index == 1 {
                 continue;
             }
             let told = lives.attribute(Question {
@@ -378,8 +390,9 @@ impl Ends {
                 protocol,
                 local,
                 remote,
-                time: self.began,
-                opening: self.opening_seen && protocol == Protocol::Tcp,
+                time,
+                now: self.latest,
+                opening: self.opening_seen && is_tcp,
                 here: local.is_loopback()
                     || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
             });

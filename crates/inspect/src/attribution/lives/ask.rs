@@ -5,9 +5,8 @@ use super::*;
 impl Lives {
     /// Whether there may be another answer than the one that this witness gave.
     pub fn has_more(&self, witness: Witness) -> bool {
-        self.lives
-            .get(&witness.serial)
-            .is_some_and(|life| life.version != witness.version)
+        let life = self.lives.get(&witness.serial);
+        life.is_some_and(|life| self.witness(witness.serial, life) != witness)
     }
 
     /// Who had one end of a conversation. `None` where nothing is known of that, so that a look
@@ -86,8 +85,8 @@ impl Lives {
         let Some((serial, life)) = found else {
             return self.listener(question);
         };
-        let witness = Some(witness(serial, life));
-        match self.owners(life, question.time) {
+        let witness = Some(self.witness(serial, life));
+        match self.owners(life, question.now) {
             Some(owners) => Some((known(life, owners, Grounds::Witnessed), witness)),
             // It waits for accept(): then the listener's owner is the likeliest.
             None if life.role == Role::Passive => Some(match self.listener(question) {
@@ -117,10 +116,10 @@ impl Lives {
             .rev()
             .find(|(_, life)| fits(life));
         if let Some((serial, life)) = with_peer
-            && let Some(owners) = self.owners(life, question.time)
+            && let Some(owners) = self.owners(life, question.now)
         {
             let found = known(life, owners, Grounds::Witnessed);
-            return Some((found, Some(witness(serial, life))));
+            return Some((found, Some(self.witness(serial, life))));
         }
         let candidates = self
             .of_port(question)
@@ -162,16 +161,24 @@ impl Lives {
     ) -> Option<(Attribution, Option<Witness>)> {
         let mut answer: Option<(Attribution, Option<Witness>)> = None;
         for (serial, life) in candidates {
-            let owners = self.owners(life, question.time)?;
+            let owners = self.owners(life, question.now)?;
             let next = known(life, owners, grounds(life));
             match &answer {
                 Some((answer, _)) if !super::super::table::agree(answer, &next) => {
                     return Some((Attribution::nobody(Grounds::Ambiguous), None));
                 }
-                _ => answer = Some((next, Some(witness(serial, life)))),
+                _ => answer = Some((next, Some(self.witness(serial, life)))),
             }
         }
         answer
+    }
+
+    fn witness(&self, serial: Serial, life: &Life) -> Witness {
+        Witness {
+            serial,
+            version: life.version,
+            renames: self.renames,
+        }
     }
 
     /// Who has used it; not who is known without a descriptor (io_uring): a look at the tables
@@ -191,13 +198,6 @@ impl Lives {
             })
             .collect();
         (!owners.is_empty()).then_some(owners)
-    }
-}
-
-fn witness(serial: Serial, life: &Life) -> Witness {
-    Witness {
-        serial,
-        version: life.version,
     }
 }
 
