@@ -146,7 +146,7 @@ fn each_of_300_short_lives_has_its_owner_and_so_has_the_server() {
     let exact = said(&records)
         .iter()
         .filter(|(_, record)| record["destination_attribution"] == "exact")
-        .inspect(|(_, record)| assert_eq!(pids(record, "destination"), [own], "{record}"))
+        .inspect(|(_, record)| assert_eq!(pids(record, "destination")[0], own, "{record}"))
         .count();
     assert!(exact >= CLIENTS / 2, "{exact} of {CLIENTS}");
     let closed_by_server = records.iter().filter(|record| {
@@ -155,7 +155,7 @@ fn each_of_300_short_lives_has_its_owner_and_so_has_the_server() {
     let mut closed = 0;
     for record in closed_by_server {
         assert_eq!(record["source_attribution"], "exact", "{record}");
-        assert_eq!(pids(record, "source"), [own], "{record}");
+        assert_eq!(pids(record, "source")[0], own, "{record}");
         closed += 1;
     }
     assert_eq!(closed, CLIENTS);
@@ -252,9 +252,10 @@ fn another_program_in_the_process_and_a_child_that_sends_are_told() {
     assert_eq!(texts.len(), 4, "{texts:?}");
     let [first, second, third, fourth] = [0, 1, 2, 3].map(|at| said[at].1);
     for record in [first, second] {
+        // What it started meanwhile may hold it too.
         assert_eq!(
-            pids(record, "source"),
-            [u64::from(becoming_pid)],
+            pids(record, "source")[0],
+            u64::from(becoming_pid),
             "{record}"
         );
     }

@@ -69,17 +69,17 @@ impl Lives {
                     break;
                 }
                 found = Some((serial, life));
-            } else if life.begins_before(question.time) {
-                // Its successor, if there was one, was not seen to connect.
-                let over = question.opening && life.ends_before(question.time);
-                found = found.or((!over).then_some((serial, life)));
-                break;
-            } else {
-                // Of a conversation that began earlier, the oldest is the nearest.
-                found = found.filter(|_| question.opening);
+            } else if !life.begins_before(question.time) {
+                // Of a conversation that began earlier, the nearest is the likeliest.
                 if !question.opening {
                     found = Some((serial, life));
                 }
+            } else {
+                // Its successor, if it had one, was not seen to connect.
+                if !question.opening || found.is_none() && !life.ends_before(question.time) {
+                    found = Some((serial, life));
+                }
+                break;
             }
         }
         let Some((serial, life)) = found else {
