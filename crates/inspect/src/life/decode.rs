@@ -2,6 +2,7 @@
 
 use super::{Call, Change, Event, Process, Socket};
 use crate::bpf::{LifeKind, LifeRecord};
+use crate::clock::Boot;
 use crate::model::{Endpoint, Protocol, State, Timestamp};
 
 /// IPPROTO_TCP and IPPROTO_UDP (include/uapi/linux/in.h).
@@ -9,7 +10,7 @@ const TCP: u16 = 6;
 const UDP: u16 = 17;
 
 /// What a record tells; `None` where it is about nothing that we know: a protocol, a state.
-pub(super) fn event(record: &LifeRecord, time: Timestamp) -> Option<Event> {
+pub(super) fn event(record: &LifeRecord, time: Timestamp, boot: &Boot) -> Option<Event> {
     let call = |call| Some(Change::Call(socket(record)?, call, record.fd));
     let change = match record.kind {
         LifeKind::State => Change::State(
@@ -33,6 +34,7 @@ pub(super) fn event(record: &LifeRecord, time: Timestamp) -> Option<Event> {
             pid,
             tid: record.tid,
             started_ns: record.started_ns,
+            started: boot.at_nanos(record.started_ns),
             command: record.command(),
         }),
     })

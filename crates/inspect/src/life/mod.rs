@@ -84,6 +84,8 @@ pub struct Process {
     /// Nanoseconds since boot at which the process started: tells it from another that has the
     /// number later.
     pub started_ns: u64,
+    /// The same on the wall clock, as /proc would tell it.
+    pub started: Option<Timestamp>,
     /// Its name, up to 15 bytes that it chose itself.
     pub command: ForeignText,
 }

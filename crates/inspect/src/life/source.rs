@@ -5,7 +5,7 @@ use std::path::Path;
 use super::decode::event;
 use super::{Event, Source};
 use crate::bpf::{self, Lives};
-use crate::clock::{self, Bracket};
+use crate::clock::{self, Boot, Bracket};
 use crate::model::{Gap, NetworkNamespace, Origin};
 use crate::namespaces::inode_of_link;
 
@@ -21,6 +21,7 @@ pub struct Kernel {
     lives: Lives,
     bracket: Bracket,
     compared_ns: u64,
+    boot: Boot,
     unknown: u64,
 }
 
@@ -32,10 +33,12 @@ impl Kernel {
     pub fn open(network: Option<NetworkNamespace>, room: u32) -> Result<Self, bpf::Error> {
         let link = std::fs::read_link(Path::new("/proc/self/ns/pid")).ok();
         let own = link.and_then(|link| inode_of_link(link.as_os_str()));
+        let stat = std::fs::read("/proc/stat").unwrap_or_default();
         Ok(Self {
             lives: Lives::open(own.unwrap_or(0), network, room)?,
             bracket: Bracket::take(),
             compared_ns: clock::monotonic_ns(),
+            boot: Boot::from_stat(&stat, procfs::ticks_per_second()),
             unknown: 0,
         })
     }
@@ -55,10 +58,10 @@ impl Source for Kernel {
             self.bracket = Bracket::take();
             self.compared_ns = now;
         }
-        let (bracket, mut unknown) = (self.bracket, 0);
+        let (bracket, boot, mut unknown) = (self.bracket, self.boot, 0);
         let garbled =
             self.lives.drain(
-                |record| match event(&record, bracket.wall(record.time_ns)) {
+                |record| match event(&record, bracket.wall(record.time_ns), &boot) {
                     Some(event) => tell(event),
                     None => unknown += 1,
                 },

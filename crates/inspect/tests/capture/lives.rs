@@ -363,11 +363,11 @@ fn a_socket_from_before_and_one_that_is_accepted_late_are_known_in_the_end() {
     let (_held, _) = listener.accept().unwrap();
     let running = capture_records(&["--port", &port.to_string()]);
     before.write_all(b"before").unwrap();
-    let record = wait_for("what was said before", || {
+    let first = wait_for("what was said before", || {
         Some(running.record()).filter(|record| record["payload"]["text"] == "before")
     });
     for side in ["source", "destination"] {
-        assert_eq!(record[format!("{side}_attribution")], "exact", "{record}");
+        assert_eq!(first[format!("{side}_attribution")], "exact", "{first}");
     }
     // Nobody accepts this one yet: its listener is the likeliest.
     let mut late = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -385,5 +385,11 @@ fn a_socket_from_before_and_one_that_is_accepted_late_are_known_in_the_end() {
     assert_eq!(record["destination_attribution"], "exact", "{record}");
     let fd = &record["destination_owners"][0]["fd"];
     assert_eq!(*fd, serde_json::json!(accepted.as_raw_fd()), "{record}");
+    // The same process as in the first answer, which came from tables.
+    let started = &record["destination_owners"][0]["started"];
+    assert!(
+        started.is_string() && *started == first["source_owners"][0]["started"],
+        "{record}"
+    );
     assert!(running.interrupt().status.success());
 }

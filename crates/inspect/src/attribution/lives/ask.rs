@@ -193,7 +193,7 @@ impl Lives {
                     tid: user.process.tid,
                     fd: user.fd?,
                     command: self.processes.name_of(user, time),
-                    started: None,
+                    started: user.process.started,
                 })
             })
             .collect();

@@ -27,6 +27,7 @@ fn process(pid: u32) -> Process {
         pid: Pid(pid),
         tid: Pid(pid),
         started_ns: 0,
+        started: None,
         command: ForeignText::from("first"),
     }
 }
