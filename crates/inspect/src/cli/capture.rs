@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::sources::Owners;
 use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
+use crate::life::RING as LIFE_RING;
+use crate::owners;
 use crate::selection::{Selection, Test};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
@@ -110,6 +113,23 @@ pub struct Flags {
     #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
 
+    /// Find owners by bpf (the kernel tells of sockets as they come and go), proc (looks at
+    /// /proc), auto (the best that is allowed) or none.
+    #[arg(
+        long,
+        value_name = "WAY",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        conflicts_with = "read"
+    )]
+    owners: Owners,
+
+    /// Size of the kernel's buffer for what it tells of sockets.
+    #[arg(long, value_name = "KIB", default_value_t = LIFE_RING / 1024,
+          value_parser = owners_buffer, conflicts_with = "read")]
+    owners_buffer: u32,
+
     /// Write JSON Lines.
     #[arg(long, conflicts_with_all = ["ascii", "heading", "write"])]
     json: bool,
@@ -146,6 +166,10 @@ pub struct Request {
     pub promiscuous: bool,
     /// Write packets into this file.
     pub write: Option<PathBuf>,
+    /// How owners are found.
+    pub owners: owners::Choice,
+    /// Size of the kernel's buffer for the lives of sockets, KiB: a power of two.
+    pub owners_buffer_kib: u32,
     /// What to print.
     pub shape: Shape,
     /// The conversations, not the packets.
@@ -241,6 +265,8 @@ impl Flags {
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
+            owners: self.owners.into(),
+            owners_buffer_kib: self.owners_buffer,
             shape,
             summary: self.summary,
             follow: self.follow,
@@ -294,6 +320,15 @@ fn buffer_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
         _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
+    }
+}
+
+/// Such buffers have a power of two of bytes, of whole pages.
+fn owners_buffer(text: &str) -> Result<u32, String> {
+    let most = 1 << 20;
+    match text.parse::<u32>() {
+        Ok(number) if (4..=most).contains(&number) => Ok(number.next_power_of_two()),
+        _ => Err(format!("--owners-buffer takes a number from 4 to {most}")),
     }
 }
 

@@ -15,6 +15,7 @@ mod blocking;
 mod crafted;
 mod files;
 mod live;
+mod lives;
 mod program;
 mod streams;
 #[path = "../support/mod.rs"]

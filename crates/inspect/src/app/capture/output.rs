@@ -13,9 +13,10 @@ use rustix::io::Errno;
 
 use super::follow::{Follow, Paper};
 use super::looker::Looker;
+use super::messages::owners_missed;
 use super::overview::Overview;
 use super::patient::Patient;
-use super::show::{self, Ends, Known, Watch};
+use super::show::{self, Ends, Known, Tally, Watch};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
 use crate::cli::capture::{From, Request, Shape};
@@ -134,14 +135,9 @@ impl Output {
     }
 
     /// Writes what opens the output.
-    pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
+    pub(super) fn begin(&mut self, sources: &[String]) -> io::Result<()> {
         if self.is_json() {
-            let source = if live { "pcap" } else { "file" };
-            let mut sources = vec![source.to_owned()];
-            if live {
-                sources.push("proc".to_owned());
-            }
-            json::write(&mut self.out, &machine::begin("capture", sources))?;
+            json::write(&mut self.out, &machine::begin("capture", sources.to_vec()))?;
             self.flush()?;
         }
         Ok(())
@@ -356,7 +352,8 @@ impl Output {
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
         if self.is_json() {
-            for gap in gaps {
+            // Whose owners are not known stands in each packet; the packets are complete.
+            for gap in gaps.iter().chain(&self.owners_missed()) {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
             let counts = [
@@ -373,6 +370,16 @@ impl Output {
         }
         self.flush()?;
         Ok(())
+    }
+
+    /// Conversations on this machine whose owners were not seen.
+    fn owners_missed(&self) -> Option<Gap> {
+        let Tally { here, known } = self.watch.tally;
+        let missed = here.saturating_sub(known);
+        (missed > 0).then(|| {
+            let reason = format!("conversations of {here} on this machine without an owner seen");
+            Gap::counted(Origin::Owners, reason, missed)
+        })
     }
 
     /// After a failed write: leaves a capture file that can be read, and tells how many of the
@@ -419,6 +426,9 @@ impl Output {
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
         let is_json = self.is_json() && !self.is_cut;
+        if let Some(missed) = self.owners_missed() {
+            context.say(&owners_missed(self.watch.tally.here, missed.count));
+        }
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }

@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
+use super::lives::Watched;
 use super::looker::{Look, Looker};
-use crate::attribution::{Attribution, Grounds, Table};
+use crate::attribution::{Attribution, Grounds, Question, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
-use crate::model::{Endpoint, Protocol, Timestamp};
+use crate::model::{Endpoint, NetworkNamespace, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
 use crate::render::packet::end_label;
@@ -56,6 +57,14 @@ pub(super) struct Ends {
     marks: [u64; 2],
     /// What passed of it.
     pub(super) course: Course,
+    /// Who told of the sides from the lives of sockets, and how much was told in all by then.
+    witnesses: [Option<Witness>; 2],
+    heard: u64,
+    /// When its latest packet passed, and whether what was told then holds from there on.
+    latest: Timestamp,
+    heard_all: bool,
+    /// As what it is counted in [`Tally`].
+    tallied: Tallied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +98,11 @@ impl Default for Ends {
             told: Default::default(),
             marks: Default::default(),
             course: Course::default(),
+            witnesses: [None; 2],
+            heard: 0,
+            latest: long_ago,
+            heard_all: false,
+            tallied: Tallied::default(),
         }
     }
 }
@@ -105,6 +119,8 @@ const AGAIN: i64 = 1_500_000_000;
 pub(super) struct Watch {
     waiting: Vec<Weak<RefCell<Ends>>>,
     look: u64,
+    /// How many conversations have their owners.
+    pub(super) tally: Tally,
 }
 
 impl Watch {
@@ -143,14 +159,16 @@ impl Watch {
             return;
         }
         self.look = look.number;
+        let (lives, tally) = (looker.lives.as_ref(), &mut self.tally);
         self.waiting.retain(|waiting| {
             let Some(known) = waiting.upgrade() else {
                 return false;
             };
             let mut ends = known.borrow_mut();
-            if ends.consult(&look) {
+            if ends.consult(&look) | lives.is_some_and(|lives| ends.hear(lives)) {
                 ends.label(users, charset);
             }
+            tally.count(&mut ends);
             if ends.has_news() {
                 tell(&ends);
                 ends.is_told();
@@ -158,6 +176,33 @@ impl Watch {
             ends.watched = ends.wants_more(&look);
             ends.watched
         });
+    }
+}
+
+/// Conversations with an end on this machine, and those of which every such end has its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    pub(super) here: u64,
+    pub(super) known: u64,
+}
+
+/// What of a conversation is in the tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Tallied {
+    here: bool,
+    known: bool,
+}
+
+impl Tally {
+    fn count(&mut self, ends: &mut Ends) {
+        let known = ends.is_known();
+        let now = Tallied {
+            here: known.is_some(),
+            known: known == Some(true),
+        };
+        let before = std::mem::replace(&mut ends.tallied, now);
+        self.here = self.here + u64::from(now.here) - u64::from(before.here);
+        self.known = self.known + u64::from(now.known) - u64::from(before.known);
     }
 }
 
@@ -177,19 +222,39 @@ pub(super) fn attribute(
         ends.begin(conversation, packet);
     }
     let mut changed = is_new | ends.notice(conversation, packet);
+    let looker = looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
+        ends.latest = packet.time;
+        if let Some(lives) = &mut looker.lives {
+            lives.catch_up();
+        }
         if is_new {
             // What was seen before it began: a listener that has closed since, and which
             // addresses are ours at all.
             let before = looker.newest();
             ends.orient(conversation, protocol, &before.table);
             ends.consult(&before);
+            if let Some(lives) = &mut looker.lives {
+                ends.hear(lives);
+                if ends.may_improve() {
+                    lives.settle(packet.time);
+                    ends.hear(lives);
+                }
+            }
             if ends.may_improve() {
                 looker.ask_and_wait();
                 let look = looker.newest();
                 ends.orient(conversation, protocol, &look.table);
                 ends.consult(&look);
+                if let Some(lives) = &mut looker.lives {
+                    lives.catch_up();
+                    ends.hear(lives);
+                }
             }
+        } else if let Some(lives) = &looker.lives
+            && ends.hear(lives)
+        {
+            changed = true;
         } else if ends.watched {
             looker.ask();
             changed |= ends.consult(&looker.newest());
@@ -201,6 +266,7 @@ pub(super) fn attribute(
         if !ends.watched && !looker.has_ended() && ends.wants_more(&looker.newest()) {
             watch.add(&known, &mut ends);
         }
+        watch.tally.count(&mut ends);
     }
     if changed {
         ends.label(users, charset);
@@ -291,6 +357,7 @@ impl Ends {
             conversation.set_client(server);
             self.places.reverse();
             self.sides.reverse();
+            self.witnesses.reverse();
         }
     }
 
@@ -313,7 +380,73 @@ impl Ends {
     /// Whether a look after this one may tell more, so that it is worth to be asked for.
     fn wants_more(&self, look: &Look) -> bool {
         let is_old = look.began.is_none_or(|began| began < self.wanted);
-        self.is_here() && (is_old || self.looks < LOOKS && self.may_improve())
+        let is_wanted = is_old && !self.is_witnessed();
+        self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
+    }
+
+    /// Whether all that is to be known was told when it happened.
+    fn is_witnessed(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
+    }
+
+    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
+    fn hear(&mut self, lives: &Watched) -> bool {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        if lives.changes() == self.heard && self.heard_all {
+            return false;
+        }
+        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
+        // one socket after the other, without a sign between them.
+        let is_tcp = protocol == Protocol::Tcp;
+        let time = if is_tcp { self.began } else { self.latest };
+        self.heard = lives.changes();
+        self.heard_all = is_tcp || lives.is_settled(time);
+        let refused = self.is_refused();
+        let [client, server] = self.places;
+        let mut changed = false;
+        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
+        {
+            let side = &mut self.sides[index];
+            let is_known = side.grounds == Grounds::Witnessed;
+            let has_all = is_tcp && is_known && !lives.has_more(self.witnesses[index]);
+            if has_all || refused && index == 1 {
+                continue;
+            }
+            let told = lives.attribute(Question {
+                namespace: NetworkNamespace(0),
+                protocol,
+                local,
+                remote,
+                time,
+                now: self.latest,
+                opening: self.opening_seen && is_tcp,
+                here: local.is_loopback()
+                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
+            });
+            if let Some((told, witness)) = told {
+                self.witnesses[index] = witness;
+                changed |= side.hear(told, protocol);
+            }
+        }
+        changed
+    }
+
+    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
+    fn is_known(&self) -> Option<bool> {
+        let [_, server] = &self.sides;
+        let refused = self.is_refused() && server.grounds == Grounds::Closed;
+        let here = || {
+            let sides = self.sides.iter().enumerate();
+            sides.filter(|(index, side)| {
+                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
+            })
+        };
+        here().next()?;
+        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{OwnerRecord, Time, base64, exact};
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
 use crate::model::ForeignText;
 use crate::streams::Mark;
@@ -76,8 +76,10 @@ struct EndsRecord<'a> {
     destination: EndRecord,
     source_owners: Vec<OwnerRecord<'a>>,
     source_attribution: &'static str,
+    source_reason: &'static str,
     destination_owners: Vec<OwnerRecord<'a>>,
     destination_attribution: &'static str,
+    destination_reason: &'static str,
 }
 
 /// An address, and the port where the protocol has them.
@@ -220,17 +222,18 @@ impl<'a> EndsRecord<'a> {
             let owners = attribution.into_iter().flat_map(|it| &it.owners);
             owners.map(|owner| owner.by_ref().into()).collect()
         };
-        let word = |attribution: Option<&Attribution>| {
-            attribution.map_or("unknown", |it| it.grounds.word())
-        };
+        let grounds =
+            |it: Option<&Attribution>| it.map_or(Grounds::default(), |known| known.grounds);
         let (from, to) = owners.unzip();
         Some(Self {
             source: end(source),
             destination: end(destination),
             source_owners: named(from),
-            source_attribution: word(from),
+            source_attribution: grounds(from).word(),
+            source_reason: grounds(from).reason(),
             destination_owners: named(to),
-            destination_attribution: word(to),
+            destination_attribution: grounds(to).word(),
+            destination_reason: grounds(to).reason(),
         })
     }
 }

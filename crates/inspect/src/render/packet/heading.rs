@@ -95,7 +95,7 @@ fn place(end: Endpoint, has_port: bool) -> String {
 
 fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> String {
     let words = match attribution.grounds {
-        Grounds::Exact | Grounds::LocalPort => {
+        Grounds::Witnessed | Grounds::Exact | Grounds::LocalPort => {
             let mut names: Vec<String> = attribution
                 .owners
                 .iter()
