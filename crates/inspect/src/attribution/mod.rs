@@ -4,9 +4,11 @@
 //! always says how it came about, and two candidates give no answer, never a coin toss.
 
 mod lives;
+mod note;
 mod table;
 
 pub use lives::{Lives, Question, Witness};
+pub use note::{Note, Side};
 pub use table::{PortUse, Table};
 
 use crate::model::{Inode, Owner, Protocol, Uid};

@@ -212,6 +212,18 @@ impl<T: Default> Conversations<T> {
         self.count
     }
 
+    /// The conversation between two ends, by the protocol of IP, where it is remembered.
+    pub fn between(
+        &mut self,
+        one: Endpoint,
+        other: Endpoint,
+        protocol: u8,
+    ) -> Option<&mut Conversation<T>> {
+        let (key, _) = Key::of(one, other, protocol);
+        let index = *self.places.get(&key)?;
+        self.slots.get_mut(index).map(|slot| &mut slot.conversation)
+    }
+
     /// Finds the conversation of a packet, or begins one. `None` for what is not IP, and for an
     /// ICMP error, which is about a conversation and no part of it.
     pub fn see(&mut self, packet: &Packet<'_>) -> Option<Seen<'_, T>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::savefile::{self, Format, Saving};
 use super::sources::Owners;
 use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
@@ -21,6 +22,7 @@ Examples:
   inspect capture -i eth0 -A port 80    whole requests and answers
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
+  inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
 ")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
@@ -57,11 +59,14 @@ pub struct Flags {
           value_parser = buffer_size)]
     buffer_size: u32,
 
-    /// Write the packets into a pcap file instead of showing them; - is stdout.
+    /// Write the packets into a file instead of showing them; - is stdout.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// Read packets from a file instead of capturing; - is stdin.
+    #[command(flatten)]
+    saving: savefile::Flags,
+
+    /// Read packets from a pcap or pcapng file instead of capturing; - is stdin.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interface", "list_interfaces", "duration"])]
     read: Option<PathBuf>,
 
@@ -131,7 +136,7 @@ pub struct Flags {
     owners_buffer: u32,
 
     /// Write JSON Lines.
-    #[arg(long, conflicts_with_all = ["ascii", "heading", "write"])]
+    #[arg(long, conflicts_with_all = ["ascii", "heading"])]
     json: bool,
 
     /// A heading for each conversation, also in a pipe.
@@ -170,6 +175,8 @@ pub struct Request {
     pub owners: owners::Choice,
     /// Size of the kernel's buffer for the lives of sockets, KiB: a power of two.
     pub owners_buffer_kib: u32,
+    /// How that file is written.
+    pub saving: Saving,
     /// What to print.
     pub shape: Shape,
     /// The conversations, not the packets.
@@ -207,6 +214,13 @@ pub enum Shape {
     Json,
 }
 
+impl Request {
+    /// Whether anything is made of the owners of packets; a pcap file has no place for them.
+    pub fn wants_owners(&self) -> bool {
+        self.write.is_none() || self.saving.print || self.saving.format == Format::Pcapng
+    }
+}
+
 impl Flags {
     /// Checks what clap could not.
     ///
@@ -236,6 +250,10 @@ impl Flags {
             return Err(format!(
                 "{number} alone is no filter: a port is written :{number}"
             ));
+        }
+        let saving = self.saving.validate(self.write.as_deref())?;
+        if self.json && self.write.is_some() && !saving.print {
+            return Err("a file is written in place of records: --json takes --print".to_owned());
         }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
@@ -267,6 +285,7 @@ impl Flags {
             write: self.write,
             owners: self.owners.into(),
             owners_buffer_kib: self.owners_buffer,
+            saving,
             shape,
             summary: self.summary,
             follow: self.follow,

@@ -254,7 +254,8 @@ impl Course {
 
     /// What went wrong.
     pub fn troubles(&self) -> Troubles {
-        let unanswered = matches!(self.ending(), Ending::Unanswered(_));
+        // An answer to the first SYN may only be late.
+        let unanswered = matches!(self.ending(), Ending::Unanswered(2..));
         Troubles {
             unanswered: unanswered.into(),
             ..self

@@ -16,7 +16,9 @@ mod crafted;
 mod files;
 mod live;
 mod lives;
+mod pcapng;
 mod program;
+mod rotation;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

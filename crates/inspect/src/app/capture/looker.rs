@@ -76,14 +76,14 @@ const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets. A capture into a file, which has no owners, begins at once.
+    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once.
     pub(super) fn start(request: &Request) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
         let choice = request.owners;
         let mut looker = Self::with(move || look(choice, &stop))?;
         looker.is_off = choice == owners::Choice::None;
-        if request.write.is_none() && !looker.is_off {
+        if request.wants_owners() && !looker.is_off {
             looker.ask();
             looker.receive(FIRST);
         }
@@ -268,8 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_into_a_file_does_not_wait_for_owners() {
-        for (words, looks) in [(&["-w", "file"][..], 0), (&[][..], 1)] {
+    fn a_capture_into_a_pcap_file_does_not_wait_for_owners() {
+        for (words, looks) in [
+            (&["-w", "file"][..], 0),
+            (&["-w", "file.pcapng"], 1),
+            (&[][..], 1),
+        ] {
             let typed = ["inspect", "capture"].iter().chain(words);
             let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
                 panic!("another view")

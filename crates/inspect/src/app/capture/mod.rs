@@ -7,6 +7,8 @@ mod messages;
 mod output;
 mod overview;
 mod patient;
+mod recalled;
+mod savefile;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use crate::capture::{
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
+use crate::clock;
 use crate::model::{Gap, Origin};
 use crate::owners::Choice;
 use crate::render::packet::Totals;
@@ -71,9 +74,9 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
                 filter: request.filter.clone(),
             };
             // A file has no owners, and needs nobody to watch.
-            let choice = match request.write {
-                Some(_) => Choice::None,
-                None => request.owners,
+            let choice = match request.wants_owners() {
+                true => request.owners,
+                false => Choice::None,
             };
             let watched = lives::start(choice, request.owners_buffer_kib);
             match Live::open(&options, stop.clone()) {
@@ -97,11 +100,11 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
 /// Where owners come from, and why not from where one knows more.
 fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
     match (request.owners, refused) {
-        (Choice::Bpf, Some(reason)) if request.write.is_none() => context.say(&format!(
+        (Choice::Bpf, Some(reason)) if request.wants_owners() => context.say(&format!(
             "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
              go: {reason}"
         )),
-        _ if !context.verbose || request.write.is_some() => {}
+        _ if !context.verbose || !request.wants_owners() => {}
         (Choice::None, _) => context.say("Owners are not looked for."),
         (_, None) => context.say(
             "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
@@ -185,9 +188,8 @@ impl<'a> Run<'a> {
 
     fn run(mut self) -> anyhow::Result<Exit> {
         if self.context.verbose {
-            let link = self.source.link().word();
-            self.context
-                .say(&format!("Packets by libpcap, link {link}."));
+            let (origin, link) = (self.source.origin(), self.source.link().word());
+            self.context.say(&format!("Packets {origin}, link {link}."));
         }
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
@@ -224,7 +226,12 @@ impl<'a> Run<'a> {
         }
         if failed.as_ref().is_some_and(super::is_closed_pipe) {
             // The reader has what it wanted: the run ends as it would have, without a word.
-            return Ok(Exit::Done);
+            return match self.output.end_file(&gaps) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(self.output.explain(error.into()))
+                }
+                _ => Ok(Exit::Done),
+            };
         }
         if failed.is_some() {
             gaps.extend(self.output.close(&self.totals));
@@ -235,6 +242,9 @@ impl<'a> Run<'a> {
         if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
             // The terminal has written ^C, and stands behind it.
             self.context.say("");
+        }
+        if self.context.verbose {
+            self.output.say_whose_owners(self.context);
         }
         // What ended it is said once, and last.
         let all_seen = self.is_live() && broken.is_none() && failed.is_none();
@@ -282,11 +292,13 @@ impl<'a> Run<'a> {
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
+                Ok(Event::Comment(comment)) => self.output.comment(comment),
+                Ok(Event::Remark(remark)) => self.output.remark(remark, &mut self.conversations),
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);
                     frame.bytes = &frame.bytes[..kept];
-                    let shown = Step {
+                    let took = Step {
                         everything,
                         request: self.request,
                         looker: &mut self.looker,
@@ -297,8 +309,12 @@ impl<'a> Run<'a> {
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
-                    if shown && self.request.count == Some(self.totals.packets) {
-                        return Ok(None);
+                    match took {
+                        Took::Over => return Ok(None),
+                        Took::Shown if self.request.count == Some(self.totals.packets) => {
+                            return Ok(None);
+                        }
+                        Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
@@ -321,7 +337,8 @@ impl<'a> Run<'a> {
     /// What time brings: the end, a line about silence, lines that have waited.
     fn look_at_clock(&mut self) -> anyhow::Result<()> {
         let running = self.began.elapsed();
-        if self.request.duration.is_some_and(|limit| running >= limit) {
+        let has_files = self.is_live() && self.output.is_over_at(clock::now());
+        if has_files || self.request.duration.is_some_and(|limit| running >= limit) {
             self.out_of_time = true;
             self.stop.raise();
         }
@@ -344,6 +361,10 @@ impl<'a> Run<'a> {
         }
         if self.is_live() {
             self.output.settle()?;
+        }
+        if self.output.asks_for_gaps() {
+            let gaps = self.source.gaps();
+            self.output.tell_gaps(&gaps);
         }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
@@ -379,6 +400,7 @@ impl<'a> Run<'a> {
                 self.undecided,
             ));
         }
+        gaps.extend(self.output.recalled_gaps());
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
@@ -386,6 +408,16 @@ impl<'a> Run<'a> {
         gaps.extend(lives.map(Watched::gaps).unwrap_or_default());
         gaps
     }
+}
+
+/// What became of a frame.
+enum Took {
+    /// It is shown, or written.
+    Shown,
+    /// It is not wanted, or nobody can tell.
+    PassedOver,
+    /// It comes after all the files that were asked for.
+    Over,
 }
 
 /// What is needed for one frame.
@@ -401,19 +433,22 @@ struct Step<'s> {
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted; tells whether it was.
-    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
+    /// Shows a frame, if it is wanted; tells what became of it.
+    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
             match self.fragments.decide(&packet, answer) {
                 Some(true) => {}
-                Some(false) => return Ok(false),
+                Some(false) => return Ok(Took::PassedOver),
                 None => {
                     *self.undecided += 1;
-                    return Ok(false);
+                    return Ok(Took::PassedOver);
                 }
             }
+        }
+        if self.output.is_over_at(frame.time) {
+            return Ok(Took::Over);
         }
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.said());
@@ -437,7 +472,7 @@ impl Step<'_> {
         if let Some(mark) = mark {
             self.totals.troubles.count(mark);
         }
-        Ok(true)
+        Ok(Took::Shown)
     }
 }
 

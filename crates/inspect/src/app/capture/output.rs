@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -15,13 +15,14 @@ use super::follow::{Follow, Paper};
 use super::looker::Looker;
 use super::messages::owners_missed;
 use super::overview::Overview;
-use super::patient::Patient;
-use super::show::{self, Ends, Known, Tally, Watch};
+use super::recalled::Recalled;
+use super::savefile::Savefile;
+use super::show::{self, Ends, Known, Tally, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
+use crate::capture::{Conversations, Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
 use crate::clock;
-use crate::model::{ForeignText, Gap, Origin};
+use crate::model::{ForeignText, Gap, Origin, Timestamp};
 use crate::names::{Interfaces, Users};
 use crate::render::json::{self, End, GapRecord, PacketRecord};
 use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
@@ -34,7 +35,8 @@ const BATCH: usize = 1 << 16;
 
 /// Where packets go.
 pub(super) struct Output {
-    shape: Written,
+    shape: Shown,
+    savefile: Option<Savefile>,
     stdout: Box<dyn Write>,
     out: Vec<u8>,
     oldest: Option<Instant>,
@@ -43,27 +45,20 @@ pub(super) struct Output {
     interfaces: Interfaces,
     interface: Option<ForeignText>,
     watch: Watch,
+    recalled: Recalled,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
     is_cut: bool,
 }
 
-enum Written {
+enum Shown {
     Lines(Box<Lines>),
     Json,
     Follow(Box<Follow>),
     Overview(Box<Overview>),
-    File(Packets),
-}
-
-/// A capture file.
-struct Packets {
-    writer: Writer<Box<dyn Write>>,
-    /// `None` is stdout.
-    path: Option<PathBuf>,
-    /// The same file, where it can be cut.
-    file: Option<fs::File>,
+    /// They go into a file alone.
+    Nothing,
 }
 
 impl Output {
@@ -77,34 +72,36 @@ impl Output {
         zone: TimeZone,
     ) -> anyhow::Result<Self> {
         let mut stdout = stdout;
-        let shape = match (&request.write, request.shape) {
-            (Some(path), _) => {
-                let out = std::mem::replace(&mut stdout, Box::new(io::sink()));
-                Written::File(file(path, request, link, stop, out)?)
+        let savefile = match &request.write {
+            Some(path) => {
+                let out = (path == Path::new("-"))
+                    .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
+                Some(file(path, request, link, stop, &zone, out)?)
             }
-            (None, Shape::Json) if request.follow => {
-                Written::Follow(Box::new(Follow::new(request.stream_memory, None)))
+            None => None,
+        };
+        let shape = match request.shape {
+            _ if savefile.is_some() && !request.saving.print => Shown::Nothing,
+            Shape::Json if request.follow => {
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, None)))
             }
-            (None, Shape::Lines { heading, .. }) if request.follow => {
+            Shape::Lines { heading, .. } if request.follow => {
                 let dialogue = Dialogue {
                     screen: context.screen,
                     headings: heading.unwrap_or(context.screen.is_terminal()),
                     clock: TimeOfDay::new(zone),
                 };
-                Written::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
             }
-            (None, shape) if request.summary => {
+            shape if request.summary => {
                 let screen = (shape != Shape::Json).then_some(context.screen);
-                Written::Overview(Box::new(Overview::new(screen)))
+                Shown::Overview(Box::new(Overview::new(screen)))
             }
-            (None, Shape::Json) => Written::Json,
-            (
-                None,
-                Shape::Lines {
-                    heading,
-                    whole_payloads,
-                },
-            ) => Written::Lines(Box::new(Lines {
+            Shape::Json => Shown::Json,
+            Shape::Lines {
+                heading,
+                whole_payloads,
+            } => Shown::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
@@ -121,6 +118,7 @@ impl Output {
         };
         Ok(Self {
             shape,
+            savefile,
             stdout,
             out: Vec::with_capacity(2 * BATCH),
             oldest: None,
@@ -129,6 +127,7 @@ impl Output {
             interfaces,
             interface,
             watch: Watch::default(),
+            recalled: Recalled::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
@@ -153,39 +152,56 @@ impl Output {
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
     ) -> io::Result<Option<Mark>> {
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.write(frame).map(|()| None);
-        }
-        let unnamed;
-        let interface = match (&self.interface, packet.interface) {
-            (Some(name), _) => Some(name),
-            (None, Some(index)) => Some(match self.interfaces.name(index) {
-                Some(name) => name,
-                None => {
-                    unnamed = ForeignText::new(format!("if{index}"));
-                    &unnamed
-                }
-            }),
-            (None, None) => None,
+        let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
+        let name = match (self.interface.as_ref().or(recorded), packet.interface) {
+            (None, Some(index)) => self.interfaces.name(index),
+            (name, _) => name,
         };
+        let shows = !matches!(self.shape, Shown::Nothing);
+        let notes = self.savefile.as_ref().is_some_and(Savefile::has_owners);
         let mut seen = seen;
-        if let Some(seen) = &mut seen {
+        if let Some(seen) = &mut seen
+            && (shows || notes)
+        {
             show::attribute(
                 seen.conversation,
                 seen.is_new,
                 packet,
-                looker,
+                Witnesses {
+                    looker,
+                    recalled: &mut self.recalled,
+                },
                 &mut self.watch,
                 &mut self.users,
                 self.charset,
             );
         }
+        if let Some(savefile) = &mut self.savefile {
+            savefile.turn(frame.time)?;
+            let file = savefile.files();
+            let comment = match &seen {
+                Some(seen) if notes => seen.conversation.note.borrow_mut().comment(file),
+                _ => None,
+            };
+            savefile.write(frame, packet, name, comment.as_deref())?;
+        }
+        if !shows {
+            return Ok(None);
+        }
         let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
-        match &mut self.shape {
-            Written::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface)
+        let unnamed;
+        let interface = match (name, packet.interface) {
+            (None, Some(index)) => {
+                unnamed = ForeignText::new(format!("if{index}"));
+                Some(&unnamed)
             }
-            Written::Json => {
+            (name, _) => name,
+        };
+        match &mut self.shape {
+            Shown::Lines(lines) => {
+                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface);
+            }
+            Shown::Json => {
                 record_of(
                     &mut self.out,
                     number,
@@ -195,12 +211,12 @@ impl Output {
                     interface,
                 )?;
             }
-            Written::Overview(overview) => {
+            Shown::Overview(overview) => {
                 if let Some(seen) = &seen {
                     overview.packet(seen);
                 }
             }
-            Written::Follow(follow) => {
+            Shown::Follow(follow) => {
                 if let Some(seen) = &seen {
                     let paper = &mut Paper {
                         out: &mut self.out,
@@ -210,7 +226,7 @@ impl Output {
                     follow.packet(packet, seen, paper)?;
                 }
             }
-            Written::File(_) => {}
+            Shown::Nothing => {}
         }
         if self.out.len() >= BATCH {
             self.flush()?;
@@ -220,6 +236,60 @@ impl Output {
         Ok(mark)
     }
 
+    /// Takes in a comment that a file has on its next packet.
+    pub(super) fn comment(&mut self, comment: &[u8]) {
+        self.recalled.hear(comment);
+    }
+
+    /// Takes in a comment that a file has behind packets.
+    pub(super) fn remark(&mut self, remark: &[u8], conversations: &mut Conversations<Known>) {
+        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
+            return;
+        };
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
+        };
+        show::remember(conversation, note, &mut self.users, self.charset, |ends| {
+            news.tell(ends);
+        });
+    }
+
+    /// Whether a packet of this time comes after all the files that were asked for.
+    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(|savefile| savefile.is_over_at(time))
+    }
+
+    /// Whether it should be told what was lost so far.
+    pub(super) fn asks_for_gaps(&mut self) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(Savefile::asks_for_gaps)
+    }
+
+    /// What was lost so far.
+    pub(super) fn tell_gaps(&mut self, gaps: &[Gap]) {
+        if let Some(savefile) = &mut self.savefile {
+            savefile.tell_gaps(gaps);
+        }
+    }
+
+    /// Says whose word it is where owners are from a file.
+    pub(super) fn say_whose_owners(&self, context: &Context) {
+        match self.recalled.taken() {
+            0 => {}
+            count => context.say(&format!(
+                "Owners are from the file, which says who they were {count} times."
+            )),
+        }
+    }
+
+    /// What a file told and could not be kept.
+    pub(super) fn recalled_gaps(&self) -> impl Iterator<Item = Gap> {
+        self.recalled.gaps()
+    }
+
     /// Whether the next look of the looker may tell more than was written.
     pub(super) fn awaits_owners(&self) -> bool {
         self.watch.waits()
@@ -227,23 +297,15 @@ impl Output {
 
     /// Asks who is not known yet, and writes below the headings who has become known.
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
-        let (out, shape) = (&mut self.out, &self.shape);
-        let before = out.len();
-        let headed = match shape {
-            Written::Lines(lines) => lines.headings.then_some((&lines.screen, true)),
-            Written::Follow(follow) => follow
-                .dialogue()
-                .filter(|dialogue| dialogue.headings)
-                .map(|dialogue| (&dialogue.screen, false)),
-            _ => None,
+        let before = self.out.len();
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
         };
         self.watch
             .tend(looker, &mut self.users, self.charset, |ends| {
-                if let Some((screen, all)) = headed
-                    && (all || ends.is_headed)
-                {
-                    news_of(screen, out, ends);
-                }
+                news.tell(ends)
             });
         if self.out.len() > before {
             self.flush()?;
@@ -254,8 +316,8 @@ impl Output {
     /// Hands everything on.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.oldest = None;
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.flush();
+        if let Some(savefile) = &mut self.savefile {
+            savefile.flush()?;
         }
         let mut taken = 0;
         while taken < self.out.len() {
@@ -290,7 +352,11 @@ impl Output {
 
     /// Whether the reader of stdout is still there: without traffic, no write would tell.
     pub(super) fn see_reader(&self) -> io::Result<()> {
-        if let Written::File(Packets { path: Some(_), .. }) = self.shape {
+        let is_used = match &self.savefile {
+            Some(savefile) => savefile.is_stdout() || !matches!(self.shape, Shown::Nothing),
+            None => true,
+        };
+        if !is_used {
             return Ok(());
         }
         let stdout = io::stdout();
@@ -304,9 +370,9 @@ impl Output {
 
     fn is_json(&self) -> bool {
         match &self.shape {
-            Written::Json => true,
-            Written::Follow(follow) => follow.dialogue().is_none(),
-            Written::Overview(overview) => overview.is_json(),
+            Shown::Json => true,
+            Shown::Follow(follow) => follow.dialogue().is_none(),
+            Shown::Overview(overview) => overview.is_json(),
             _ => false,
         }
     }
@@ -320,8 +386,8 @@ impl Output {
     pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
         self.streams(Follow::finish)?;
         match &self.shape {
-            Written::Follow(follow) => Ok(follow.gaps()),
-            Written::Overview(overview) => {
+            Shown::Follow(follow) => Ok(follow.gaps()),
+            Shown::Overview(overview) => {
                 overview.write(&mut self.out)?;
                 Ok(overview.gaps())
             }
@@ -333,7 +399,7 @@ impl Output {
         &mut self,
         act: impl FnOnce(&mut Follow, &mut Paper<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Written::Follow(follow) = &mut self.shape else {
+        let Shown::Follow(follow) = &mut self.shape else {
             return Ok(());
         };
         let before = self.out.len();
@@ -349,8 +415,18 @@ impl Output {
         Ok(())
     }
 
+    /// Ends the file that is written beside what is shown; it is whole though nobody reads the
+    /// rest.
+    pub(super) fn end_file(&mut self, gaps: &[Gap]) -> io::Result<()> {
+        match &mut self.savefile {
+            Some(savefile) => savefile.end(gaps),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
+        self.end_file(gaps)?;
         if self.is_json() {
             // Whose owners are not known stands in each packet; the packets are complete.
             for gap in gaps.iter().chain(&self.owners_missed()) {
@@ -386,14 +462,8 @@ impl Output {
     /// packets did not get into it.
     pub(super) fn close(&mut self, totals: &Totals) -> Option<Gap> {
         self.is_cut = true;
-        let Written::File(packets) = &self.shape else {
-            return None;
-        };
-        if let Some(file) = &packets.file {
-            // It is an error already; a file that cannot be cut is one that ends within a packet.
-            let _ = file.set_len(packets.writer.whole());
-        }
-        match totals.packets.saturating_sub(packets.writer.written()) {
+        let savefile = self.savefile.as_mut()?;
+        match totals.packets.saturating_sub(savefile.close()) {
             0 => None,
             count => Some(Gap::counted(Origin::Capture, "packets not written", count)),
         }
@@ -404,11 +474,10 @@ impl Output {
         let Some(cause) = error.downcast_ref::<io::Error>() else {
             return error;
         };
-        let name = match &self.shape {
-            Written::File(Packets {
-                path: Some(path), ..
-            }) => path.display().to_string(),
-            _ => "to stdout".to_owned(),
+        let path = self.savefile.as_ref().and_then(Savefile::path);
+        let name = match path {
+            Some(path) => path.display().to_string(),
+            None => "to stdout".to_owned(),
         };
         if cause.kind() != io::ErrorKind::TimedOut {
             return anyhow::anyhow!("cannot write {name}: {}", plain(cause));
@@ -433,6 +502,35 @@ impl Output {
             return;
         }
         context.say(&summary(totals, gaps, live));
+    }
+}
+
+/// Where it is told what has become known beside the packets.
+struct News<'a> {
+    shape: &'a Shown,
+    savefile: Option<&'a mut Savefile>,
+    out: &'a mut Vec<u8>,
+}
+
+impl News<'_> {
+    fn tell(&mut self, ends: &mut Ends) {
+        let headed = match self.shape {
+            Shown::Lines(lines) => lines.headings.then_some(&lines.screen),
+            // Who has said nothing yet has no heading.
+            Shown::Follow(follow) if ends.is_headed => follow
+                .dialogue()
+                .filter(|dialogue| dialogue.headings)
+                .map(|dialogue| &dialogue.screen),
+            _ => None,
+        };
+        if let Some(screen) = headed {
+            news_of(screen, self.out, ends);
+        }
+        if let Some(savefile) = self.savefile.as_mut().filter(|it| it.has_owners())
+            && let Some(comment) = ends.comment(savefile.files())
+        {
+            savefile.remark(&comment);
+        }
     }
 }
 
@@ -554,36 +652,18 @@ fn file(
     request: &Request,
     link: Link,
     stop: &Stop,
-    stdout: Box<dyn Write>,
-) -> anyhow::Result<Packets> {
+    zone: &TimeZone,
+    stdout: Option<Box<dyn Write>>,
+) -> anyhow::Result<Savefile> {
     if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
         anyhow::bail!("cannot write {}: it is the file to read", path.display());
     }
-    let begin = |out| Writer::begin(out, link, request.snaplen);
-    if path == Path::new("-") {
-        if io::stdout().is_terminal() {
-            anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
-        }
-        return Ok(Packets {
-            writer: begin(stdout),
-            path: None,
-            file: None,
-        });
+    if stdout.is_some() && io::stdout().is_terminal() {
+        anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
     }
-    let failed =
-        |error: io::Error| anyhow::anyhow!("cannot write {}: {}", path.display(), plain(&error));
-    let file = create(path, stop).map_err(failed)?;
-    let is_file = file.metadata().map_err(failed)?.is_file();
-    let cut = is_file
-        .then(|| file.try_clone())
-        .transpose()
-        .map_err(failed)?;
-    let out = Patient::new(file.into(), stop.clone(), request.duration).map_err(failed)?;
-    Ok(Packets {
-        writer: begin(Box::new(out)),
-        path: Some(path.to_owned()),
-        file: cut,
-    })
+    let stopped = stop.clone();
+    let open = Box::new(move |path: &Path| create(path, &stopped));
+    Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
 }
 
 /// How often it is seen whether a FIFO has a reader.

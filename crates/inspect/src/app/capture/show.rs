@@ -7,12 +7,13 @@ use std::rc::{Rc, Weak};
 
 use super::lives::Watched;
 use super::looker::{Look, Looker};
-use crate::attribution::{Attribution, Grounds, Question, Table, Witness};
+use super::recalled::Recalled;
+use crate::attribution::{Attribution, Grounds, Note, Question, Side, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
-use crate::model::{Endpoint, NetworkNamespace, Protocol, Timestamp};
+use crate::model::{Endpoint, ForeignText, NetworkNamespace, Protocol, Timestamp};
 use crate::names::Users;
-use crate::render::Charset;
 use crate::render::packet::end_label;
+use crate::render::{Charset, Escaped};
 use crate::streams::{Course, Handle};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
@@ -65,6 +66,14 @@ pub(super) struct Ends {
     heard_all: bool,
     /// As what it is counted in [`Tally`].
     tallied: Tallied,
+    /// The users of hidden owners, by name.
+    users: [Option<ForeignText>; 2],
+    /// It is a file that knows the owners, and their users.
+    is_recalled: bool,
+    /// Counts the changes.
+    version: u64,
+    /// The version last noted, and in which of the files that are written.
+    noted: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +112,10 @@ impl Default for Ends {
             latest: long_ago,
             heard_all: false,
             tallied: Tallied::default(),
+            users: Default::default(),
+            is_recalled: false,
+            version: 0,
+            noted: None,
         }
     }
 }
@@ -148,7 +161,7 @@ impl Watch {
         looker: &mut Looker,
         users: &mut Users,
         charset: Charset,
-        mut tell: impl FnMut(&Ends),
+        mut tell: impl FnMut(&mut Ends),
     ) {
         if self.waiting.is_empty() {
             return;
@@ -170,7 +183,7 @@ impl Watch {
             }
             tally.count(&mut ends);
             if ends.has_news() {
-                tell(&ends);
+                tell(&mut ends);
                 ends.is_told();
             }
             ends.watched = ends.wants_more(&look);
@@ -206,12 +219,37 @@ impl Tally {
     }
 }
 
+/// Who may know the owners: one who looks now, or a file that remembers.
+pub(super) struct Witnesses<'a> {
+    pub(super) looker: Option<&'a mut Looker>,
+    pub(super) recalled: &'a mut Recalled,
+}
+
+/// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
+/// the reader should know.
+pub(super) fn remember(
+    conversation: &mut Conversation<Known>,
+    note: Note,
+    users: &mut Users,
+    charset: Charset,
+    mut tell: impl FnMut(&mut Ends),
+) {
+    let known = Rc::clone(&conversation.note);
+    let mut ends = known.borrow_mut();
+    ends.recall(conversation, note);
+    ends.label(users, charset);
+    if ends.has_news() {
+        tell(&mut ends);
+        ends.is_told();
+    }
+}
+
 /// Finds out who holds the two ends, as far as that can be told now.
 pub(super) fn attribute(
     conversation: &mut Conversation<Known>,
     is_new: bool,
     packet: &Packet<'_>,
-    looker: Option<&mut Looker>,
+    witnesses: Witnesses<'_>,
     watch: &mut Watch,
     users: &mut Users,
     charset: Charset,
@@ -222,7 +260,7 @@ pub(super) fn attribute(
         ends.begin(conversation, packet);
     }
     let mut changed = is_new | ends.notice(conversation, packet);
-    let looker = looker.filter(|looker| !looker.is_off);
+    let looker = witnesses.looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
         ends.latest = packet.time;
         if let Some(lives) = &mut looker.lives {
@@ -267,6 +305,13 @@ pub(super) fn attribute(
             watch.add(&known, &mut ends);
         }
         watch.tally.count(&mut ends);
+    }
+    if let Some(note) = ends.protocol.and_then(|protocol| {
+        let [client, server] = ends.places;
+        witnesses.recalled.take(protocol, client, server)
+    }) {
+        ends.recall(conversation, note);
+        changed = true;
     }
     if changed {
         ends.label(users, charset);
@@ -500,16 +545,67 @@ impl Ends {
         let has_port = self.protocol.is_some();
         for (index, end) in self.places.into_iter().enumerate() {
             let side = &self.sides[index];
-            let user = match side.grounds {
-                Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
-                _ => None,
-            };
+            if !self.is_recalled {
+                self.users[index] = match side.grounds {
+                    Grounds::Hidden(Some(uid)) => users.name(uid).map(ForeignText::from),
+                    _ => None,
+                };
+            }
+            let user = self.users[index]
+                .as_ref()
+                .map(|user| Escaped::name(user, charset).to_string());
             let label = end_label(side, end, has_port, user.as_deref(), charset);
             let mut hasher = DefaultHasher::new();
             label.hash(&mut hasher);
             self.marks[index] = hasher.finish();
             self.labels[index] = label;
         }
+        self.version += 1;
+    }
+
+    /// Takes over what a file says. Who opened is seen, or else what its writer found.
+    fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
+        let [client, server] = note.sides;
+        if !self.opening_seen && self.places[0] != client.end {
+            conversation.set_client(client.end);
+            self.places.reverse();
+        }
+        let is_in_order = self.places[0] == client.end;
+        let sides = if is_in_order {
+            [client, server]
+        } else {
+            [server, client]
+        };
+        for (index, side) in sides.into_iter().enumerate() {
+            self.sides[index] = side.attribution;
+            self.users[index] = side.user;
+        }
+        self.is_recalled = true;
+    }
+
+    /// What a file is to say of the ends with the next packet, if it has not said it yet; `file`
+    /// is another number for each.
+    pub(super) fn comment(&mut self, file: u64) -> Option<String> {
+        let noted = self.noted.filter(|(_, noted)| *noted == file);
+        if noted.is_some_and(|(version, _)| version == self.version) {
+            return None;
+        }
+        let side = |index: usize| Side {
+            end: self.places[index],
+            attribution: self.sides[index].clone(),
+            user: self.users[index].clone(),
+            more: 0,
+        };
+        let note = Note {
+            protocol: self.protocol?,
+            sides: [side(0), side(1)],
+        };
+        // Nothing is worth a word only until something was said.
+        if noted.is_none() && !note.says_something() {
+            return None;
+        }
+        self.noted = Some((self.version, file));
+        Some(note.text())
     }
 
     /// Whether something became known that the heading does not say. That there is no socket

@@ -279,6 +279,7 @@ mod tests {
             time: Timestamp::from_nanos(0),
             bytes: &bytes,
             original_length: 43,
+            recorded: crate::capture::Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
         let screen = Screen {
