@@ -59,7 +59,7 @@ pub struct Question {
     pub namespace: NetworkNamespace,
     /// Its protocol.
     pub protocol: Protocol,
-    /// The end that is asked about.
+    /// The end that is asked about, as the wire shows it.
     pub local: Endpoint,
     /// The other.
     pub remote: Endpoint,
@@ -156,6 +156,18 @@ impl Lives {
     /// Sockets that were alive, as far as known, and had to make room for others.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
+    }
+
+    /// Something was lost, and it cannot be told what: whose end was lost would have the ends of
+    /// those that come after it. So nothing that was told holds any more.
+    pub fn forget_all(&mut self) {
+        *self = Self {
+            next: self.next,
+            changes: self.changes + 1,
+            renames: self.renames,
+            forgotten: self.forgotten,
+            ..Self::default()
+        };
     }
 
     /// Takes in what happened.

@@ -220,7 +220,7 @@ struct settings {
 /* The first pid namespace, in which a task's own numbers count (PROC_PID_INIT_INO). */
 #define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 /* How deep a process may stand below it (the kernel's MAX_PID_NS_LEVEL is 32). */
-#define DEEPEST 8
+#define DEEPEST 4
 
 /* The reader sets how large. */
 struct {
@@ -380,6 +380,23 @@ static __always_inline int is_of_network(struct sock *sk)
 	return inum == settings->network;
 }
 
+/* Numbers of x86-64. */
+enum {
+	WRITE = 1,
+	WRITEV = 20,
+	SENDFILE = 40,
+	MAKE_SOCKET = 41,
+	CALL_CONNECT = 42,
+	CALL_ACCEPT = 43,
+	SENDTO = 44,
+	SENDMSG = 46,
+	CALL_BIND = 49,
+	CALL_LISTEN = 50,
+	SPLICE = 275,
+	ACCEPT4 = 288,
+	SENDMMSG = 307,
+};
+
 /*
  * The descriptor that the call is about in which TCP begins to connect or to listen; NO_FD where
  * that is not told. The call itself returns later, and a client may have said all by then.
@@ -395,8 +412,11 @@ static __always_inline __s32 descriptor_of_call(struct task_struct *task)
 	if (!regs || task->thread_info.status & TS_COMPAT)
 		return NO_FD;
 	number = regs->orig_ax;
-	/* connect, sendto and sendmsg (MSG_FASTOPEN), listen */
-	return number == 42 || number == 44 || number == 46 || number == 50 ? (__s32)regs->di : NO_FD;
+	/* MSG_FASTOPEN has TCP connect while it sends. */
+	return number == CALL_CONNECT || number == SENDTO || number == SENDMSG ||
+			       number == CALL_LISTEN ?
+		       (__s32)regs->di :
+		       NO_FD;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -436,30 +456,38 @@ int state_changed(__u64 *ctx)
 	return 0;
 }
 
-/* What a call of this number does, 0 if that is nothing of ours. */
-static __always_inline __u8 kind_of(unsigned long number)
-{
-	if (number < 64) {
-		const __u64 ours = 1ULL << 1 | 1ULL << 20 | 1ULL << 40 | 1ULL << 41 | 1ULL << 42 |
-				   1ULL << 43 | 1ULL << 44 | 1ULL << 46 | 1ULL << 49;
+#define CALL(number) (1ULL << ((number) & 63))
+#define SENDING \
+	(CALL(WRITE) | CALL(WRITEV) | CALL(SENDFILE) | CALL(SENDTO) | CALL(SENDMSG))
 
-		if (!(ours >> number & 1))
-			return 0;
-		if (number == 41) /* socket */
-			return SOCKET;
-		if (number == 42)
-			return CONNECT;
-		if (number == 43)
-			return ACCEPT;
-		if (number == 49)
-			return BIND;
-		return SEND; /* write, writev, sendfile, sendto, sendmsg */
-	}
-	if (number == 288) /* accept4 */
-		return ACCEPT;
-	if (number == 275 || number == 307) /* splice, sendmmsg */
-		return SEND;
-	return 0;
+/* Beside its kind: the descriptor is what the call returns; it is told also when it failed. */
+enum { RETURNED = 8, FAILED_TOO = 16 };
+
+/* What is known of a call, bit by bit: of those below 64, and of those from 256 on. */
+#define LOW(bit) \
+	(((SOCKET | RETURNED) & (bit) ? CALL(MAKE_SOCKET) : 0) | \
+	 ((CONNECT | FAILED_TOO) & (bit) ? CALL(CALL_CONNECT) : 0) | \
+	 ((ACCEPT | RETURNED) & (bit) ? CALL(CALL_ACCEPT) : 0) | \
+	 (BIND & (bit) ? CALL(CALL_BIND) : 0) | (SEND & (bit) ? SENDING : 0))
+#define HIGH(bit) \
+	(((ACCEPT | RETURNED) & (bit) ? CALL(ACCEPT4) : 0) | \
+	 (SEND & (bit) ? CALL(SPLICE) | CALL(SENDMMSG) : 0))
+
+#define KNOWN(table, number) \
+	((table(1) >> (number) & 1) | (table(2) >> (number) & 1) << 1 | \
+	 (table(4) >> (number) & 1) << 2 | (table(8) >> (number) & 1) << 3 | \
+	 (table(16) >> (number) & 1) << 4)
+
+/*
+ * What a call of this number does, 0 if that is nothing of ours. By arithmetic: of each branch,
+ * and of each number known by one, the verifier would follow all that comes after it.
+ */
+static __always_inline __u8 call_of(unsigned long number)
+{
+	if (number < 64)
+		return KNOWN(LOW, number);
+	number -= 256;
+	return number < 64 ? KNOWN(HIGH, number) : 0;
 }
 
 SEC("tp_btf/sys_exit")
@@ -479,21 +507,22 @@ int call_ended(__u64 *ctx)
 	unsigned short mode = 0, family;
 	__u16 protocol;
 	unsigned int fd, limit;
-	__u8 kind, yes = 1;
+	__u8 call, kind, yes = 1;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return 0;
 	number = regs->orig_ax;
-	kind = kind_of(number);
-	if (!kind)
+	call = call_of(number);
+	if (!call)
 		return 0;
 	/* A call that made or sent nothing. A connect that failed has sent all the same. */
-	if (result < 0 && kind != CONNECT)
+	if (result < 0 && !(call & FAILED_TOO))
 		return 0;
+	kind = call & 7;
 	task = bpf_get_current_task_btf();
 	if (task->thread_info.status & TS_COMPAT)
 		return 0;
-	fd = kind == SOCKET || kind == ACCEPT ? result : number == 275 ? regs->dx : regs->di;
+	fd = call & RETURNED ? result : number == SPLICE ? regs->dx : regs->di;
 
 	table = task->files->fdt;
 	limit = table->max_fds;

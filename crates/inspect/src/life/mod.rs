@@ -98,6 +98,9 @@ pub trait Source {
     /// Tells what happened since, and only now, in the order in which it happened.
     fn drain(&mut self, tell: &mut dyn FnMut(Event));
 
+    /// Whether anything was lost until the last drain and since this was asked last.
+    fn has_lost(&mut self) -> bool;
+
     /// What was lost so far.
     fn gaps(&mut self) -> Vec<Gap>;
 }
@@ -110,6 +113,10 @@ impl Source for Vec<Event> {
 
     fn drain(&mut self, tell: &mut dyn FnMut(Event)) {
         Self::drain(self, ..).for_each(tell);
+    }
+
+    fn has_lost(&mut self) -> bool {
+        false
     }
 
     fn gaps(&mut self) -> Vec<Gap> {

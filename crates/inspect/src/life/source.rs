@@ -15,6 +15,9 @@ pub use crate::bpf::LIFE_RING as RING;
 /// compared again, nanoseconds.
 const COMPARE_EVERY: u64 = 20_000_000;
 
+/// Bytes of a record in the buffer, at most.
+const LONGEST_RECORD: u32 = 128;
+
 /// Events of this machine, or of one network namespace of it.
 #[derive(Debug)]
 pub struct Kernel {
@@ -23,6 +26,11 @@ pub struct Kernel {
     compared_ns: u64,
     boot: Boot,
     unknown: u64,
+    /// So many at once may have been all that there was room for.
+    many: u64,
+    /// Whether there were so many since it was asked what was lost, and what was lost by then.
+    may_have_lost: bool,
+    lost: u64,
 }
 
 impl Kernel {
@@ -40,6 +48,9 @@ impl Kernel {
             compared_ns: clock::monotonic_ns(),
             boot: Boot::from_stat(&stat, procfs::ticks_per_second()),
             unknown: 0,
+            many: u64::from(room / LONGEST_RECORD / 2),
+            may_have_lost: false,
+            lost: 0,
         })
     }
 }
@@ -59,14 +70,26 @@ impl Source for Kernel {
             self.compared_ns = now;
         }
         let (bracket, boot, mut unknown) = (self.bracket, self.boot, 0);
-        let garbled =
-            self.lives.drain(
-                |record| match event(&record, bracket.wall(record.time_ns), &boot) {
-                    Some(event) => tell(event),
-                    None => unknown += 1,
-                },
-            );
+        let mut count = 0;
+        let garbled = self.lives.drain(|record| {
+            count += 1;
+            match event(&record, bracket.wall(record.time_ns), &boot) {
+                Some(event) => tell(event),
+                None => unknown += 1,
+            }
+        });
         self.unknown += unknown + garbled;
+        self.may_have_lost |= count >= self.many;
+    }
+
+    /// A call, so it is made only where the buffer was half full at least.
+    fn has_lost(&mut self) -> bool {
+        if !std::mem::take(&mut self.may_have_lost) {
+            return false;
+        }
+        let lost = self.lives.lost().unwrap_or(u64::MAX);
+        let before = std::mem::replace(&mut self.lost, lost);
+        lost > before
     }
 
     fn gaps(&mut self) -> Vec<Gap> {
@@ -168,7 +191,7 @@ mod tests {
         });
         // The port is chosen after it.
         assert!(states.eq([(State::Closed, State::SynSent)]));
-        assert!(kernel.gaps().is_empty());
+        assert!(!kernel.has_lost() && kernel.gaps().is_empty());
     }
 
     #[test]
@@ -216,6 +239,7 @@ mod tests {
         }
         let mut told = 0;
         kernel.drain(&mut |_| told += 1);
+        assert!(kernel.has_lost() && !kernel.has_lost());
         let gaps = kernel.gaps();
         assert!(told > 0 && told <= 4096 / 120, "{told}");
         // Each makes two.

@@ -49,6 +49,9 @@ impl Watched {
     pub(super) fn catch_up(&mut self) {
         if !self.source.is_empty() {
             self.source.drain(&mut |event| self.lives.tell(event));
+            if self.source.has_lost() {
+                self.lives.forget_all();
+            }
         }
     }
 
@@ -62,17 +65,24 @@ impl Watched {
         self.lives.latest().is_none_or(|latest| latest < time)
     }
 
-    /// Whether a witness would say more than it did.
-    pub(super) fn has_more(&self, witness: Option<Witness>) -> bool {
-        witness.is_none_or(|witness| self.lives.has_more(witness))
+    /// Whether a witness has no more to say than it did.
+    pub(super) fn has_all(&self, witness: Option<Witness>) -> bool {
+        witness.is_some_and(|witness| !self.lives.has_more(witness))
+    }
+
+    /// Whether the answer is still that of this witness.
+    pub(super) fn is_still(&self, witness: Option<Witness>, question: &Question) -> bool {
+        witness.is_some_and(|witness| self.lives.is_still(witness, question))
     }
 
     /// Who had an end; see [`Lives::attribute`].
-    pub(super) fn attribute(&self, question: Question) -> Option<(Attribution, Option<Witness>)> {
-        self.lives.attribute(&Question {
-            namespace: self.namespace,
-            ..question
-        })
+    pub(super) fn attribute(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
+        self.lives.attribute(question)
+    }
+
+    /// The network namespace that packets pass in.
+    pub(super) fn namespace(&self) -> NetworkNamespace {
+        self.namespace
     }
 
     /// Waits until a packet of this time is old enough for all about it to be told, which most

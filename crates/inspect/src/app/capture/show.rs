@@ -10,7 +10,7 @@ use super::looker::{Look, Looker};
 use super::recalled::Recalled;
 use crate::attribution::{Attribution, Grounds, Note, Question, Side, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
-use crate::model::{Endpoint, ForeignText, NetworkNamespace, Protocol, Timestamp};
+use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::packet::end_label;
 use crate::render::{Charset, Escaped};
@@ -456,22 +456,26 @@ impl Ends {
         for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
         {
             let side = &mut self.sides[index];
+            let witness = self.witnesses[index];
             let is_known = side.grounds == Grounds::Witnessed;
-            let has_all = is_tcp && is_known && !lives.has_more(self.witnesses[index]);
-            if has_all || refused && index == 1 {
+            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
                 continue;
             }
-            let told = lives.attribute(Question {
-                namespace: NetworkNamespace(0),
+            let question = Question {
+                namespace: lives.namespace(),
                 protocol,
-                local,
-                remote,
+                local: local.on_the_wire(),
+                remote: remote.on_the_wire(),
                 time,
                 now: self.latest,
                 opening: self.opening_seen && is_tcp,
                 here: local.is_loopback()
                     || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
-            });
+            };
+            if lives.is_still(witness, &question) {
+                continue;
+            }
+            let told = lives.attribute(&question);
             if let Some((told, witness)) = told {
                 self.witnesses[index] = witness;
                 changed |= side.hear(told, protocol);

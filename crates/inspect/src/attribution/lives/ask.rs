@@ -15,16 +15,21 @@ impl Lives {
     /// The answer is exact where the socket of these ends was seen in the hands of a process, and
     /// inferred where it is known by its port alone.
     pub fn attribute(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
-        let question = &Question {
-            local: question.local.on_the_wire(),
-            remote: question.remote.on_the_wire(),
-            ..*question
-        };
         match question.protocol {
             Protocol::Tcp => self.segment(question),
             Protocol::Udp => self.datagram(question),
             _ => None,
         }
+    }
+
+    /// Whether the answer is still the one that this witness gave. Asks for no memory.
+    pub fn is_still(&self, witness: Witness, question: &Question) -> bool {
+        let found = match question.protocol {
+            Protocol::Tcp => self.segment_life(question),
+            Protocol::Udp => self.datagram_life(question),
+            _ => None,
+        };
+        found.is_some_and(|(serial, life)| self.witness(serial, life) == witness)
     }
 
     fn of_both_ends(
@@ -57,7 +62,8 @@ impl Lives {
             .filter_map(|serial| Some((*serial, self.lives.get(serial)?)))
     }
 
-    fn segment(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
+    /// The socket that had a segment.
+    fn segment_life(&self, question: &Question) -> Option<(Serial, &Life)> {
         let mut found = None;
         for (serial, life) in self.of_both_ends(question).rev() {
             if life.role == Role::Passive && question.opening {
@@ -82,7 +88,11 @@ impl Lives {
                 break;
             }
         }
-        let Some((serial, life)) = found else {
+        found
+    }
+
+    fn segment(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
+        let Some((serial, life)) = self.segment_life(question) else {
             return self.listener(question);
         };
         let witness = Some(self.witness(serial, life));
@@ -108,37 +118,38 @@ impl Lives {
         self.one_of(waiting, question, |_| Grounds::LocalPort)
     }
 
-    fn datagram(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
-        let fits =
-            |life: &Life| life.begins_before(question.time) && !self.is_over(life, question.time);
-        let with_peer = self
-            .of_both_ends(question)
-            .rev()
-            .find(|(_, life)| fits(life));
-        if let Some((serial, life)) = with_peer
-            && let Some(owners) = self.owners(life, question.now)
-        {
-            let found = known(life, owners, Grounds::Witnessed);
-            return Some((found, Some(self.witness(serial, life))));
-        }
-        let candidates = self
-            .of_port(question)
-            .filter(|(_, life)| life.role == Role::Datagram && fits(life));
+    fn had_datagram(&self, life: &Life, question: &Question) -> bool {
+        life.role == Role::Datagram
+            && life.begins_before(question.time)
+            && !self.is_over(life, question.time)
+    }
+
+    /// The socket that had a datagram, where there is but one that may have had it.
+    fn datagram_life(&self, question: &Question) -> Option<(Serial, &Life)> {
+        let fits = |(_, life): &(Serial, &Life)| self.had_datagram(life, question);
+        let with_peer = self.of_both_ends(question).rev().find(fits);
         // Where ports cannot be shared, the newest has it, and those before it have let it go.
-        let newest = self.of_port(question).rev().find(|(_, life)| fits(life));
-        let alone = newest.filter(|(_, life)| !life.socket.reuse);
+        let newest = || self.of_port(question).rev().find(fits);
+        with_peer.or_else(|| newest().filter(|(_, life)| !life.socket.reuse))
+    }
+
+    fn datagram(&self, question: &Question) -> Option<(Attribution, Option<Witness>)> {
         let grounds = |life: &Life| {
             // Who sends from a port that nobody shares has sent this; who only waits there may
             // share it with a socket that is older than our watch.
-            if life.sent {
+            if life.sent || life.in_ends {
                 Grounds::Witnessed
             } else {
                 Grounds::LocalPort
             }
         };
-        match alone {
+        match self.datagram_life(question) {
             Some(one) => self.one_of(std::iter::once(one), question, grounds),
-            None => self.one_of(candidates, question, grounds),
+            None => {
+                let candidates = self.of_port(question);
+                let candidates = candidates.filter(|(_, life)| self.had_datagram(life, question));
+                self.one_of(candidates, question, grounds)
+            }
         }
     }
 

@@ -404,6 +404,23 @@ fn the_oldest_that_ended_make_room_and_what_lived_is_counted() {
     assert_is_whole(&lives);
 }
 
+#[test]
+fn after_a_loss_nothing_holds_that_was_told_before() {
+    let mut lives = Lives::default();
+    connect(&mut lives, 0, 100, 1, CLIENT, SERVER);
+    let asked = question(Protocol::Tcp, CLIENT, SERVER, 1);
+    let (_, witness) = lives.attribute(&asked).unwrap();
+    let changes = lives.changes();
+    lives.forget_all();
+    assert!(lives.changes() > changes);
+    assert_eq!(client_at(&lives, 1), (vec![], "nothing"));
+    // What was answered stays answered.
+    assert!(!lives.has_more(witness.unwrap()));
+    connect(&mut lives, 5, 101, 2, CLIENT, SERVER);
+    assert_eq!(client_at(&lives, 6), (vec![101], "socket_events"));
+    assert!(!lives.is_still(witness.unwrap(), &asked));
+}
+
 fn assert_is_whole(lives: &Lives) {
     let indexed = lives.by_ends.values().chain(lives.by_port.values());
     for serial in indexed.flatten() {
@@ -464,6 +481,11 @@ proptest! {
                     if let Some((found, witness)) = lives.attribute(&asked) {
                         prop_assert!(found.grounds != Grounds::Witnessed || !found.owners.is_empty());
                         prop_assert!(witness.is_none_or(|witness| !lives.has_more(witness)));
+                        let other = Question { time: at(60), ..asked };
+                        if found.grounds == Grounds::Witnessed && witness.is_some_and(|witness| lives.is_still(witness, &other)) {
+                            let later = lives.attribute(&other).map(|(found, _)| found);
+                            prop_assert_eq!(later.map(|it| it.owners), Some(found.owners));
+                        }
                     }
                 }
             }
