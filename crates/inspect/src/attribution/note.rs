@@ -48,6 +48,13 @@ pub struct Side {
     pub more: usize,
 }
 
+/// The grounds for knowing owners, in words.
+const KNOWN: [(Grounds, &str); 3] = [
+    (Grounds::Exact, "exact"),
+    (Grounds::Witnessed, "exact, by events"),
+    (Grounds::LocalPort, "inferred"),
+];
+
 /// The grounds for not knowing owners, in words.
 const UNKNOWN: [(Grounds, &str); 8] = [
     (Grounds::NotLooked, "not looked for"),
@@ -125,10 +132,12 @@ impl Side {
         if more > 0 {
             let _ = write!(out, " and {more} more");
         }
-        match self.attribution.grounds {
-            grounds @ (Grounds::Exact | Grounds::LocalPort) => {
-                let _ = write!(out, " ({})", grounds.word());
-            }
+        let grounds = self.attribution.grounds;
+        if let Some((_, words)) = KNOWN.iter().find(|(known, _)| *known == grounds) {
+            let _ = write!(out, " ({words})");
+            return;
+        }
+        match grounds {
             Grounds::Hidden(Some(uid)) => {
                 let _ = write!(out, " (unknown: hidden, user {uid}");
                 if let Some(user) = &self.user {
@@ -175,7 +184,7 @@ impl Side {
         let text = text.strip_prefix('(').unwrap_or(text);
         let (words, text) = text.split_once(')')?;
         let (grounds, user) = parse_grounds(words)?;
-        let is_named = matches!(grounds, Grounds::Exact | Grounds::LocalPort);
+        let is_named = KNOWN.iter().any(|(known, _)| *known == grounds);
         if !is_named && !owners.is_empty() {
             return None;
         }
@@ -196,9 +205,8 @@ impl Side {
 
 fn parse_grounds(words: &str) -> Option<(Grounds, Option<ForeignText>)> {
     let Some(reason) = words.strip_prefix("unknown: ") else {
-        let known = [Grounds::Exact, Grounds::LocalPort];
-        let grounds = known.into_iter().find(|known| known.word() == words)?;
-        return Some((grounds, None));
+        let (grounds, _) = KNOWN.iter().find(|(_, known)| *known == words)?;
+        return Some((*grounds, None));
     };
     let Some(user) = reason.strip_prefix("hidden, user ") else {
         let (grounds, _) = UNKNOWN.iter().find(|(_, words)| *words == reason)?;

@@ -6,8 +6,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::savefile::{self, Format, Saving};
+use super::sources::Owners;
 use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
+use crate::life::RING as LIFE_RING;
+use crate::owners;
 use crate::selection::{Selection, Test};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
@@ -71,6 +74,20 @@ pub struct Flags {
     #[arg(short = 'A', long, overrides_with = "ascii")]
     ascii: bool,
 
+    /// Show what was said instead of the packets: every stream, put together in order, with what
+    /// is missing marked.
+    #[arg(long, conflicts_with_all = ["write", "ascii"])]
+    follow: bool,
+
+    /// Show a table of the conversations at the end instead of the packets: how much, how long,
+    /// whose, and how it went.
+    #[arg(long, conflicts_with_all = ["write", "ascii", "follow"])]
+    summary: bool,
+
+    /// Memory for what waits for missing segments: 64M, 1G; a bare number is MiB.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory, requires = "follow")]
+    stream_memory: usize,
+
     /// Do not put the interface into promiscuous mode: only what is for this machine.
     #[arg(short = 'p', long, overrides_with = "no_promiscuous_mode")]
     no_promiscuous_mode: bool,
@@ -100,6 +117,23 @@ pub struct Flags {
     /// Less: no sequence numbers, no windows, no hints.
     #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
+
+    /// Find owners by bpf (the kernel tells of sockets as they come and go), proc (looks at
+    /// /proc), auto (the best that is allowed) or none.
+    #[arg(
+        long,
+        value_name = "WAY",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        conflicts_with = "read"
+    )]
+    owners: Owners,
+
+    /// Size of the kernel's buffer for what it tells of sockets.
+    #[arg(long, value_name = "KIB", default_value_t = LIFE_RING / 1024,
+          value_parser = owners_buffer, conflicts_with = "read")]
+    owners_buffer: u32,
 
     /// Write JSON Lines.
     #[arg(long, conflicts_with_all = ["ascii", "heading"])]
@@ -137,10 +171,20 @@ pub struct Request {
     pub promiscuous: bool,
     /// Write packets into this file.
     pub write: Option<PathBuf>,
+    /// How owners are found.
+    pub owners: owners::Choice,
+    /// Size of the kernel's buffer for the lives of sockets, KiB: a power of two.
+    pub owners_buffer_kib: u32,
     /// How that file is written.
     pub saving: Saving,
     /// What to print.
     pub shape: Shape,
+    /// The conversations, not the packets.
+    pub summary: bool,
+    /// What was said, not the packets.
+    pub follow: bool,
+    /// Memory for streams, bytes.
+    pub stream_memory: usize,
     /// Less of it.
     pub brief: bool,
 }
@@ -239,8 +283,13 @@ impl Flags {
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
+            owners: self.owners.into(),
+            owners_buffer_kib: self.owners_buffer,
             saving,
             shape,
+            summary: self.summary,
+            follow: self.follow,
+            stream_memory: self.stream_memory,
             brief: self.brief,
         })
     }
@@ -264,6 +313,25 @@ fn snaplen(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A size in bytes; a bare number counts MiB.
+fn memory(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (number, unit) = match lower.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => lower.split_at(at),
+        None => (lower.as_str(), "m"),
+    };
+    let shift = match unit.trim_end_matches("ib") {
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        _ => None,
+    };
+    shift
+        .and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is written 500K, 64M or 1G".to_owned())
+}
+
 /// libpcap takes bytes, in a signed number.
 const MOST_KIB: u32 = 2_000_000;
 
@@ -271,6 +339,15 @@ fn buffer_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
         _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
+    }
+}
+
+/// Such buffers have a power of two of bytes, of whole pages.
+fn owners_buffer(text: &str) -> Result<u32, String> {
+    let most = 1 << 20;
+    match text.parse::<u32>() {
+        Ok(number) if (4..=most).contains(&number) => Ok(number.next_power_of_two()),
+        _ => Err(format!("--owners-buffer takes a number from 4 to {most}")),
     }
 }
 

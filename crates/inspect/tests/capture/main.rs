@@ -15,9 +15,15 @@ mod blocking;
 mod crafted;
 mod files;
 mod live;
+mod lives;
 mod pcapng;
 mod program;
 mod rotation;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../../benches/capture/traffic.rs"]
+mod traffic;
+mod wire;
 mod wrapped;
+mod wrong;

@@ -141,7 +141,7 @@ fn one_run_shows_and_writes_and_the_file_reads_back_to_the_same() {
     let last = comments.last().unwrap();
     assert!(last.starts_with("tcp client 127.0.0.1:"), "{last}");
     assert_eq!(last.matches(&format!("[{pid}]")).count(), 2, "{last}");
-    assert_eq!(last.matches("(exact)").count(), 2, "{last}");
+    assert_eq!(last.matches("(exact").count(), 2, "{last}");
     let records = read(&path, &["--json"]).records();
     for (record, fields) in records[1..].iter().zip(&packets) {
         let (_, ours) = record["time"].as_str().unwrap().split_once('.').unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::lives::Watched;
 use crate::attribution::Table;
 
 use crate::capture::interfaces;
@@ -28,6 +29,10 @@ pub(super) struct Looker {
     vain: bool,
     rest: Duration,
     health: Health,
+    /// What the kernel tells meanwhile, where it does.
+    pub(super) lives: Option<Watched>,
+    /// Nobody asked for owners.
+    pub(super) is_off: bool,
 }
 
 /// Whether the thread is still there.
@@ -75,8 +80,10 @@ impl Looker {
     pub(super) fn start(request: &Request) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
-        let mut looker = Self::with(move || look(&stop))?;
-        if request.wants_owners() {
+        let choice = request.owners;
+        let mut looker = Self::with(move || look(choice, &stop))?;
+        looker.is_off = choice == owners::Choice::None;
+        if request.wants_owners() && !looker.is_off {
             looker.ask();
             looker.receive(FIRST);
         }
@@ -110,6 +117,8 @@ impl Looker {
             vain: false,
             rest: REST,
             health: Health::Looking,
+            lives: None,
+            is_off: false,
         })
     }
 
@@ -225,12 +234,12 @@ impl Looker {
     }
 }
 
-fn look(stop: &Stop) -> Table {
+fn look(choice: owners::Choice, stop: &Stop) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
     let sockets =
         Tables::new(Choice::Auto, None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
-    let holdings = Finder::new(owners::Choice::Auto, "/proc", stop.clone()).look();
+    let holdings = Finder::new(choice, "/proc", stop.clone()).look();
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
 }

@@ -1,8 +1,11 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod follow;
+mod lives;
 mod looker;
 mod messages;
 mod output;
+mod overview;
 mod patient;
 mod recalled;
 mod savefile;
@@ -27,9 +30,11 @@ use crate::capture::{
 use crate::cli::capture::{From, Request};
 use crate::clock;
 use crate::model::{Gap, Origin};
+use crate::owners::Choice;
 use crate::render::packet::Totals;
 use crate::selection::Selection;
 use crate::stop::Stop;
+use lives::Watched;
 use looker::Looker;
 use output::Output;
 use patient::Patient;
@@ -43,6 +48,9 @@ const LOOK_EVERY: u64 = 64;
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
 const READER_EVERY: Duration = Duration::from_millis(500);
+
+/// How often a quiet capture takes in what the kernel tells of sockets.
+const LIVES_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
@@ -65,9 +73,17 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
                 selection: request.selection.clone(),
                 filter: request.filter.clone(),
             };
+            // A file has no owners, and needs nobody to watch.
+            let choice = match request.wants_owners() {
+                true => request.owners,
+                false => Choice::None,
+            };
+            let watched = lives::start(choice, request.owners_buffer_kib);
             match Live::open(&options, stop.clone()) {
                 Ok(mut live) => {
-                    let looker = Looker::start(request)?;
+                    let mut looker = Looker::start(request)?;
+                    say_owners(context, request, watched.as_ref().err());
+                    looker.lives = watched.ok();
                     Run::new(request, context, &stop, &mut live, Some(looker))?.run()
                 }
                 Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
@@ -78,6 +94,26 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
                 Err(error) => Err(error.into()),
             }
         }
+    }
+}
+
+/// Where owners come from, and why not from where one knows more.
+fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
+    match (request.owners, refused) {
+        (Choice::Bpf, Some(reason)) if request.wants_owners() => context.say(&format!(
+            "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
+             go: {reason}"
+        )),
+        _ if !context.verbose || !request.wants_owners() => {}
+        (Choice::None, _) => context.say("Owners are not looked for."),
+        (_, None) => context.say(
+            "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
+        ),
+        (Choice::Proc, _) => context.say("Owners from /proc, as asked."),
+        (_, Some(reason)) => context.say(&format!(
+            "Owners from /proc: who is gone within some milliseconds is missed. The kernel does \
+             not tell of sockets as they come and go: {reason}."
+        )),
     }
 }
 
@@ -152,28 +188,33 @@ impl<'a> Run<'a> {
 
     fn run(mut self) -> anyhow::Result<Exit> {
         if self.context.verbose {
-            let owners = if self.is_live() && self.request.wants_owners() {
-                ", owners from /proc"
-            } else {
-                ""
-            };
             let (origin, link) = (self.source.origin(), self.source.link().word());
-            self.context
-                .say(&format!("Packets {origin}, link {link}{owners}."));
+            self.context.say(&format!("Packets {origin}, link {link}."));
         }
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
         }
         let done = self
             .output
-            .begin(self.is_live())
+            .begin(&self.sources())
             .map_err(Into::into)
             .and_then(|()| self.read());
         let (broken, mut failed) = match done {
             Ok(broken) => (broken, None),
             Err(error) => (None, Some(error)),
         };
+        let unanswered = self
+            .conversations
+            .notes()
+            .map(|known| known.borrow().course.troubles().unanswered);
+        self.totals.troubles.unanswered += unanswered.sum::<u64>();
         let mut gaps = self.gaps();
+        if failed.is_none() {
+            match self.output.finish_streams() {
+                Ok(missing) => gaps.extend(missing),
+                Err(error) => failed = Some(error.into()),
+            }
+        }
         // What the source still had is in no count.
         let unread = failed.is_some();
         if failed.is_none() {
@@ -222,6 +263,21 @@ impl<'a> Run<'a> {
         self.context
             .say(&format!("inspect: {name} broke off: {error}"));
         Ok(Exit::Failed)
+    }
+
+    /// What the output is from, for its opening record.
+    fn sources(&self) -> Vec<String> {
+        let Some(looker) = &self.looker else {
+            return vec!["file".to_owned()];
+        };
+        let owners = [
+            looker.lives.is_some().then_some("bpf"),
+            (!looker.is_off).then_some("proc"),
+        ];
+        std::iter::once("pcap")
+            .chain(owners.into_iter().flatten())
+            .map(str::to_owned)
+            .collect()
     }
 
     fn is_live(&self) -> bool {
@@ -295,10 +351,16 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(looker) = &mut self.looker {
+            if let Some(lives) = &mut looker.lives {
+                lives.catch_up();
+            }
             self.output.tend_owners(looker)?;
             if looker.has_just_ended() {
                 self.context.say(messages::NO_OWNERS);
             }
+        }
+        if self.is_live() {
+            self.output.settle()?;
         }
         if self.output.asks_for_gaps() {
             let gaps = self.source.gaps();
@@ -318,6 +380,9 @@ impl<'a> Run<'a> {
         }
         if self.totals.packets == 0 && !self.silence_said {
             patience = patience.min(SILENCE.saturating_sub(running));
+        }
+        if self.looker.as_ref().is_some_and(|it| it.lives.is_some()) {
+            patience = patience.min(LIVES_EVERY);
         }
         if self.output.awaits_owners() {
             let due = self.looker.as_ref().and_then(Looker::due);
@@ -339,6 +404,8 @@ impl<'a> Run<'a> {
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
+        let lives = self.looker.as_mut().and_then(|it| it.lives.as_mut());
+        gaps.extend(lives.map(Watched::gaps).unwrap_or_default());
         gaps
     }
 }
@@ -392,13 +459,19 @@ impl Step<'_> {
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
         }
-        self.output.packet(
+        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
+            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
+        }
+        let mark = self.output.packet(
             self.totals.packets,
             frame,
             &packet,
             seen,
             self.looker.as_mut(),
         )?;
+        if let Some(mark) = mark {
+            self.totals.troubles.count(mark);
+        }
         Ok(Took::Shown)
     }
 }

@@ -10,19 +10,24 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 
+use super::follow::{Follow, Paper};
 use super::looker::Looker;
+use super::messages::owners_missed;
+use super::overview::Overview;
 use super::recalled::Recalled;
 use super::savefile::{self, Savefile};
-use super::show::{self, Ends, Known, Late, Watch, Witnesses};
+use super::show::{self, Ends, Known, Late, Tally, Watch, Witnesses};
 use crate::app::{Context, machine};
 use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
+use crate::clock;
 use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
-use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
+use crate::streams::Mark;
 
 /// Bytes that are written at once when there is no pause.
 const BATCH: usize = 1 << 16;
@@ -50,6 +55,8 @@ pub(super) struct Output {
 enum Shown {
     Lines(Box<Lines>),
     Json,
+    Follow(Box<Follow>),
+    Overview(Box<Overview>),
     /// They go into a file alone.
     Nothing,
 }
@@ -75,6 +82,21 @@ impl Output {
         };
         let shape = match request.shape {
             _ if savefile.is_some() && !request.saving.print => Shown::Nothing,
+            Shape::Json if request.follow => {
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, None)))
+            }
+            Shape::Lines { heading, .. } if request.follow => {
+                let dialogue = Dialogue {
+                    screen: context.screen,
+                    headings: heading.unwrap_or(context.screen.is_terminal()),
+                    clock: TimeOfDay::new(zone),
+                };
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
+            }
+            shape if request.summary => {
+                let screen = (shape != Shape::Json).then_some(context.screen);
+                Shown::Overview(Box::new(Overview::new(screen)))
+            }
             Shape::Json => Shown::Json,
             Shape::Lines {
                 heading,
@@ -113,14 +135,9 @@ impl Output {
     }
 
     /// Writes what opens the output.
-    pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
-        if let Shown::Json = self.shape {
-            let source = if live { "pcap" } else { "file" };
-            let mut sources = vec![source.to_owned()];
-            if live {
-                sources.push("proc".to_owned());
-            }
-            json::write(&mut self.out, &machine::begin("capture", sources))?;
+    pub(super) fn begin(&mut self, sources: &[String]) -> io::Result<()> {
+        if self.is_json() {
+            json::write(&mut self.out, &machine::begin("capture", sources.to_vec()))?;
             self.flush()?;
         }
         Ok(())
@@ -135,7 +152,7 @@ impl Output {
         packet: &Packet<'_>,
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<Mark>> {
         let notes = self.notes_owners();
         let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
         let name = match (self.interface.as_ref().or(recorded), packet.interface) {
@@ -173,8 +190,9 @@ impl Output {
             savefile.write(frame, packet, name, comment.as_deref())?;
         }
         if !shows {
-            return Ok(());
+            return Ok(None);
         }
+        let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
         let unnamed;
         let interface = match (name, packet.interface) {
             (None, Some(index)) => {
@@ -185,9 +203,33 @@ impl Output {
         };
         match &mut self.shape {
             Shown::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface);
+                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface);
             }
-            Shown::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
+            Shown::Json => {
+                record_of(
+                    &mut self.out,
+                    number,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                )?;
+            }
+            Shown::Overview(overview) => {
+                if let Some(seen) = &seen {
+                    overview.packet(seen);
+                }
+            }
+            Shown::Follow(follow) => {
+                if let Some(seen) = &seen {
+                    let paper = &mut Paper {
+                        out: &mut self.out,
+                        interfaces: &mut self.interfaces,
+                        interface: self.interface.as_ref(),
+                    };
+                    follow.packet(packet, seen, paper)?;
+                }
+            }
             Shown::Nothing => {}
         }
         if self.out.len() >= BATCH {
@@ -195,7 +237,7 @@ impl Output {
         } else if self.oldest.is_none() {
             self.oldest = Some(Instant::now());
         }
-        Ok(())
+        Ok(mark)
     }
 
     /// Whether the next look of the looker may tell more than was written.
@@ -277,11 +319,59 @@ impl Output {
         Ok(())
     }
 
+    fn is_json(&self) -> bool {
+        match &self.shape {
+            Shown::Json => true,
+            Shown::Follow(follow) => follow.dialogue().is_none(),
+            Shown::Overview(overview) => overview.is_json(),
+            _ => false,
+        }
+    }
+
+    /// What time brings for streams that are followed.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.streams(|follow, paper| follow.settle(clock::now(), paper))
+    }
+
+    /// Writes what streams that are followed still have; gives what they lack.
+    pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
+        self.streams(Follow::finish)?;
+        match &self.shape {
+            Shown::Follow(follow) => Ok(follow.gaps()),
+            Shown::Overview(overview) => {
+                overview.write(&mut self.out)?;
+                Ok(overview.gaps())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn streams(
+        &mut self,
+        act: impl FnOnce(&mut Follow, &mut Paper<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Shown::Follow(follow) = &mut self.shape else {
+            return Ok(());
+        };
+        let before = self.out.len();
+        let paper = &mut Paper {
+            out: &mut self.out,
+            interfaces: &mut self.interfaces,
+            interface: self.interface.as_ref(),
+        };
+        act(follow, paper)?;
+        if self.out.len() > before && self.oldest.is_none() {
+            self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
         self.end_file(gaps)?;
-        if let Shown::Json = self.shape {
-            for gap in gaps {
+        if self.is_json() {
+            // Whose owners are not known stands in each packet; the packets are complete.
+            for gap in gaps.iter().chain(&self.owners_missed()) {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
             let counts = [
@@ -290,10 +380,24 @@ impl Output {
                 ("payload_bytes", totals.payload),
                 ("malformed", totals.malformed),
             ];
+            let troubles = totals.troubles.counts().into_iter();
+            let counts = counts
+                .into_iter()
+                .chain(troubles.filter(|(_, count)| *count > 0));
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }
         self.flush()?;
         Ok(())
+    }
+
+    /// Conversations on this machine whose owners were not seen.
+    fn owners_missed(&self) -> Option<Gap> {
+        let Tally { here, known } = self.watch.tally;
+        let missed = here.saturating_sub(known);
+        (missed > 0).then(|| {
+            let reason = format!("conversations of {here} on this machine without an owner seen");
+            Gap::counted(Origin::Owners, reason, missed)
+        })
     }
 
     /// After a failed write: leaves a capture file that can be read, and tells how many of the
@@ -332,7 +436,10 @@ impl Output {
     /// Says on stderr what was shown and what was lost; of records, which say it themselves,
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = matches!(self.shape, Shown::Json) && !self.is_cut;
+        let is_json = self.is_json() && !self.is_cut;
+        if let Some(missed) = self.owners_missed() {
+            context.say(&owners_missed(self.watch.tally.here, missed.count));
+        }
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }
@@ -348,10 +455,7 @@ struct News<'a> {
 }
 
 /// What has become known since the heading.
-fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
-    if !lines.headings {
-        return;
-    }
+fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
     let [client, server] = &ends.labels;
     let heading = Heading {
         number: ends.number,
@@ -360,18 +464,33 @@ fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
         interface: None,
         began_earlier: false,
     };
-    heading.write_again(out, &lines.screen);
+    heading.write_again(out, screen);
+}
+
+/// What a packet means after those before it.
+fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
+    let direction = seen.conversation.direction(seen.source);
+    let mut ends = seen.conversation.note.borrow_mut();
+    match packet.segment() {
+        Some(segment) => ends.course.segment(direction, packet.time, segment),
+        None => {
+            ends.course.packet(direction, packet.time, packet.said());
+            None
+        }
+    }
 }
 
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
+        mark,
         relative: Relative::default(),
         conversation: None,
         interface,
@@ -382,7 +501,9 @@ fn lines_of(
     if let Some(note) = &mut note
         && note.has_news()
     {
-        news_of(lines, out, note);
+        if lines.headings {
+            news_of(&lines.screen, out, note);
+        }
         note.is_told();
     }
     if let (Some(seen), Some(note)) = (seen, &note) {
@@ -419,6 +540,7 @@ fn record_of(
     out: &mut Vec<u8>,
     number: u64,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) -> io::Result<()> {
@@ -433,6 +555,14 @@ fn record_of(
     }
     let relative = seen.map_or(Relative::default(), |seen| seen.relative);
     let conversation = seen.map(|seen| seen.conversation.number);
-    let record = PacketRecord::new(number, packet, interface, conversation, relative, owners);
+    let record = PacketRecord::new(
+        number,
+        packet,
+        interface,
+        conversation,
+        relative,
+        mark,
+        owners,
+    );
     json::write(out, &record)
 }

@@ -98,8 +98,17 @@ pub(super) fn note_late(savefile: &mut Savefile, late: &mut Late) {
 
 impl News<'_> {
     pub(super) fn tell(&mut self, known: &Known, ends: &mut Ends) {
-        if let Shown::Lines(lines) = self.shape {
-            news_of(lines, self.out, ends);
+        let headed = match self.shape {
+            Shown::Lines(lines) => lines.headings.then_some(&lines.screen),
+            // Who has said nothing yet has no heading.
+            Shown::Follow(follow) if ends.is_headed => follow
+                .dialogue()
+                .filter(|dialogue| dialogue.headings)
+                .map(|dialogue| &dialogue.screen),
+            _ => None,
+        };
+        if let Some(screen) = headed {
+            news_of(screen, self.out, ends);
         }
         if let Some(late) = &mut self.late {
             late.add(known, ends);
