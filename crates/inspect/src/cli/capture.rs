@@ -66,6 +66,14 @@ pub struct Flags {
     #[arg(short = 'A', long, overrides_with = "ascii")]
     ascii: bool,
 
+    /// Show the bytes of each packet in hexadecimal; -xx with its link header.
+    #[arg(short = 'x', action = clap::ArgAction::Count)]
+    hex: u8,
+
+    /// Show the bytes of each packet in hexadecimal and ASCII; -XX with its link header.
+    #[arg(short = 'X', action = clap::ArgAction::Count)]
+    hex_and_ascii: u8,
+
     /// Do not put the interface into promiscuous mode: only what is for this machine.
     #[arg(short = 'p', long, overrides_with = "no_promiscuous_mode")]
     no_promiscuous_mode: bool,
@@ -97,7 +105,7 @@ pub struct Flags {
     brief: bool,
 
     /// Write JSON Lines.
-    #[arg(long, conflicts_with_all = ["ascii", "heading", "write"])]
+    #[arg(long, conflicts_with_all = ["ascii", "hex", "hex_and_ascii", "heading", "write"])]
     json: bool,
 
     /// A heading for each conversation, also in a pipe.
@@ -149,6 +157,15 @@ pub enum From {
     List,
 }
 
+/// Bytes in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dump {
+    /// With what of them is ASCII.
+    pub ascii: bool,
+    /// The link header too.
+    pub link_header: bool,
+}
+
 /// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -158,6 +175,8 @@ pub enum Shape {
         heading: Option<bool>,
         /// With whole payloads below.
         whole_payloads: bool,
+        /// With the packets' bytes below.
+        dump: Option<Dump>,
     },
     /// JSON Lines.
     Json,
@@ -208,6 +227,18 @@ impl Flags {
                     _ => None,
                 },
                 whole_payloads: self.ascii,
+                // Of several the one that shows most, as in tcpdump.
+                dump: match (self.hex, self.hex_and_ascii) {
+                    (0, 0) => None,
+                    (hex, 0) => Some(Dump {
+                        ascii: false,
+                        link_header: hex > 1,
+                    }),
+                    (_, both) => Some(Dump {
+                        ascii: true,
+                        link_header: both > 1,
+                    }),
+                },
             }
         };
         Ok(Request {

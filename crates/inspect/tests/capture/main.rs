@@ -13,6 +13,7 @@
 mod blocking;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
+mod dump;
 mod files;
 mod live;
 mod program;

@@ -21,7 +21,7 @@ use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
 use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
 use crate::stop::{Stop, wait_for};
 
 /// Bytes that are written at once when there is no pause.
@@ -81,11 +81,16 @@ impl Output {
                 Shape::Lines {
                     heading,
                     whole_payloads,
+                    dump,
                 },
             ) => Written::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
+                dump: dump.map(|dump| Dump {
+                    ascii: dump.ascii,
+                    link_header: dump.link_header,
+                }),
                 brief: request.brief,
                 clock: TimeOfDay::new(zone),
             })),
@@ -164,9 +169,14 @@ impl Output {
             );
         }
         match &mut self.shape {
-            Written::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, seen.as_ref(), interface)
-            }
+            Written::Lines(lines) => lines_of(
+                lines,
+                &mut self.out,
+                frame,
+                packet,
+                seen.as_ref(),
+                interface,
+            ),
             Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
             Written::File(_) => {}
         }
@@ -338,12 +348,14 @@ fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
+    frame: &Frame<'_>,
     packet: &Packet<'_>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
+        bytes: frame.bytes,
         relative: Relative::default(),
         conversation: None,
         interface,
