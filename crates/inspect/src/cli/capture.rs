@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{duration, port, short_port};
+mod wanted;
+
+use super::duration;
 use crate::capture::{BUFFER_KIB, SNAPLEN};
-use crate::selection::{Selection, Test};
+use crate::selection::{Names, Selection};
+pub use wanted::{Ports, WantedFlags};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
 #[derive(Debug, Args)]
@@ -15,6 +18,7 @@ use crate::selection::{Selection, Test};
 Examples:
   inspect capture :2345                 who says what on port 2345
   inspect capture tcp and host 10.0.0.1
+  inspect capture --host 10.0.0.0/8 --port http
   inspect capture -i eth0 -A port 80    whole requests and answers
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
@@ -24,10 +28,8 @@ pub struct Flags {
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
 
-    /// Only packets from or to this port, VLAN tags and IPv6 extension headers or not; may be
-    /// repeated.
-    #[arg(long, value_name = "N", value_parser = port)]
-    port: Vec<u16>,
+    #[command(flatten)]
+    wanted: WantedFlags,
 
     /// Capture on this interface only (see -D).
     #[arg(short, long, value_name = "NAME")]
@@ -120,10 +122,12 @@ pub struct Flags {
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The ports, as a selection.
+    /// Ports and hosts, as a selection: what a packet tells by itself.
     pub selection: Selection,
-    /// The ports, as typed.
-    pub ports: Vec<u16>,
+    /// The ports.
+    pub ports: Vec<Ports>,
+    /// What else is wanted, for people, with a space before it; or nothing.
+    pub wanted: String,
     /// libpcap's filter, or nothing.
     pub filter: String,
     /// Where packets come from.
@@ -187,14 +191,17 @@ impl Flags {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn validate(self) -> Result<Request, String> {
-        let mut ports = self.port;
+    pub fn validate(self, names: &dyn Names) -> Result<Request, String> {
+        let mut ports = Vec::new();
+        for word in &self.wanted.port {
+            ports.extend(wanted::ports(word, names)?);
+        }
         let typed = self.filter.join(" ");
         // A filter may come as one word of the shell.
         let all: Vec<&str> = typed.split_whitespace().collect();
         let mut words = all.as_slice();
-        while let Some(short) = words.first().and_then(|word| short_port(word)) {
-            ports.push(short?);
+        while let Some(short) = words.first().and_then(|word| word.strip_prefix(':')) {
+            ports.extend(wanted::ports(short, names)?);
             words = &words[1..];
         }
         // :PORT and the rest hold together anyway, with tcpdump's word for it or without.
@@ -242,7 +249,8 @@ impl Flags {
             }
         };
         Ok(Request {
-            selection: Selection::one_of(ports.iter().copied().map(Test::Port)),
+            selection: self.wanted.on_the_wire(&ports, names)?,
+            wanted: self.wanted.words(),
             ports,
             filter: words.join(" "),
             from,
@@ -292,6 +300,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, View};
+    use crate::selection::Numbers;
 
     fn request(words: &[&str]) -> Result<Request, String> {
         let words = ["inspect", "capture"].iter().chain(words);
@@ -299,16 +308,20 @@ mod tests {
             .map_err(|error| error.to_string())?
             .view
         {
-            View::Capture(flags) => flags.validate(),
+            View::Capture(flags) => flags.validate(&Numbers),
             _ => Err("another view".to_owned()),
         }
+    }
+
+    fn shown(ports: &[Ports]) -> Vec<String> {
+        ports.iter().map(Ports::to_string).collect()
     }
 
     #[test]
     fn filter_words_are_joined_and_a_leading_colon_is_a_port() {
         let request =
             request(&[":2345", "tcp", "and", "not", "host", "10.0.0.1", "-c", "5"]).unwrap();
-        assert_eq!(request.ports, [2345]);
+        assert_eq!(shown(&request.ports), ["2345"]);
         assert_eq!(request.filter, "tcp and not host 10.0.0.1");
         assert_eq!(request.count, Some(5));
         assert_eq!(request.from, From::Interface(None));
@@ -328,7 +341,7 @@ mod tests {
             &[":2345", "tcp"],
         ] {
             let request = request(words).unwrap();
-            assert_eq!(request.ports, [2345], "{words:?}");
+            assert_eq!(shown(&request.ports), ["2345"], "{words:?}");
             assert_eq!(request.filter, "tcp", "{words:?}");
         }
         // What is left hanging is libpcap's to refuse.

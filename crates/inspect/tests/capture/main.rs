@@ -17,6 +17,7 @@ mod dump;
 mod files;
 mod live;
 mod program;
+mod reach;
 #[path = "../support/mod.rs"]
 mod support;
 mod wrapped;

@@ -241,6 +241,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, View};
+    use crate::selection::Numbers;
 
     #[test]
     fn a_new_conversation_has_a_look_of_its_own_soon_after_another() {
@@ -265,7 +266,7 @@ mod tests {
             let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
                 panic!("another view")
             };
-            let mut looker = Looker::start(&flags.validate().unwrap()).unwrap();
+            let mut looker = Looker::start(&flags.validate(&Numbers).unwrap()).unwrap();
             assert_eq!(looker.asked.is_some(), looks == 1, "{words:?}");
             // The line about silence has its look all the same.
             looker.rest = Duration::ZERO;

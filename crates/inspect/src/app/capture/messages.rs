@@ -28,6 +28,7 @@ fn wanted(request: &Request) -> String {
         let before = if index == 0 { " port " } else { ", " };
         let _ = write!(text, "{before}{port}");
     }
+    text.push_str(&request.wanted);
     if !request.filter.is_empty() {
         let and = if text.is_empty() { " " } else { " and " };
         let _ = write!(text, "{and}{:?}", request.filter);
@@ -40,7 +41,11 @@ const PAIR: u16 = 2345;
 
 /// After two silent seconds: what is awaited.
 pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
-    let (Some(table), [port]) = (table, request.ports.as_slice()) else {
+    let port = match request.ports.as_slice() {
+        [ports] if request.wanted.is_empty() => ports.alone(),
+        _ => None,
+    };
+    let (Some(table), Some(port)) = (table, port) else {
         return format!(
             "Nothing yet{}.",
             match wanted(request) {
@@ -49,10 +54,10 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
             }
         );
     };
-    let usage = table.port_use(*port);
+    let usage = table.port_use(port);
     let sockets = |count: usize| if count == 1 { "socket" } else { "sockets" };
     match (usage.waiting, usage.connected) {
-        (0, 0) if *port == PAIR => format!(
+        (0, 0) if port == PAIR => format!(
             "Nothing yet. No socket here uses port {port}; chat pair starts a conversation."
         ),
         (0, 0) => format!("Nothing yet. No socket here uses port {port}."),

@@ -17,6 +17,7 @@ use crate::capture::File;
 use crate::capture::crafted::*;
 use crate::cli::{Cli, View};
 use crate::render::{Charset, Screen};
+use crate::selection::Numbers;
 use crate::stop::Stop;
 
 #[derive(Clone, Default)]
@@ -56,7 +57,7 @@ fn printed_with(looker: Option<Looker>, file: &[u8], screen: Screen, words: &[&s
     let View::Capture(flags) = cli.view else {
         panic!("another view")
     };
-    let request = flags.validate().unwrap();
+    let request = flags.validate(&Numbers).unwrap();
     let context = Context {
         screen,
         messages: screen,
