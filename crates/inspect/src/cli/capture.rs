@@ -126,6 +126,10 @@ pub struct Request {
     pub selection: Selection,
     /// The ports.
     pub ports: Vec<Ports>,
+    /// What is wanted of the owners of an end, users apart.
+    pub owned: Selection,
+    /// Whose sockets are wanted, as typed; every user's when empty.
+    pub users: Vec<String>,
     /// What else is wanted, for people, with a space before it; or nothing.
     pub wanted: String,
     /// libpcap's filter, or nothing.
@@ -224,6 +228,11 @@ impl Flags {
             (Some(path), false) => From::File(path),
             (None, false) => From::Interface(self.interface.filter(|name| name != "any")),
         };
+        if let (From::File(_), Some(flag)) = (&from, self.wanted.asks_for_owners()) {
+            return Err(format!(
+                "{flag} needs a live capture: a file does not tell who held the sockets"
+            ));
+        }
         let shape = if self.json {
             Shape::Json
         } else {
@@ -251,6 +260,8 @@ impl Flags {
         Ok(Request {
             selection: self.wanted.on_the_wire(&ports, names)?,
             wanted: self.wanted.words(),
+            owned: self.wanted.of_owners(),
+            users: self.wanted.user,
             ports,
             filter: words.join(" "),
             from,
@@ -263,6 +274,18 @@ impl Flags {
             shape,
             brief: self.brief,
         })
+    }
+}
+
+impl Request {
+    /// Whether packets are chosen by who holds their ends.
+    pub fn chooses_by_owner(&self) -> bool {
+        !self.users.is_empty() || self.owned != Selection::everything()
+    }
+
+    /// Whether owners are needed: to choose by, or to show.
+    pub fn needs_owners(&self) -> bool {
+        self.write.is_none() || self.chooses_by_owner()
     }
 }
 

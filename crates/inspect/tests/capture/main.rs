@@ -20,4 +20,5 @@ mod program;
 mod reach;
 #[path = "../support/mod.rs"]
 mod support;
+mod whose;
 mod wrapped;

@@ -76,7 +76,7 @@ impl Looker {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
         let mut looker = Self::with(move || look(&stop))?;
-        if request.write.is_none() {
+        if request.needs_owners() {
             looker.ask();
             looker.receive(FIRST);
         }
@@ -159,6 +159,15 @@ impl Looker {
             self.receive(Duration::from_secs(1));
         }
         self.newest.table.clone()
+    }
+
+    /// A look from now, due or not, waited for: at the end nothing else waits any more.
+    pub(super) fn last(&mut self) {
+        const LIMIT: Duration = Duration::from_secs(1);
+        // The one that is under way may have begun too early.
+        self.receive(LIMIT);
+        self.send();
+        self.receive(LIMIT);
     }
 
     /// After how long there may be an answer, or the next question is due; never, when nobody

@@ -1,5 +1,6 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod chooser;
 mod looker;
 mod messages;
 mod output;
@@ -12,12 +13,13 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, signals};
+use super::{Context, Exit, names, signals};
 use crate::capture::{
     self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
     OpenError, Options, Source, SourceError, decode, selects,
@@ -25,8 +27,9 @@ use crate::capture::{
 use crate::cli::capture::{From, Request};
 use crate::model::{Gap, Origin};
 use crate::render::packet::Totals;
-use crate::selection::Selection;
+use crate::selection::{Selection, Test};
 use crate::stop::Stop;
+use chooser::{Chooser, Verdict};
 use looker::Looker;
 use output::Output;
 use patient::Patient;
@@ -36,6 +39,8 @@ use show::Known;
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often a busy capture looks at the clock: after so many frames.
 const LOOK_EVERY: u64 = 64;
+/// How often packets that are held back are looked after.
+const HELD_EVERY: Duration = Duration::from_millis(50);
 /// A line waits for others to be written together at most this long.
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
@@ -64,8 +69,11 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             };
             match Live::open(&options, stop.clone()) {
                 Ok(mut live) => {
+                    let chooser = chooser(request)?;
                     let looker = Looker::start(request)?;
-                    Run::new(request, context, &stop, &mut live, Some(looker))?.run()
+                    let mut run = Run::new(request, context, &stop, &mut live, Some(looker))?;
+                    run.chooser = chooser;
+                    run.run()
                 }
                 Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(OpenError::Permission) => {
@@ -76,6 +84,23 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             }
         }
     }
+}
+
+/// What chooses packets by the owners of their ends, where that is asked for.
+fn chooser(request: &Request) -> anyhow::Result<Option<Chooser>> {
+    if !request.chooses_by_owner() {
+        return Ok(None);
+    }
+    for test in request.owned.tests() {
+        if let Test::Pid(pid) = test
+            && !Path::new("/proc").join(pid.to_string()).exists()
+        {
+            anyhow::bail!("cannot capture for process {pid}: there is no such process");
+        }
+    }
+    let users = Selection::one_of(names::users(&request.users)?);
+    let wanted = Selection::All(vec![request.owned.clone(), users]);
+    Ok(Some(Chooser::new(wanted)))
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
@@ -99,6 +124,7 @@ struct Run<'a> {
     output: Output,
     conversations: Conversations<Known>,
     fragments: Fragments,
+    chooser: Option<Chooser>,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
@@ -139,6 +165,7 @@ impl<'a> Run<'a> {
             output,
             conversations: Conversations::new(),
             fragments: Fragments::default(),
+            chooser: None,
             totals: Totals::default(),
             undecided: 0,
             began: Instant::now(),
@@ -236,29 +263,73 @@ impl<'a> Run<'a> {
                         output: &mut self.output,
                         conversations: &mut self.conversations,
                         fragments: &mut self.fragments,
+                        chooser: &mut self.chooser,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
-                    if shown && self.request.count == Some(self.totals.packets) {
+                    if shown && self.is_enough() {
                         return Ok(None);
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
                         self.look_at_clock()?;
+                        if self.is_enough() {
+                            return Ok(None);
+                        }
                     }
                 }
                 Ok(Event::Quiet) => {
                     self.output.flush()?;
                     self.look_at_clock()?;
+                    if self.is_enough() {
+                        return Ok(None);
+                    }
                     if let Err(error) = self.source.wait(self.patience()) {
                         return Ok(Some(error));
                     }
                 }
-                Ok(Event::End) => return Ok(None),
-                Err(error) => return Ok(Some(error)),
+                Ok(Event::End) => {
+                    self.release(true)?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.release(true)?;
+                    return Ok(Some(error));
+                }
             }
         }
+    }
+
+    /// Whether as many were shown as were asked for.
+    fn is_enough(&self) -> bool {
+        self.request.count == Some(self.totals.packets)
+    }
+
+    /// Shows what has waited and is wanted; at the `end`, as far as can be told then.
+    fn release(&mut self, end: bool) -> anyhow::Result<()> {
+        let Some(chooser) = &mut self.chooser else {
+            return Ok(());
+        };
+        if let Some(looker) = &mut self.looker {
+            if end && chooser.waits() {
+                looker.last();
+            }
+            chooser.tend(looker);
+        }
+        Step {
+            everything: false,
+            request: self.request,
+            looker: &mut self.looker,
+            output: &mut self.output,
+            conversations: &mut self.conversations,
+            fragments: &mut self.fragments,
+            chooser: &mut self.chooser,
+            totals: &mut self.totals,
+            undecided: &mut self.undecided,
+        }
+        .release(self.source.link(), end)?;
+        Ok(())
     }
 
     /// What time brings: the end, a line about silence, lines that have waited.
@@ -282,6 +353,7 @@ impl<'a> Run<'a> {
                 self.context.say(messages::NO_OWNERS);
             }
         }
+        self.release(false)?;
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
         Ok(())
@@ -297,7 +369,11 @@ impl<'a> Run<'a> {
         if self.totals.packets == 0 && !self.silence_said {
             patience = patience.min(SILENCE.saturating_sub(running));
         }
-        if self.output.awaits_owners() {
+        let held = self.chooser.as_ref().is_some_and(Chooser::waits);
+        if held {
+            patience = patience.min(HELD_EVERY);
+        }
+        if held || self.output.awaits_owners() {
             let due = self.looker.as_ref().and_then(Looker::due);
             patience = due.map_or(patience, |due| patience.min(due));
         }
@@ -313,6 +389,7 @@ impl<'a> Run<'a> {
                 self.undecided,
             ));
         }
+        gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
@@ -328,13 +405,14 @@ struct Step<'s> {
     output: &'s mut Output,
     conversations: &'s mut Conversations<Known>,
     fragments: &'s mut Fragments,
+    chooser: &'s mut Option<Chooser>,
     totals: &'s mut Totals,
     undecided: &'s mut u64,
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted; tells whether it was.
-    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
+    /// Shows a frame, if it is wanted, and those that waited before it; tells whether any was.
+    fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
@@ -347,23 +425,59 @@ impl Step<'_> {
                 }
             }
         }
+        let Some(chooser) = self.chooser else {
+            return self.show(frame, &packet, None).map(|()| true);
+        };
+        match chooser.take(frame, &packet, self.looker.as_mut()) {
+            Verdict::Leave => Ok(false),
+            Verdict::Show(known) => self.show(frame, &packet, Some(&known)).map(|()| true),
+            Verdict::Hold => self.release(link, false),
+        }
+    }
+
+    /// Shows those that have waited and are wanted; tells whether there was any.
+    fn release(&mut self, link: capture::Link, end: bool) -> io::Result<bool> {
+        let mut shown = false;
+        while self.request.count != Some(self.totals.packets) {
+            let Some(chooser) = self.chooser else { break };
+            let Some(held) = chooser.release(self.looker.as_mut(), end) else {
+                break;
+            };
+            let frame = held.frame();
+            self.show(&frame, &decode(link, &frame), Some(&held.known))?;
+            shown = true;
+        }
+        Ok(shown)
+    }
+
+    /// Shows a frame; `known` is what is known of its conversation already.
+    fn show(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &capture::Packet<'_>,
+        known: Option<&Known>,
+    ) -> io::Result<()> {
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.said());
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
             self.totals.malformed += 1;
         }
-        let seen = self.conversations.see(&packet);
+        let seen = self.conversations.see(packet);
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
+        }
+        if let (Some(seen), Some(known)) = (&seen, known)
+            && seen.is_new
+        {
+            seen.conversation.note.borrow_mut().earlier = Some(Rc::clone(known));
         }
         self.output.packet(
             self.totals.packets,
             frame,
-            &packet,
+            packet,
             seen,
             self.looker.as_mut(),
-        )?;
-        Ok(true)
+        )
     }
 }
 

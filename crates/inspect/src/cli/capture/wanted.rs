@@ -311,7 +311,7 @@ mod tests {
         );
         assert_eq!(
             flags.of_owners().to_string(),
-            "( process a or process a_name_of_more_ ) and pid 7"
+            "( process = a or process = a_name_of_more_ ) and pid = 7"
         );
         assert_eq!(
             flags.words(),

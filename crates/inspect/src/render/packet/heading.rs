@@ -199,6 +199,7 @@ mod tests {
                 .collect(),
             grounds: Grounds::Exact,
             socket: None,
+            user: None,
         }
     }
 
