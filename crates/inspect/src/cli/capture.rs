@@ -35,6 +35,11 @@ pub struct Flags {
     #[arg(short, long, value_name = "NAME")]
     interface: Option<String>,
 
+    /// Capture in this network namespace: a name (as in ip netns), a process id, an inode or a
+    /// path. Sockets and their owners are looked up there too.
+    #[arg(long, value_name = "NETNS", conflicts_with = "read")]
+    netns: Option<String>,
+
     /// List the interfaces.
     #[arg(short = 'D', long)]
     list_interfaces: bool,
@@ -136,6 +141,8 @@ pub struct Request {
     pub filter: String,
     /// Where packets come from.
     pub from: From,
+    /// The network namespace; `None` is this process's.
+    pub netns: Option<String>,
     /// End after this many packets.
     pub count: Option<u64>,
     /// End after this time.
@@ -223,6 +230,13 @@ impl Flags {
                 "{number} alone is no filter: a port is written :{number}"
             ));
         }
+        if self.netns.as_deref() == Some("all") {
+            return Err(
+                "--netns all: a packet socket is in one network namespace; capture in each by \
+                 a command of its own"
+                    .to_owned(),
+            );
+        }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
             (Some(path), false) => From::File(path),
@@ -265,6 +279,7 @@ impl Flags {
             ports,
             filter: words.join(" "),
             from,
+            netns: self.netns,
             count: self.count,
             duration: self.duration,
             snaplen: self.snaplen,

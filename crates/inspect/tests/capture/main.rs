@@ -16,6 +16,7 @@ mod crafted;
 mod dump;
 mod files;
 mod live;
+mod netns;
 mod program;
 mod reach;
 #[path = "../support/mod.rs"]

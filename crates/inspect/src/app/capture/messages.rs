@@ -18,7 +18,11 @@ pub(super) fn capturing(request: &Request) -> String {
         From::Interface(Some(name)) => name.as_str(),
         _ => "every interface",
     };
-    format!("Capturing{} on {place}. Ctrl-C ends.", wanted(request))
+    let wanted = wanted(request);
+    match &request.netns {
+        Some(netns) => format!("Capturing{wanted} on {place} of namespace {netns}. Ctrl-C ends."),
+        None => format!("Capturing{wanted} on {place}. Ctrl-C ends."),
+    }
 }
 
 /// What is wanted, with a space before it, or nothing.
@@ -54,13 +58,17 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
             }
         );
     };
+    let here = match &request.netns {
+        Some(netns) => format!("in namespace {netns}"),
+        None => "here".to_owned(),
+    };
     let usage = table.port_use(port);
     let sockets = |count: usize| if count == 1 { "socket" } else { "sockets" };
     match (usage.waiting, usage.connected) {
-        (0, 0) if port == PAIR => format!(
-            "Nothing yet. No socket here uses port {port}; chat pair starts a conversation."
+        (0, 0) if port == PAIR && request.netns.is_none() => format!(
+            "Nothing yet. No socket {here} uses port {port}; chat pair starts a conversation."
         ),
-        (0, 0) => format!("Nothing yet. No socket here uses port {port}."),
+        (0, 0) => format!("Nothing yet. No socket {here} uses port {port}."),
         (1, 0) => format!("Nothing yet. 1 listener on port {port} waits."),
         (waiting, 0) => format!("Nothing yet. {waiting} listeners on port {port} wait."),
         (_, connected) => format!(

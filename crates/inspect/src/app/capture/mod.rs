@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, names, signals};
+use super::{Context, Exit, look, names, signals};
 use crate::capture::{
     self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
 use crate::model::{Gap, Origin};
+use crate::namespaces;
 use crate::render::packet::Totals;
 use crate::selection::{Selection, Test};
 use crate::stop::Stop;
@@ -48,41 +49,52 @@ const READER_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
-    match &request.from {
-        From::List => messages::list_interfaces(&capture::interfaces(), context.screen.charset)
-            .map(|()| Exit::Done),
-        From::File(path) => {
+    match (&request.from, &request.netns) {
+        (From::File(path), _) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
                 Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
                 Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(error) => Err(error.into()),
             }
         }
-        From::Interface(interface) => {
-            let options = Options {
-                interface: interface.clone(),
-                snaplen: request.snaplen,
-                buffer_kib: request.buffer_kib,
-                promiscuous: request.promiscuous,
-                selection: request.selection.clone(),
-                filter: request.filter.clone(),
-            };
-            match Live::open(&options, stop.clone()) {
-                Ok(mut live) => {
-                    let chooser = chooser(request)?;
-                    let looker = Looker::start(request)?;
-                    let mut run = Run::new(request, context, &stop, &mut live, Some(looker))?;
-                    run.chooser = chooser;
-                    run.run()
-                }
-                Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
-                Err(OpenError::Permission) => {
-                    context.say(&messages::permission(context));
-                    Ok(Exit::Failed)
-                }
-                Err(error) => Err(error.into()),
-            }
+        (_, None) => on_the_spot(request, context, &stop),
+        // Every thread that is started there stays there, so that the interfaces, the sockets
+        // and the addresses that are looked at are those of that namespace.
+        (_, Some(word)) => {
+            let namespace = look::named(word)?;
+            namespaces::on_thread_in(&namespace, || on_the_spot(request, context, &stop))?
         }
+    }
+}
+
+/// What is done in the network namespace of the calling thread.
+fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Result<Exit> {
+    let From::Interface(interface) = &request.from else {
+        return messages::list_interfaces(&capture::interfaces(), context.screen.charset)
+            .map(|()| Exit::Done);
+    };
+    let chooser = chooser(request)?;
+    let options = Options {
+        interface: interface.clone(),
+        snaplen: request.snaplen,
+        buffer_kib: request.buffer_kib,
+        promiscuous: request.promiscuous,
+        selection: request.selection.clone(),
+        filter: request.filter.clone(),
+    };
+    match Live::open(&options, stop.clone()) {
+        Ok(mut live) => {
+            let looker = Looker::start(request)?;
+            let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
+            run.chooser = chooser;
+            run.run()
+        }
+        Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
+        Err(OpenError::Permission) => {
+            context.say(&messages::permission(context));
+            Ok(Exit::Failed)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
