@@ -1,5 +1,6 @@
 //! `inspect capture`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ Examples:
   inspect capture tcp and host 10.0.0.1
   inspect capture --host 10.0.0.0/8 --port http
   inspect capture -i eth0 -A port 80    whole requests and answers
+  inspect capture -- curl example.org   what a command says, and to whom
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
 ")]
@@ -27,6 +29,12 @@ pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
+
+    /// Start this command, and show only packets of conversations in which it or a child of its
+    /// holds an end; the capture ends with it. It has this program's user, stdin, stdout and
+    /// stderr, and Ctrl-C; a second Ctrl-C kills it.
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["read", "list_interfaces"])]
+    command: Vec<OsString>,
 
     #[command(flatten)]
     wanted: WantedFlags,
@@ -141,6 +149,8 @@ pub struct Request {
     pub filter: String,
     /// Where packets come from.
     pub from: From,
+    /// The command to start, and its arguments; or nothing.
+    pub command: Vec<OsString>,
     /// The network namespace; `None` is this process's.
     pub netns: Option<String>,
     /// End after this many packets.
@@ -279,6 +289,7 @@ impl Flags {
             ports,
             filter: words.join(" "),
             from,
+            command: self.command,
             netns: self.netns,
             count: self.count,
             duration: self.duration,
@@ -295,7 +306,7 @@ impl Flags {
 impl Request {
     /// Whether packets are chosen by who holds their ends.
     pub fn chooses_by_owner(&self) -> bool {
-        !self.users.is_empty() || self.owned != Selection::everything()
+        !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
     }
 
     /// Whether owners are needed: to choose by, or to show.

@@ -11,6 +11,7 @@
 )]
 
 mod blocking;
+mod command;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
 mod dump;

@@ -13,6 +13,7 @@ use super::looker::Looker;
 use super::show::{self, Ends, Known, Watch};
 use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Conversations, Frame, Packet};
+use crate::launch::Kin;
 use crate::model::{Gap, Origin, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::Charset;
@@ -29,6 +30,8 @@ const PACKETS: usize = 65_536;
 /// Decides whose packets are shown.
 pub(super) struct Chooser {
     wanted: Selection,
+    /// The command whose processes are wanted.
+    kin: Option<Kin>,
     conversations: Conversations<Known>,
     watch: Watch,
     users: Users,
@@ -80,9 +83,11 @@ pub(super) enum Verdict {
 
 impl Chooser {
     /// Wants what the selection says of the owners of one of the two ends.
-    pub(super) fn new(wanted: Selection) -> Self {
+    /// With `kin` the owner must be a process of the command, too.
+    pub(super) fn new(wanted: Selection, kin: Option<Kin>) -> Self {
         Self {
             wanted,
+            kin,
             conversations: Conversations::new(),
             watch: Watch::default(),
             users: Users::of_this_machine(),
@@ -180,6 +185,11 @@ impl Chooser {
             Test::User(uid) => side.user.map(|user| user == *uid),
             _ => None,
         });
+        let held = match (held, self.is_related(side, owned)) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), related) => related,
+            (None, _) => None,
+        };
         match (held, side.grounds) {
             (_, Grounds::Elsewhere) => Answer::No,
             (Some(true), _) => Answer::Yes,
@@ -189,6 +199,24 @@ impl Chooser {
             (None, Grounds::Closed) => Answer::Hardly,
             (None, _) => Answer::Unknown,
         }
+    }
+
+    /// Whether one of the owners is of the command.
+    fn is_related(&self, side: &Attribution, owned: bool) -> Option<bool> {
+        let Some(kin) = &self.kin else {
+            return Some(true);
+        };
+        if !owned {
+            return None;
+        }
+        let owners = side.owners.iter();
+        let answers: Vec<Option<bool>> = owners
+            .map(|owner| kin.has(owner.pid, owner.started))
+            .collect();
+        if answers.contains(&Some(true)) {
+            return Some(true);
+        }
+        (!answers.contains(&None)).then_some(false)
     }
 
     /// The next packet that is wanted, if those before it are decided. At the `end` nothing waits

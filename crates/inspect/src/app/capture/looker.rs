@@ -10,6 +10,7 @@ use crate::attribution::Table;
 use crate::capture::interfaces;
 use crate::cli::capture::Request;
 use crate::clock;
+use crate::launch::Kin;
 use crate::model::Timestamp;
 use crate::owners::{self, Finder, Source as _};
 use crate::sockets::{self, Choice, Query, Source as _, Tables};
@@ -72,10 +73,10 @@ const FETCH: Duration = Duration::from_millis(15);
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
     /// kernel keeps the packets. A capture into a file, which has no owners, begins at once.
-    pub(super) fn start(request: &Request) -> io::Result<Self> {
+    pub(super) fn start(request: &Request, kin: Option<Kin>) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
-        let mut looker = Self::with(move || look(&stop))?;
+        let mut looker = Self::with(move || look(&stop, kin.as_ref()))?;
         if request.needs_owners() {
             looker.ask();
             looker.receive(FIRST);
@@ -234,12 +235,18 @@ impl Looker {
     }
 }
 
-fn look(stop: &Stop) -> Table {
+fn look(stop: &Stop, kin: Option<&Kin>) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
     let sockets =
         Tables::new(Choice::Auto, None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
     let holdings = Finder::new(owners::Choice::Auto, "/proc", stop.clone()).look();
+    // While they live: later nobody could tell whose children they were.
+    if let Some(kin) = kin {
+        for process in holdings.processes() {
+            kin.has(process.pid, process.started);
+        }
+    }
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
 }
@@ -275,7 +282,7 @@ mod tests {
             let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
                 panic!("another view")
             };
-            let mut looker = Looker::start(&flags.validate(&Numbers).unwrap()).unwrap();
+            let mut looker = Looker::start(&flags.validate(&Numbers).unwrap(), None).unwrap();
             assert_eq!(looker.asked.is_some(), looks == 1, "{words:?}");
             // The line about silence has its look all the same.
             looker.rest = Duration::ZERO;

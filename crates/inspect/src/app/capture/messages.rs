@@ -19,9 +19,13 @@ pub(super) fn capturing(request: &Request) -> String {
         _ => "every interface",
     };
     let wanted = wanted(request);
+    let end = match request.command.first() {
+        Some(name) => format!("{} ends it", name.to_string_lossy()),
+        None => "Ctrl-C ends".to_owned(),
+    };
     match &request.netns {
-        Some(netns) => format!("Capturing{wanted} on {place} of namespace {netns}. Ctrl-C ends."),
-        None => format!("Capturing{wanted} on {place}. Ctrl-C ends."),
+        Some(netns) => format!("Capturing{wanted} on {place} of namespace {netns}. {end}."),
+        None => format!("Capturing{wanted} on {place}. {end}."),
     }
 }
 

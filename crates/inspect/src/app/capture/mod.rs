@@ -1,6 +1,7 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
 mod chooser;
+mod command;
 mod looker;
 mod messages;
 mod output;
@@ -25,6 +26,7 @@ use crate::capture::{
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
+use crate::launch::{Descriptors, Kin};
 use crate::model::{Gap, Origin};
 use crate::namespaces;
 use crate::render::packet::Totals;
@@ -48,7 +50,13 @@ const FLUSH_EVERY: Duration = Duration::from_millis(40);
 const READER_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
+    let stop = if request.command.is_empty() {
+        signals::stop_on_signals()
+    } else {
+        // Signals are the command's.
+        Stop::new()
+    };
+    let stop = stop.context("cannot listen for Ctrl-C")?;
     match (&request.from, &request.netns) {
         (From::File(path), _) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
@@ -73,7 +81,8 @@ fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Res
         return messages::list_interfaces(&capture::interfaces(), context.screen.charset)
             .map(|()| Exit::Done);
     };
-    let chooser = chooser(request)?;
+    let kin = (!request.command.is_empty()).then(Kin::of_this_process);
+    let chooser = chooser(request, kin.clone())?;
     let options = Options {
         interface: interface.clone(),
         snaplen: request.snaplen,
@@ -82,12 +91,22 @@ fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Res
         selection: request.selection.clone(),
         filter: request.filter.clone(),
     };
+    let inherited = Descriptors::now().context("cannot list the open descriptors")?;
     match Live::open(&options, stop.clone()) {
         Ok(mut live) => {
-            let looker = Looker::start(request)?;
+            let looker = Looker::start(request, kin)?;
             let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
             run.chooser = chooser;
-            run.run()
+            if request.command.is_empty() {
+                return run.run();
+            }
+            inherited
+                .keep_later_ones()
+                .context("cannot keep the capture from the command")?;
+            let launched = command::start(request, stop)?;
+            let done = run.run();
+            command::finish(&launched, request, context);
+            done
         }
         Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
         Err(OpenError::Permission) => {
@@ -99,7 +118,7 @@ fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Res
 }
 
 /// What chooses packets by the owners of their ends, where that is asked for.
-fn chooser(request: &Request) -> anyhow::Result<Option<Chooser>> {
+fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser>> {
     if !request.chooses_by_owner() {
         return Ok(None);
     }
@@ -112,7 +131,7 @@ fn chooser(request: &Request) -> anyhow::Result<Option<Chooser>> {
     }
     let users = Selection::one_of(names::users(&request.users)?);
     let wanted = Selection::All(vec![request.owned.clone(), users]);
-    Ok(Some(Chooser::new(wanted)))
+    Ok(Some(Chooser::new(wanted, kin)))
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {

@@ -67,7 +67,7 @@ impl Scene {
         Self {
             world,
             looker: Looker::with(move || table(&seen.lock().unwrap())).unwrap(),
-            chooser: Chooser::new(Selection::Test(wanted)),
+            chooser: Chooser::new(Selection::Test(wanted), None),
         }
     }
 
