@@ -48,6 +48,13 @@ pub struct Flags {
     #[arg(long, value_name = "NETNS", conflicts_with = "read")]
     netns: Option<String>,
 
+    /// Once the capture is open, run on as this user, with no right left but to see whose the
+    /// sockets are (cap_sys_ptrace and cap_dac_read_search), and without that one too where no
+    /// owners are shown. Files are opened as this user, and a COMMAND runs as it. Unasked,
+    /// nothing changes: a file would not be where root may write, as it happens with tcpdump.
+    #[arg(short = 'Z', long, value_name = "USER")]
+    run_as: Option<String>,
+
     /// List the interfaces.
     #[arg(short = 'D', long)]
     list_interfaces: bool,
@@ -149,6 +156,8 @@ pub struct Request {
     pub filter: String,
     /// Where packets come from.
     pub from: From,
+    /// The user to run as once the capture is open.
+    pub run_as: Option<String>,
     /// The command to start, and its arguments; or nothing.
     pub command: Vec<OsString>,
     /// The network namespace; `None` is this process's.
@@ -289,6 +298,7 @@ impl Flags {
             ports,
             filter: words.join(" "),
             from,
+            run_as: self.run_as,
             command: self.command,
             netns: self.netns,
             count: self.count,

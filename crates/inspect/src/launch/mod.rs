@@ -6,7 +6,10 @@
 //! and that of no other. This needs no control group, and no right.
 
 mod family;
+mod rights;
 mod source;
 
 pub use family::Family;
-pub use source::{Descriptors, Ending, Kin, LaunchError, Launched};
+pub use source::{
+    Account, Descriptors, Ending, Kin, LaunchError, Launched, ShedError, forbid_new_rights, run_as,
+};

@@ -20,6 +20,7 @@ mod live;
 mod netns;
 mod program;
 mod reach;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;
 mod whose;

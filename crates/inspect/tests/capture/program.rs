@@ -46,6 +46,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(LIMIT).expect("a line in time").1
     }

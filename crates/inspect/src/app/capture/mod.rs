@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, look, names, signals};
+use super::{Context, Exit, Usage, look, names, signals};
 use crate::capture::{
     self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
-use crate::launch::{Descriptors, Kin};
+use crate::launch::{self, Account, Descriptors, Kin};
 use crate::model::{Gap, Origin};
 use crate::namespaces;
 use crate::render::packet::Totals;
@@ -50,6 +50,17 @@ const FLUSH_EVERY: Duration = Duration::from_millis(40);
 const READER_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    let account = match &request.run_as {
+        None => None,
+        Some(word) => {
+            let account = Account::named(word)
+                .ok_or_else(|| Usage(format!("no user {word:?} on this machine")))?;
+            // Before there is another thread.
+            launch::forbid_new_rights().context("cannot forbid new rights")?;
+            Some(account)
+        }
+    };
+    let account = account.as_ref();
     let stop = if request.command.is_empty() {
         signals::stop_on_signals()
     } else {
@@ -60,23 +71,31 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     match (&request.from, &request.netns) {
         (From::File(path), _) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
-                Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
+                Ok(mut file) => {
+                    shed(account, false)?;
+                    Run::new(request, context, &stop, &mut file, None)?.run()
+                }
                 Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(error) => Err(error.into()),
             }
         }
-        (_, None) => on_the_spot(request, context, &stop),
+        (_, None) => on_the_spot(request, context, account, &stop),
         // Every thread that is started there stays there, so that the interfaces, the sockets
         // and the addresses that are looked at are those of that namespace.
         (_, Some(word)) => {
             let namespace = look::named(word)?;
-            namespaces::on_thread_in(&namespace, || on_the_spot(request, context, &stop))?
+            namespaces::on_thread_in(&namespace, || on_the_spot(request, context, account, &stop))?
         }
     }
 }
 
 /// What is done in the network namespace of the calling thread.
-fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Result<Exit> {
+fn on_the_spot(
+    request: &Request,
+    context: &Context,
+    account: Option<&Account>,
+    stop: &Stop,
+) -> anyhow::Result<Exit> {
     let From::Interface(interface) = &request.from else {
         return messages::list_interfaces(&capture::interfaces(), context.screen.charset)
             .map(|()| Exit::Done);
@@ -94,6 +113,8 @@ fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Res
     let inherited = Descriptors::now().context("cannot list the open descriptors")?;
     match Live::open(&options, stop.clone()) {
         Ok(mut live) => {
+            // Threads, files and the command come after it, and have its rights.
+            shed(account, request.needs_owners())?;
             let looker = Looker::start(request, kin)?;
             let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
             run.chooser = chooser;
@@ -114,6 +135,14 @@ fn on_the_spot(request: &Request, context: &Context, stop: &Stop) -> anyhow::Res
             Ok(Exit::Failed)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives up the rights that opening a capture took, where that is asked for.
+fn shed(account: Option<&Account>, sees_owners: bool) -> anyhow::Result<()> {
+    match account {
+        Some(account) => Ok(launch::run_as(account, sees_owners)?),
+        None => Ok(()),
     }
 }
 
