@@ -16,15 +16,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 23] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
     ("diagnosis", 4),
     ("listing", 3),
     ("attribution", 3),
+    ("streams", 3),
     ("sockets", 2),
     ("owners", 2),
+    ("life", 2),
     ("processes", 2),
     ("capture", 2),
     ("bpf", 1),

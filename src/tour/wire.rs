@@ -93,6 +93,7 @@ fn collect(source: &mut dyn Source, selection: &Selection, port: u16) -> anyhow:
                     });
                 }
             }
+            Event::Comment(_) | Event::Remark(_) => {}
             Event::Quiet => source.wait(Duration::from_secs(1))?,
             Event::End => break,
         }

@@ -3,9 +3,13 @@
 //! Packets carry the wall clock, calls and state changes the monotonic clock. Reading one
 //! between two readings of the other brackets the difference to some tens of nanoseconds.
 
+mod boot;
+
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::model::Timestamp;
+
+pub use boot::Boot;
 
 /// The wall clock, now.
 pub fn now() -> Timestamp {

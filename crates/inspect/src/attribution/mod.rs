@@ -3,8 +3,12 @@
 //! Only sockets that live while somebody looks can be seen in the kernel's tables. So an answer
 //! always says how it came about, and two candidates give no answer, never a coin toss.
 
+mod lives;
+mod note;
 mod table;
 
+pub use lives::{Lives, Question, Witness};
+pub use note::{Note, Side};
 pub use table::{PortUse, Table};
 
 use crate::model::{Inode, Owner, Protocol, Uid};
@@ -46,21 +50,45 @@ pub enum Grounds {
     LocalPort,
     /// By the socket of exactly these two ends, seen alive.
     Exact,
+    /// By what the kernel told of that socket while it lived: its birth, and who used it.
+    Witnessed,
 }
 
 impl Grounds {
     /// The word used in records.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Exact => "exact",
+            Self::Exact | Self::Witnessed => "exact",
             Self::LocalPort => "inferred",
             _ => "unknown",
         }
     }
 
+    /// The reason, as a word used in records: how the owners are known, or why not.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotLooked => "not_looked",
+            Self::NotYet => "not_yet",
+            Self::Elsewhere => "elsewhere",
+            Self::Gone => "no_socket",
+            Self::Closed => "nothing_listens",
+            Self::Ambiguous => "ambiguous",
+            Self::Pending => "waiting_for_accept",
+            Self::Hidden(_) => "hidden",
+            Self::LocalPort => "local_port",
+            Self::Exact => "socket_table",
+            Self::Witnessed => "socket_events",
+        }
+    }
+
+    /// Whether the owners are those of the socket of exactly these two ends.
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::Exact | Self::Witnessed)
+    }
+
     /// Whether a later look may tell more.
     pub fn may_improve(self) -> bool {
-        !matches!(self, Self::Exact | Self::Elsewhere)
+        !self.is_exact() && self != Self::Elsewhere
     }
 
     /// Whether this speaks of something that was seen; else only of what was not.
@@ -84,13 +112,16 @@ impl Attribution {
     /// more, but not when somebody else is: descriptors are handed on, and a server that was
     /// started again has the port of the one before. Tells whether anything changed.
     pub fn improve(&mut self, newer: Self, protocol: Protocol) -> bool {
+        if self.grounds == Grounds::Witnessed {
+            return self.join(newer);
+        }
         let keep = if newer.grounds.is_finding() {
             // The accepted socket was seen itself; after its end its listener is still there,
             // and says nothing new. A datagram's socket of both ends may give way to one of the
             // port alone.
             self.grounds == Grounds::Exact
                 && protocol == Protocol::Tcp
-                && newer.grounds != Grounds::Exact
+                && !newer.grounds.is_exact()
                 && newer.socket != self.socket
         } else {
             newer.grounds < self.grounds
@@ -100,5 +131,45 @@ impl Attribution {
         }
         *self = newer;
         true
+    }
+
+    /// Takes over an answer from the lives of sockets; tells whether anything changed.
+    pub fn hear(&mut self, told: Self, protocol: Protocol) -> bool {
+        match (self.grounds, told.grounds) {
+            (_, Grounds::Witnessed) => {
+                let before = std::mem::replace(self, told);
+                if before.socket.is_some() && before.socket == self.socket {
+                    self.user = self.user.or(before.user);
+                }
+                if before.grounds.is_exact() {
+                    self.join(Self {
+                        grounds: Grounds::Exact,
+                        ..before.clone()
+                    });
+                }
+                *self != before
+            }
+            (Grounds::Witnessed, _) => false,
+            // Whom it waits for may be known by a look.
+            (known, Grounds::Pending) if known.is_finding() => false,
+            _ => self.improve(told, protocol),
+        }
+    }
+
+    /// Of a socket whose life was told, a look can tell who else holds it, and no more: whoever
+    /// has its ends now may have come later.
+    fn join(&mut self, newer: Self) -> bool {
+        if newer.grounds != Grounds::Exact || newer.socket != self.socket {
+            return false;
+        }
+        self.user = self.user.or(newer.user);
+        let before = self.owners.len();
+        for owner in newer.owners {
+            let known = |it: &Owner| (it.pid, it.fd) == (owner.pid, owner.fd);
+            if !self.owners.iter().any(known) {
+                self.owners.push(owner);
+            }
+        }
+        self.owners.len() > before
     }
 }

@@ -215,7 +215,7 @@ fn with_inode(held: &Held) -> Option<(Inode, &Held)> {
 
 /// Whether two sockets have the same processes, or are hidden with the same user: then it is
 /// no matter which of them it was.
-fn agree(one: &Attribution, other: &Attribution) -> bool {
+pub(super) fn agree(one: &Attribution, other: &Attribution) -> bool {
     one.grounds == other.grounds && pids(one) == pids(other)
 }
 

@@ -17,16 +17,17 @@ const DEEPEST: u32 = 64;
 pub(super) struct KernelTypes {
     /// The types that an object is fitted to, as BTF.
     pub(super) types: Vec<u8>,
-    /// The number that the function asked for has among all types of the kernel; `None` where
-    /// there is no such function.
-    pub(super) function: Option<u32>,
+    /// The numbers that what programs are attached to has among all types of the kernel, in the
+    /// order asked for; `None` where there is no such thing.
+    pub(super) targets: Vec<Option<u32>>,
 }
 
-/// Cuts `kernel` down to what `object` names. Both are BTF; `function` is looked for on the way.
+/// Cuts `kernel` down to what `object` names. Both are BTF; `targets`, which programs are to be
+/// attached to, are looked for on the way: functions, and the types of tracepoints.
 pub(super) fn reduce(
     object: &[u8],
     kernel: &[u8],
-    function: &[u8],
+    targets: &[&[u8]],
 ) -> Result<KernelTypes, BtfError> {
     let object = Types::new(object)?;
     let kernel = Types::new(kernel)?;
@@ -34,7 +35,7 @@ pub(super) fn reduce(
     // Where each type stands; type 0 is void, and stands nowhere.
     let mut places = vec![0];
     let mut roots = Vec::new();
-    let mut number = None;
+    let mut numbers = vec![None; targets.len()];
     for found in kernel.iter() {
         let (at, found) = found?;
         let id = u32::try_from(places.len()).map_err(|_| BtfError::Truncated)?;
@@ -48,7 +49,12 @@ pub(super) fn reduce(
             {
                 roots.push(id);
             }
-            kind::FUNC if kernel.is_named(found.name, function) => number = Some(id),
+            kind::FUNC | kind::TYPEDEF => {
+                let named = |target: &&[u8]| kernel.is_named(found.name, target);
+                if let Some(index) = targets.iter().position(named) {
+                    numbers[index] = Some(id);
+                }
+            }
             _ => {}
         }
     }
@@ -64,7 +70,7 @@ pub(super) fn reduce(
     }
     Ok(KernelTypes {
         types: copy.result.finish(),
-        function: number,
+        targets: numbers,
     })
 }
 

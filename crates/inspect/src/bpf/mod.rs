@@ -9,12 +9,16 @@
 
 mod btf;
 mod kernel_types;
+mod life_record;
 mod record;
 mod source;
 mod tcp_record;
 
+pub use life_record::{LifeKind, LifeRecord};
 pub use record::{DescriptorTable, Record, Sock};
-pub use source::{Error, SocketDescriptors, Sockets, allowed, socks_of, tcp_sockets};
+pub use source::{
+    Error, LIFE_RING, Lives, SocketDescriptors, Sockets, allowed, socks_of, tcp_sockets,
+};
 pub use tcp_record::TcpSocket;
 
 /// Made-up records, for tests of the rooms above.

@@ -102,6 +102,8 @@ pub struct Seen<'t, T> {
     /// Which of the conversation's ends sent it. A later piece of a datagram has no ports of its
     /// own, and those of the first.
     pub source: Endpoint,
+    /// What was remembered of the conversation that made room for this one.
+    pub displaced: Option<T>,
 }
 
 /// The conversations of a capture.
@@ -210,6 +212,18 @@ impl<T: Default> Conversations<T> {
         self.count
     }
 
+    /// The conversation between two ends, by the protocol of IP, where it is remembered.
+    pub fn between(
+        &mut self,
+        one: Endpoint,
+        other: Endpoint,
+        protocol: u8,
+    ) -> Option<&mut Conversation<T>> {
+        let (key, _) = Key::of(one, other, protocol);
+        let index = *self.places.get(&key)?;
+        self.slots.get_mut(index).map(|slot| &mut slot.conversation)
+    }
+
     /// Finds the conversation of a packet, or begins one. `None` for what is not IP, and for an
     /// ICMP error, which is about a conversation and no part of it.
     pub fn see(&mut self, packet: &Packet<'_>) -> Option<Seen<'_, T>> {
@@ -232,8 +246,8 @@ impl<T: Default> Conversations<T> {
                     .conversation
                     .is_over_at(place, tcp.map_or(0, |tcp| tcp.seq))
         };
-        let (index, is_new) = match found {
-            Some(index) if !reopened(&self.slots[index]) => (index, false),
+        let (index, is_new, displaced) = match found {
+            Some(index) if !reopened(&self.slots[index]) => (index, false, None),
             found => {
                 self.count += 1;
                 let ends = if place == 0 {
@@ -247,7 +261,8 @@ impl<T: Default> Conversations<T> {
                     spoke: false,
                     conversation: begin(self.count, ends, place, flags),
                 };
-                (self.place(slot, found), true)
+                let (index, displaced) = self.place(slot, found);
+                (index, true, displaced)
             }
         };
         self.last = index;
@@ -279,6 +294,7 @@ impl<T: Default> Conversations<T> {
             is_new,
             relative,
             source,
+            displaced,
         })
     }
 
@@ -290,6 +306,11 @@ impl<T: Default> Conversations<T> {
         let (key, _) = Key::of(source, destination, quoted.protocol);
         let index = self.places.get(&key)?;
         self.slots.get(*index).map(|slot| &slot.conversation)
+    }
+
+    /// What is remembered of each.
+    pub fn notes(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|slot| &slot.conversation.note)
     }
 
     #[cfg(test)]
@@ -320,23 +341,25 @@ impl<T: Default> Conversations<T> {
         Some(first.unwrap_or(ends))
     }
 
-    /// Stores a new conversation, over the old one of the same ends, or over a quiet one.
-    fn place(&mut self, slot: Slot<T>, over: Option<usize>) -> usize {
-        if let Some(index) = over {
-            self.slots[index] = slot;
-            return index;
-        }
-        let index = if self.slots.len() < Self::LIMIT {
-            self.places.insert(slot.key, self.slots.len());
-            self.slots.push(slot);
-            return self.slots.len() - 1;
-        } else {
-            self.quiet_one()
+    /// Stores a new conversation, over the old one of the same ends, or over a quiet one, of
+    /// which it gives what was remembered.
+    fn place(&mut self, slot: Slot<T>, over: Option<usize>) -> (usize, Option<T>) {
+        let index = match over {
+            Some(index) => index,
+            None if self.slots.len() < Self::LIMIT => {
+                self.places.insert(slot.key, self.slots.len());
+                self.slots.push(slot);
+                return (self.slots.len() - 1, None);
+            }
+            None => {
+                let index = self.quiet_one();
+                self.places.remove(&self.slots[index].key);
+                self.places.insert(slot.key, index);
+                index
+            }
         };
-        self.places.remove(&self.slots[index].key);
-        self.places.insert(slot.key, index);
-        self.slots[index] = slot;
-        index
+        let old = std::mem::replace(&mut self.slots[index], slot);
+        (index, Some(old.conversation.note))
     }
 
     /// Goes round until one has not spoken since it was last passed.

@@ -4,10 +4,13 @@ use std::net::Ipv4Addr;
 
 use super::fields::{Left, be16};
 use super::packet::{Arp, Content, Fault, Llc, Packet};
-use super::{Frame, Link, ip, link, transport};
+use super::{Frame, Link, RecordedInterface, ip, link, transport};
 
-/// Decodes a frame as far as it goes, and says where and why it stopped short.
+/// Decodes a frame as far as it goes, and says where and why it stopped short. `link` is what its
+/// source says; what is recorded with the frame itself comes before it.
 pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
+    let recorded = &frame.recorded;
+    let link = recorded.link.unwrap_or(link);
     let mut left = Left::new(frame.bytes, frame.original_length);
     let (header, result) = link::read(link, &mut left);
     let network = match result {
@@ -30,13 +33,18 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
         captured: u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX),
         original_length: frame.original_length,
         link,
-        interface: header.interface,
-        direction: header.direction,
+        interface: header.interface.or_else(|| named(recorded.interface)),
+        direction: header.direction.or(recorded.direction),
         vlans: header.vlans,
         network: u32::try_from(network).unwrap_or(u32::MAX),
         content,
         fault,
     }
+}
+
+/// An interface without a name is no more than the one there is.
+fn named(interface: Option<&RecordedInterface>) -> Option<u32> {
+    interface.filter(|it| it.name.is_some()).map(|it| it.id)
 }
 
 fn over_ip(

@@ -65,6 +65,7 @@ mod tests {
                     time: Timestamp::from_nanos(0),
                     bytes,
                     original_length: u32::try_from(bytes.len()).unwrap(),
+                    recorded: crate::capture::Recorded::default(),
                 };
                 let packet = decode(Link::Ethernet, &frame);
                 fragments.decide(&packet, selects(&selection, &packet))

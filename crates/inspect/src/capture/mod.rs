@@ -1,4 +1,5 @@
-//! Frames <-> bytes: live and file sources, link and IP decoding, pcap files. Knows no inode.
+//! Frames <-> bytes: live and file sources, link and IP decoding, pcap and pcapng files. Knows no
+//! inode.
 //!
 //! A [`Source`] lends one frame at a time out of the kernel's or libpcap's own buffer, and
 //! [`decode`] looks at it without copying or allocating: at 400,000 packets a second there are
@@ -32,6 +33,8 @@
 //!                 }
 //!             }
 //!             Event::Quiet => live.wait(Duration::from_secs(1))?,
+//!             // Only files have them.
+//!             Event::Comment(_) | Event::Remark(_) => {}
 //!             // Every frame from before the stop signal has been given.
 //!             Event::End => return Ok::<_, inspect::capture::SourceError>((said, live.gaps())),
 //!         }
@@ -44,6 +47,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod conversations;
 #[cfg(test)]
 pub(crate) mod crafted;
@@ -55,6 +59,7 @@ mod ip;
 mod link;
 mod packet;
 mod pcap_file;
+mod pcapng;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -70,6 +75,7 @@ pub use packet::{
     Vlans,
 };
 pub use pcap_file::Writer;
+pub use pcapng::{Described, PcapngWriter, Program as WritingProgram};
 pub(crate) use source::plain;
 pub use source::{
     BUFFER_KIB, File, FileError, FilterError, INTERFACES, Interface, Live, OpenError, Options,
@@ -78,7 +84,7 @@ pub use source::{
 
 use std::io;
 
-use crate::model::{Gap, Timestamp};
+use crate::model::{ForeignText, Gap, Timestamp};
 
 /// What was on the wire, as far as it was captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +95,28 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// How many bytes it had on the wire; more than `bytes` when the snapshot length cut it.
     pub original_length: u32,
+    /// What a file says of it beside its bytes.
+    pub recorded: Recorded<'a>,
+}
+
+/// What a pcapng file says of a frame beside its bytes; nothing for frames from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recorded<'a> {
+    /// What it begins with, where interfaces differ; else what the source says.
+    pub link: Option<Link>,
+    /// Where it was captured.
+    pub interface: Option<&'a RecordedInterface>,
+    /// Which way it went.
+    pub direction: Option<Flow>,
+}
+
+/// An interface of a pcapng file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedInterface {
+    /// Counts through the file, over all its sections.
+    pub id: u32,
+    /// Its name, where the file has it.
+    pub name: Option<ForeignText>,
 }
 
 /// What a source answers when asked for the next frame.
@@ -96,12 +124,22 @@ pub struct Frame<'a> {
 pub enum Event<'a> {
     /// A frame. It is lent: gone when the source is asked again.
     Frame(Frame<'a>),
+    /// A comment that a file has on the next of its frames, which may be one that is left out.
+    /// Whoever made the file chose it. It is lent as frames are.
+    Comment(&'a [u8]),
+    /// A comment that a file has behind some of its frames, likewise.
+    Remark(&'a [u8]),
     /// None is there now; [`Source::wait`] waits for one.
     Quiet,
     /// There will be no more: the file is read, or the stop signal was raised and every frame
     /// from before has been given.
     End,
 }
+
+/// How reasons for what the kernel dropped begin.
+pub(crate) const BY_KERNEL: &str = "packets dropped by the kernel";
+/// And for what did not get as far.
+pub(crate) const BY_INTERFACE: &str = "packets dropped by the interface or its driver";
 
 /// A source broke off.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +157,11 @@ pub enum SourceError {
 pub trait Source {
     /// What the frames begin with.
     fn link(&self) -> Link;
+
+    /// By what means the frames come, as words that follow `packets`.
+    fn origin(&self) -> &'static str {
+        "by libpcap"
+    }
 
     /// The next frame, without waiting. Asking costs no system call while frames are there.
     ///

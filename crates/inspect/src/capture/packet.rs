@@ -16,7 +16,8 @@ pub struct Packet<'a> {
     pub original_length: u32,
     /// What the frame began with.
     pub link: Link,
-    /// The index of its interface on the machine that captured, where the link header has it.
+    /// The index of its interface on the machine that captured, where the link header has it; else
+    /// the number of one that a file has a name for.
     pub interface: Option<u32>,
     /// Which way it went, where the link header has it.
     pub direction: Option<Flow>,

@@ -9,7 +9,11 @@ use clap::Args;
 mod wanted;
 
 use super::duration;
+use super::savefile::{self, Format, Saving};
+use super::sources::Owners;
 use crate::capture::{BUFFER_KIB, SNAPLEN};
+use crate::life::RING as LIFE_RING;
+use crate::owners;
 use crate::selection::{Names, Selection};
 pub use wanted::{Ports, WantedFlags};
 
@@ -24,6 +28,7 @@ Examples:
   inspect capture -- curl example.org   what a command says, and to whom
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
+  inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
 ")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
@@ -76,11 +81,14 @@ pub struct Flags {
           value_parser = buffer_size)]
     buffer_size: u32,
 
-    /// Write the packets into a pcap file instead of showing them; - is stdout.
+    /// Write the packets into a file instead of showing them; - is stdout.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
 
-    /// Read packets from a file instead of capturing; - is stdin.
+    #[command(flatten)]
+    saving: savefile::Flags,
+
+    /// Read packets from a pcap or pcapng file instead of capturing; - is stdin.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["interface", "list_interfaces", "duration"])]
     read: Option<PathBuf>,
 
@@ -95,6 +103,20 @@ pub struct Flags {
     /// Show the bytes of each packet in hexadecimal and ASCII; -XX with its link header.
     #[arg(short = 'X', action = clap::ArgAction::Count)]
     hex_and_ascii: u8,
+
+    /// Show what was said instead of the packets: every stream, put together in order, with what
+    /// is missing marked.
+    #[arg(long, conflicts_with_all = ["write", "ascii", "hex", "hex_and_ascii"])]
+    follow: bool,
+
+    /// Show a table of the conversations at the end instead of the packets: how much, how long,
+    /// whose, and how it went.
+    #[arg(long, conflicts_with_all = ["write", "ascii", "hex", "hex_and_ascii", "follow"])]
+    summary: bool,
+
+    /// Memory for what waits for missing segments: 64M, 1G; a bare number is MiB.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = memory, requires = "follow")]
+    stream_memory: usize,
 
     /// Do not put the interface into promiscuous mode: only what is for this machine.
     #[arg(short = 'p', long, overrides_with = "no_promiscuous_mode")]
@@ -126,8 +148,25 @@ pub struct Flags {
     #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
 
+    /// Find owners by bpf (the kernel tells of sockets as they come and go), proc (looks at
+    /// /proc), auto (the best that is allowed) or none.
+    #[arg(
+        long,
+        value_name = "WAY",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        conflicts_with = "read"
+    )]
+    owners: Owners,
+
+    /// Size of the kernel's buffer for what it tells of sockets.
+    #[arg(long, value_name = "KIB", default_value_t = LIFE_RING / 1024,
+          value_parser = owners_buffer, conflicts_with = "read")]
+    owners_buffer: u32,
+
     /// Write JSON Lines.
-    #[arg(long, conflicts_with_all = ["ascii", "hex", "hex_and_ascii", "heading", "write"])]
+    #[arg(long, conflicts_with_all = ["ascii", "hex", "hex_and_ascii", "heading"])]
     json: bool,
 
     /// A heading for each conversation, also in a pipe.
@@ -174,8 +213,20 @@ pub struct Request {
     pub promiscuous: bool,
     /// Write packets into this file.
     pub write: Option<PathBuf>,
+    /// How owners are found.
+    pub owners: owners::Choice,
+    /// Size of the kernel's buffer for the lives of sockets, KiB: a power of two.
+    pub owners_buffer_kib: u32,
+    /// How that file is written.
+    pub saving: Saving,
     /// What to print.
     pub shape: Shape,
+    /// The conversations, not the packets.
+    pub summary: bool,
+    /// What was said, not the packets.
+    pub follow: bool,
+    /// Memory for streams, bytes.
+    pub stream_memory: usize,
     /// Less of it.
     pub brief: bool,
 }
@@ -214,6 +265,16 @@ pub enum Shape {
     },
     /// JSON Lines.
     Json,
+}
+
+impl Request {
+    /// Whether anything is made of the owners of packets; a pcap file has no place for them.
+    pub fn wants_owners(&self) -> bool {
+        self.chooses_by_owner()
+            || self.write.is_none()
+            || self.saving.print
+            || self.saving.format == Format::Pcapng
+    }
 }
 
 impl Flags {
@@ -255,6 +316,10 @@ impl Flags {
                  a command of its own"
                     .to_owned(),
             );
+        }
+        let saving = self.saving.validate(self.write.as_deref())?;
+        if self.json && self.write.is_some() && !saving.print {
+            return Err("a file is written in place of records: --json takes --print".to_owned());
         }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
@@ -307,7 +372,13 @@ impl Flags {
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
+            owners: self.owners.into(),
+            owners_buffer_kib: self.owners_buffer,
+            saving,
             shape,
+            summary: self.summary,
+            follow: self.follow,
+            stream_memory: self.stream_memory,
             brief: self.brief,
         })
     }
@@ -317,11 +388,6 @@ impl Request {
     /// Whether packets are chosen by who holds their ends.
     pub fn chooses_by_owner(&self) -> bool {
         !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
-    }
-
-    /// Whether owners are needed: to choose by, or to show.
-    pub fn needs_owners(&self) -> bool {
-        self.write.is_none() || self.chooses_by_owner()
     }
 }
 
@@ -343,6 +409,25 @@ fn snaplen(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A size in bytes; a bare number counts MiB.
+fn memory(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let (number, unit) = match lower.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => lower.split_at(at),
+        None => (lower.as_str(), "m"),
+    };
+    let shift = match unit.trim_end_matches("ib") {
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        _ => None,
+    };
+    shift
+        .and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "a size is written 500K, 64M or 1G".to_owned())
+}
+
 /// libpcap takes bytes, in a signed number.
 const MOST_KIB: u32 = 2_000_000;
 
@@ -350,6 +435,15 @@ fn buffer_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
         _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
+    }
+}
+
+/// Such buffers have a power of two of bytes, of whole pages.
+fn owners_buffer(text: &str) -> Result<u32, String> {
+    let most = 1 << 20;
+    match text.parse::<u32>() {
+        Ok(number) if (4..=most).contains(&number) => Ok(number.next_power_of_two()),
+        _ => Err(format!("--owners-buffer takes a number from 4 to {most}")),
     }
 }
 

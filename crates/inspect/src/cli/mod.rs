@@ -6,6 +6,7 @@ pub mod generate;
 pub mod page;
 pub mod port;
 pub mod process;
+pub mod savefile;
 pub mod sockets;
 pub mod sources;
 

@@ -59,7 +59,7 @@ enum Source {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Owners {
+pub(super) enum Owners {
     /// The faster way that is allowed.
     Auto,
     /// A kernel program.
@@ -68,6 +68,17 @@ enum Owners {
     Proc,
     /// Not at all.
     None,
+}
+
+impl From<Owners> for owners::Choice {
+    fn from(way: Owners) -> Self {
+        match way {
+            Owners::Auto => Self::Auto,
+            Owners::Bpf => Self::Bpf,
+            Owners::Proc => Self::Proc,
+            Owners::None => Self::None,
+        }
+    }
 }
 
 /// What is asked for.
@@ -110,10 +121,8 @@ impl From<SourceFlags> for Sources {
             },
             owners: match flags.owners {
                 _ if flags.no_owners => owners::Choice::None,
-                None | Some(Owners::Auto) => owners::Choice::Auto,
-                Some(Owners::Bpf) => owners::Choice::Bpf,
-                Some(Owners::Proc) => owners::Choice::Proc,
-                Some(Owners::None) => owners::Choice::None,
+                None => owners::Choice::Auto,
+                Some(way) => way.into(),
             },
             proc_root: flags.proc_root,
         }

@@ -8,6 +8,7 @@ use crate::model::{Pid, Timestamp};
 #[derive(Debug)]
 pub struct Family {
     ancestor: Pid,
+    children: Vec<Pid>,
     known: HashMap<(Pid, Option<Timestamp>), bool>,
 }
 
@@ -23,8 +24,14 @@ impl Family {
     pub fn of(ancestor: Pid) -> Self {
         Self {
             ancestor,
+            children: Vec::new(),
             known: HashMap::new(),
         }
+    }
+
+    /// Takes in a child, whose end was not awaited yet when it was first asked about.
+    pub fn take_in(&mut self, child: Pid) {
+        self.children.push(child);
     }
 
     /// Whether a process descends from the ancestor, who is not his own descendant. `parent`
@@ -36,6 +43,9 @@ impl Family {
         started: Option<Timestamp>,
         parent: &mut dyn FnMut(Pid) -> Option<Pid>,
     ) -> Option<bool> {
+        if self.children.contains(&pid) {
+            return Some(true);
+        }
         if let Some(known) = self.known.get(&(pid, started)) {
             return Some(*known);
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::birth::Boot;
 use super::{Held, Process, Seen};
 use crate::bpf::{DescriptorTable, Record};
+use crate::clock::Boot;
 use crate::model::Pid;
 
 impl Seen {

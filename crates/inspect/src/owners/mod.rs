@@ -3,7 +3,6 @@
 //! Kept flat, because a machine may hold hundreds of thousands of descriptors: one small entry a
 //! descriptor, sorted by inode, and what belongs to a process once a process.
 
-mod birth;
 mod gather;
 mod proc_text;
 mod source;

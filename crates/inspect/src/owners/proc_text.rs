@@ -49,11 +49,6 @@ pub(super) fn real_user(status: &[u8]) -> Option<Uid> {
     words(line).next().and_then(number).map(Uid)
 }
 
-/// Seconds since the epoch from /proc/stat: `btime` (proc_stat(5)).
-pub(super) fn boot_time(stat: &[u8]) -> Option<u64> {
-    number(words(value(stat, b"btime ")?).next()?)
-}
-
 /// `socket:[123]` -> 123 (net/socket.c `sockfs_dname`).
 pub(super) fn socket_inode(target: &[u8]) -> Option<Inode> {
     let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
@@ -142,13 +137,6 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_boot_is_found_among_long_lines() {
-        let stat = b"cpu  1 2 3\nintr 5 0 0 0\nctxt 7\nbtime 1700000000\nprocesses 9\n";
-        assert_eq!(boot_time(stat), Some(1_700_000_000));
-        assert_eq!(boot_time(b"cpu 1\n"), None);
-    }
-
-    #[test]
     fn only_a_socket_link_has_an_inode() {
         assert_eq!(socket_inode(b"socket:[8916]"), Some(Inode(8916)));
         for other in [
@@ -166,7 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_harmless(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (Stat::parse(&bytes), real_user(&bytes), boot_time(&bytes), socket_inode(&bytes));
+            let _ = (Stat::parse(&bytes), real_user(&bytes), socket_inode(&bytes));
         }
 
         #[test]

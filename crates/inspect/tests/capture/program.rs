@@ -50,6 +50,10 @@ impl Running {
         self.child.id()
     }
 
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(LIMIT).expect("a line in time").1
     }

@@ -10,9 +10,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::looker::Looker;
-use super::show::{self, Ends, Known, Watch};
+use super::recalled::Recalled;
+use super::show::{self, Ends, Known, Watch, Witnesses};
 use crate::attribution::{Attribution, Grounds};
-use crate::capture::{Conversations, Frame, Packet};
+use crate::capture::{Conversations, Frame, Packet, Recorded};
 use crate::launch::Kin;
 use crate::model::{Gap, Origin, Protocol, Timestamp};
 use crate::names::Users;
@@ -34,6 +35,8 @@ pub(super) struct Chooser {
     kin: Option<Kin>,
     conversations: Conversations<Known>,
     watch: Watch,
+    /// Nothing: what is live was never recorded.
+    recalled: Recalled,
     users: Users,
     waiting: VecDeque<Held>,
     bytes: usize,
@@ -67,6 +70,7 @@ impl Released {
             time: self.time,
             bytes: &self.bytes,
             original_length: self.original_length,
+            recorded: Recorded::default(),
         }
     }
 }
@@ -90,6 +94,7 @@ impl Chooser {
             kin,
             conversations: Conversations::new(),
             watch: Watch::default(),
+            recalled: Recalled::default(),
             users: Users::of_this_machine(),
             waiting: VecDeque::new(),
             bytes: 0,
@@ -141,7 +146,10 @@ impl Chooser {
             seen.conversation,
             seen.is_new,
             packet,
-            looker,
+            Witnesses {
+                looker,
+                recalled: &mut self.recalled,
+            },
             &mut self.watch,
             &mut self.users,
             Charset::Utf8,
@@ -176,7 +184,7 @@ impl Chooser {
     }
 
     fn answer(&self, side: &Attribution, protocol: Option<Protocol>) -> Answer {
-        let owned = matches!(side.grounds, Grounds::Exact | Grounds::LocalPort);
+        let owned = side.grounds.is_exact() || side.grounds == Grounds::LocalPort;
         let held = self.wanted.holds(&mut |test| match test {
             Test::Pid(pid) if owned => Some(side.owners.iter().any(|owner| owner.pid == *pid)),
             Test::Process(name) if owned => {

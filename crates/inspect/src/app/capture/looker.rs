@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::lives::Watched;
 use crate::attribution::Table;
 
 use crate::capture::interfaces;
@@ -29,6 +30,10 @@ pub(super) struct Looker {
     vain: bool,
     rest: Duration,
     health: Health,
+    /// What the kernel tells meanwhile, where it does.
+    pub(super) lives: Option<Watched>,
+    /// Nobody asked for owners.
+    pub(super) is_off: bool,
 }
 
 /// Whether the thread is still there.
@@ -72,12 +77,14 @@ const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets. A capture into a file, which has no owners, begins at once.
+    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once.
     pub(super) fn start(request: &Request, kin: Option<Kin>) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
-        let mut looker = Self::with(move || look(&stop, kin.as_ref()))?;
-        if request.needs_owners() {
+        let choice = request.owners;
+        let mut looker = Self::with(move || look(choice, &stop, kin.as_ref()))?;
+        looker.is_off = choice == owners::Choice::None;
+        if request.wants_owners() && !looker.is_off {
             looker.ask();
             looker.receive(FIRST);
         }
@@ -111,6 +118,8 @@ impl Looker {
             vain: false,
             rest: REST,
             health: Health::Looking,
+            lives: None,
+            is_off: false,
         })
     }
 
@@ -235,12 +244,12 @@ impl Looker {
     }
 }
 
-fn look(stop: &Stop, kin: Option<&Kin>) -> Table {
+fn look(choice: owners::Choice, stop: &Stop, kin: Option<&Kin>) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
     let sockets =
         Tables::new(Choice::Auto, None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
-    let holdings = Finder::new(owners::Choice::Auto, "/proc", stop.clone()).look();
+    let holdings = Finder::new(choice, "/proc", stop.clone()).look();
     // While they live: later nobody could tell whose children they were.
     if let Some(kin) = kin {
         for process in holdings.processes() {
@@ -276,8 +285,12 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_into_a_file_does_not_wait_for_owners() {
-        for (words, looks) in [(&["-w", "file"][..], 0), (&[][..], 1)] {
+    fn a_capture_into_a_pcap_file_does_not_wait_for_owners() {
+        for (words, looks) in [
+            (&["-w", "file"][..], 0),
+            (&["-w", "file.pcapng"], 1),
+            (&[][..], 1),
+        ] {
             let typed = ["inspect", "capture"].iter().chain(words);
             let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
                 panic!("another view")

@@ -86,6 +86,17 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
 pub(super) const NO_OWNERS: &str = "inspect: the look at sockets and owners broke off: owners \
      of what comes now are unknown (the packets themselves are complete)";
 
+/// At the end: of how many conversations the owner was not seen.
+pub(super) fn owners_missed(here: u64, missed: Option<u64>) -> String {
+    let missed = missed.unwrap_or(here);
+    let conversations = if here == 1 {
+        "conversation"
+    } else {
+        "conversations"
+    };
+    format!("Owners not seen in {missed} of {here} {conversations} on this machine.")
+}
+
 /// Without the right: one error, and the two ways out.
 pub(super) fn permission(context: &Context) -> String {
     let program = shell_word(&context.program.to_string_lossy());

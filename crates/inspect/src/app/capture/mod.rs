@@ -2,10 +2,15 @@
 
 mod chooser;
 mod command;
+mod follow;
+mod lives;
 mod looker;
 mod messages;
 mod output;
+mod overview;
 mod patient;
+mod recalled;
+mod savefile;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -26,13 +31,16 @@ use crate::capture::{
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
+use crate::clock;
 use crate::launch::{self, Account, Descriptors, Kin};
 use crate::model::{Gap, Origin};
 use crate::namespaces;
+use crate::owners::Choice;
 use crate::render::packet::Totals;
 use crate::selection::{Selection, Test};
 use crate::stop::Stop;
 use chooser::{Chooser, Verdict};
+use lives::Watched;
 use looker::Looker;
 use output::Output;
 use patient::Patient;
@@ -48,6 +56,9 @@ const HELD_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
 const READER_EVERY: Duration = Duration::from_millis(500);
+
+/// How often a quiet capture takes in what the kernel tells of sockets.
+const LIVES_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
     let account = match &request.run_as {
@@ -111,11 +122,19 @@ fn on_the_spot(
         filter: request.filter.clone(),
     };
     let inherited = Descriptors::now().context("cannot list the open descriptors")?;
+    // A file has no owners, and needs nobody to watch.
+    let choice = match request.wants_owners() {
+        true => request.owners,
+        false => Choice::None,
+    };
+    let watched = lives::start(choice, request.owners_buffer_kib);
     match Live::open(&options, stop.clone()) {
         Ok(mut live) => {
             // Threads, files and the command come after it, and have its rights.
-            shed(account, request.needs_owners())?;
-            let looker = Looker::start(request, kin)?;
+            shed(account, request.wants_owners())?;
+            let mut looker = Looker::start(request, kin.clone())?;
+            say_owners(context, request, watched.as_ref().err());
+            looker.lives = watched.ok();
             let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
             run.chooser = chooser;
             if request.command.is_empty() {
@@ -125,6 +144,10 @@ fn on_the_spot(
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
             let launched = command::start(request, stop)?;
+            if let Some(kin) = &kin {
+                // It may have ended before anybody looks.
+                kin.take_in(launched.pid());
+            }
             let done = run.run();
             command::finish(&launched, request, context);
             done
@@ -161,6 +184,26 @@ fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser
     let users = Selection::one_of(names::users(&request.users)?);
     let wanted = Selection::All(vec![request.owned.clone(), users]);
     Ok(Some(Chooser::new(wanted, kin)))
+}
+
+/// Where owners come from, and why not from where one knows more.
+fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
+    match (request.owners, refused) {
+        (Choice::Bpf, Some(reason)) if request.wants_owners() => context.say(&format!(
+            "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
+             go: {reason}"
+        )),
+        _ if !context.verbose || !request.wants_owners() => {}
+        (Choice::None, _) => context.say("Owners are not looked for."),
+        (_, None) => context.say(
+            "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
+        ),
+        (Choice::Proc, _) => context.say("Owners from /proc, as asked."),
+        (_, Some(reason)) => context.say(&format!(
+            "Owners from /proc: who is gone within some milliseconds is missed. The kernel does \
+             not tell of sockets as they come and go: {reason}."
+        )),
+    }
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
@@ -236,28 +279,33 @@ impl<'a> Run<'a> {
 
     fn run(mut self) -> anyhow::Result<Exit> {
         if self.context.verbose {
-            let owners = if self.is_live() {
-                ", owners from /proc"
-            } else {
-                ""
-            };
-            let link = self.source.link().word();
-            self.context
-                .say(&format!("Packets by libpcap, link {link}{owners}."));
+            let (origin, link) = (self.source.origin(), self.source.link().word());
+            self.context.say(&format!("Packets {origin}, link {link}."));
         }
         if self.is_live() && !self.request.brief {
             self.context.hint(&messages::capturing(self.request));
         }
         let done = self
             .output
-            .begin(self.is_live())
+            .begin(&self.sources())
             .map_err(Into::into)
             .and_then(|()| self.read());
         let (broken, mut failed) = match done {
             Ok(broken) => (broken, None),
             Err(error) => (None, Some(error)),
         };
+        let unanswered = self
+            .conversations
+            .notes()
+            .map(|known| known.borrow().course.troubles().unanswered);
+        self.totals.troubles.unanswered += unanswered.sum::<u64>();
         let mut gaps = self.gaps();
+        if failed.is_none() {
+            match self.output.finish_streams() {
+                Ok(missing) => gaps.extend(missing),
+                Err(error) => failed = Some(error.into()),
+            }
+        }
         // What the source still had is in no count.
         let unread = failed.is_some();
         if failed.is_none() {
@@ -269,7 +317,12 @@ impl<'a> Run<'a> {
         }
         if failed.as_ref().is_some_and(super::is_closed_pipe) {
             // The reader has what it wanted: the run ends as it would have, without a word.
-            return Ok(Exit::Done);
+            return match self.output.end_file(&gaps) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(self.output.explain(error.into()))
+                }
+                _ => Ok(Exit::Done),
+            };
         }
         if failed.is_some() {
             gaps.extend(self.output.close(&self.totals));
@@ -280,6 +333,9 @@ impl<'a> Run<'a> {
         if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
             // The terminal has written ^C, and stands behind it.
             self.context.say("");
+        }
+        if self.context.verbose {
+            self.output.say_whose_owners(self.context);
         }
         // What ended it is said once, and last.
         let all_seen = self.is_live() && broken.is_none() && failed.is_none();
@@ -300,6 +356,21 @@ impl<'a> Run<'a> {
         Ok(Exit::Failed)
     }
 
+    /// What the output is from, for its opening record.
+    fn sources(&self) -> Vec<String> {
+        let Some(looker) = &self.looker else {
+            return vec!["file".to_owned()];
+        };
+        let owners = [
+            looker.lives.is_some().then_some("bpf"),
+            (!looker.is_off).then_some("proc"),
+        ];
+        std::iter::once("pcap")
+            .chain(owners.into_iter().flatten())
+            .map(str::to_owned)
+            .collect()
+    }
+
     fn is_live(&self) -> bool {
         self.looker.is_some()
     }
@@ -312,11 +383,13 @@ impl<'a> Run<'a> {
         loop {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
+                Ok(Event::Comment(comment)) => self.output.comment(comment),
+                Ok(Event::Remark(remark)) => self.output.remark(remark, &mut self.conversations),
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);
                     frame.bytes = &frame.bytes[..kept];
-                    let shown = Step {
+                    let took = Step {
                         everything,
                         request: self.request,
                         looker: &mut self.looker,
@@ -328,8 +401,10 @@ impl<'a> Run<'a> {
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
-                    if shown && self.is_enough() {
-                        return Ok(None);
+                    match took {
+                        Took::Over => return Ok(None),
+                        Took::Shown if self.is_enough() => return Ok(None),
+                        Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
@@ -395,7 +470,8 @@ impl<'a> Run<'a> {
     /// What time brings: the end, a line about silence, lines that have waited.
     fn look_at_clock(&mut self) -> anyhow::Result<()> {
         let running = self.began.elapsed();
-        if self.request.duration.is_some_and(|limit| running >= limit) {
+        let has_files = self.is_live() && self.output.is_over_at(clock::now());
+        if has_files || self.request.duration.is_some_and(|limit| running >= limit) {
             self.out_of_time = true;
             self.stop.raise();
         }
@@ -408,12 +484,22 @@ impl<'a> Run<'a> {
             }
         }
         if let Some(looker) = &mut self.looker {
+            if let Some(lives) = &mut looker.lives {
+                lives.catch_up();
+            }
             self.output.tend_owners(looker)?;
             if looker.has_just_ended() {
                 self.context.say(messages::NO_OWNERS);
             }
         }
         self.release(false)?;
+        if self.is_live() {
+            self.output.settle()?;
+        }
+        if self.output.asks_for_gaps() {
+            let gaps = self.source.gaps();
+            self.output.tell_gaps(&gaps);
+        }
         self.output.flush_after(FLUSH_EVERY)?;
         self.output.see_reader()?;
         Ok(())
@@ -428,6 +514,9 @@ impl<'a> Run<'a> {
         }
         if self.totals.packets == 0 && !self.silence_said {
             patience = patience.min(SILENCE.saturating_sub(running));
+        }
+        if self.looker.as_ref().is_some_and(|it| it.lives.is_some()) {
+            patience = patience.min(LIVES_EVERY);
         }
         let held = self.chooser.as_ref().is_some_and(Chooser::waits);
         if held {
@@ -450,11 +539,25 @@ impl<'a> Run<'a> {
             ));
         }
         gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
+        gaps.extend(self.output.recalled_gaps());
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
+        let lives = self.looker.as_mut().and_then(|it| it.lives.as_mut());
+        gaps.extend(lives.map(Watched::gaps).unwrap_or_default());
         gaps
     }
+}
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Took {
+    /// It is shown, or written.
+    Shown,
+    /// It is not wanted, or nobody can tell.
+    PassedOver,
+    /// It comes after all the files that were asked for.
+    Over,
 }
 
 /// What is needed for one frame.
@@ -471,43 +574,46 @@ struct Step<'s> {
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted, and those that waited before it; tells whether any was.
-    fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<bool> {
+    /// Shows a frame, if it is wanted, and those that waited before it; tells what
+    /// became of it.
+    fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
             match self.fragments.decide(&packet, answer) {
                 Some(true) => {}
-                Some(false) => return Ok(false),
+                Some(false) => return Ok(Took::PassedOver),
                 None => {
                     *self.undecided += 1;
-                    return Ok(false);
+                    return Ok(Took::PassedOver);
                 }
             }
         }
         let Some(chooser) = self.chooser else {
-            return self.show(frame, &packet, None).map(|()| true);
+            return self.show(frame, &packet, None);
         };
         match chooser.take(frame, &packet, self.looker.as_mut()) {
-            Verdict::Leave => Ok(false),
-            Verdict::Show(known) => self.show(frame, &packet, Some(&known)).map(|()| true),
+            Verdict::Leave => Ok(Took::PassedOver),
+            Verdict::Show(known) => self.show(frame, &packet, Some(&known)),
             Verdict::Hold => self.release(link, false),
         }
     }
 
-    /// Shows those that have waited and are wanted; tells whether there was any.
-    fn release(&mut self, link: capture::Link, end: bool) -> io::Result<bool> {
-        let mut shown = false;
+    /// Shows those that have waited and are wanted; tells what became of the last.
+    fn release(&mut self, link: capture::Link, end: bool) -> io::Result<Took> {
+        let mut took = Took::PassedOver;
         while self.request.count != Some(self.totals.packets) {
             let Some(chooser) = self.chooser else { break };
             let Some(held) = chooser.release(self.looker.as_mut(), end) else {
                 break;
             };
             let frame = held.frame();
-            self.show(&frame, &decode(link, &frame), Some(&held.known))?;
-            shown = true;
+            took = self.show(&frame, &decode(link, &frame), Some(&held.known))?;
+            if took == Took::Over {
+                break;
+            }
         }
-        Ok(shown)
+        Ok(took)
     }
 
     /// Shows a frame; `known` is what is known of its conversation already.
@@ -516,7 +622,10 @@ impl Step<'_> {
         frame: &Frame<'_>,
         packet: &capture::Packet<'_>,
         known: Option<&Known>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Took> {
+        if self.output.is_over_at(frame.time) {
+            return Ok(Took::Over);
+        }
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.said());
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
@@ -531,13 +640,20 @@ impl Step<'_> {
         {
             seen.conversation.note.borrow_mut().earlier = Some(Rc::clone(known));
         }
-        self.output.packet(
+        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
+            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
+        }
+        let mark = self.output.packet(
             self.totals.packets,
             frame,
             packet,
             seen,
             self.looker.as_mut(),
-        )
+        )?;
+        if let Some(mark) = mark {
+            self.totals.troubles.count(mark);
+        }
+        Ok(Took::Shown)
     }
 }
 

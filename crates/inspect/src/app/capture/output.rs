@@ -4,32 +4,39 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use super::follow::{Follow, Paper};
 use super::looker::Looker;
-use super::patient::Patient;
-use super::show::{self, Ends, Known, Watch};
+use super::messages::owners_missed;
+use super::overview::Overview;
+use super::recalled::Recalled;
+use super::savefile::Savefile;
+use super::show::{self, Ends, Known, Tally, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, Writer, plain};
+use crate::capture::{Conversations, Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::model::{ForeignText, Gap, Origin};
+use crate::clock;
+use crate::model::{ForeignText, Gap, Origin, Timestamp};
 use crate::names::{Interfaces, Users};
-use crate::render::Charset;
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dialogue, Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
+use crate::streams::Mark;
 
 /// Bytes that are written at once when there is no pause.
 const BATCH: usize = 1 << 16;
 
 /// Where packets go.
 pub(super) struct Output {
-    shape: Written,
+    shape: Shown,
+    savefile: Option<Savefile>,
     stdout: Box<dyn Write>,
     out: Vec<u8>,
     oldest: Option<Instant>,
@@ -38,25 +45,20 @@ pub(super) struct Output {
     interfaces: Interfaces,
     interface: Option<ForeignText>,
     watch: Watch,
+    recalled: Recalled,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
     is_cut: bool,
 }
 
-enum Written {
+enum Shown {
     Lines(Box<Lines>),
     Json,
-    File(Packets),
-}
-
-/// A capture file.
-struct Packets {
-    writer: Writer<Box<dyn Write>>,
-    /// `None` is stdout.
-    path: Option<PathBuf>,
-    /// The same file, where it can be cut.
-    file: Option<fs::File>,
+    Follow(Box<Follow>),
+    Overview(Box<Overview>),
+    /// They go into a file alone.
+    Nothing,
 }
 
 impl Output {
@@ -70,20 +72,37 @@ impl Output {
         zone: TimeZone,
     ) -> anyhow::Result<Self> {
         let mut stdout = stdout;
-        let shape = match (&request.write, request.shape) {
-            (Some(path), _) => {
-                let out = std::mem::replace(&mut stdout, Box::new(io::sink()));
-                Written::File(file(path, request, link, stop, out)?)
+        let savefile = match &request.write {
+            Some(path) => {
+                let out = (path == Path::new("-"))
+                    .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
+                Some(file(path, request, link, stop, &zone, out)?)
             }
-            (None, Shape::Json) => Written::Json,
-            (
-                None,
-                Shape::Lines {
-                    heading,
-                    whole_payloads,
-                    dump,
-                },
-            ) => Written::Lines(Box::new(Lines {
+            None => None,
+        };
+        let shape = match request.shape {
+            _ if savefile.is_some() && !request.saving.print => Shown::Nothing,
+            Shape::Json if request.follow => {
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, None)))
+            }
+            Shape::Lines { heading, .. } if request.follow => {
+                let dialogue = Dialogue {
+                    screen: context.screen,
+                    headings: heading.unwrap_or(context.screen.is_terminal()),
+                    clock: TimeOfDay::new(zone),
+                };
+                Shown::Follow(Box::new(Follow::new(request.stream_memory, Some(dialogue))))
+            }
+            shape if request.summary => {
+                let screen = (shape != Shape::Json).then_some(context.screen);
+                Shown::Overview(Box::new(Overview::new(screen)))
+            }
+            Shape::Json => Shown::Json,
+            Shape::Lines {
+                heading,
+                whole_payloads,
+                dump,
+            } => Shown::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
@@ -104,6 +123,7 @@ impl Output {
         };
         Ok(Self {
             shape,
+            savefile,
             stdout,
             out: Vec::with_capacity(2 * BATCH),
             oldest: None,
@@ -112,20 +132,16 @@ impl Output {
             interfaces,
             interface,
             watch: Watch::default(),
+            recalled: Recalled::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
     }
 
     /// Writes what opens the output.
-    pub(super) fn begin(&mut self, live: bool) -> io::Result<()> {
-        if let Written::Json = self.shape {
-            let source = if live { "pcap" } else { "file" };
-            let mut sources = vec![source.to_owned()];
-            if live {
-                sources.push("proc".to_owned());
-            }
-            json::write(&mut self.out, &machine::begin("capture", sources))?;
+    pub(super) fn begin(&mut self, sources: &[String]) -> io::Result<()> {
+        if self.is_json() {
+            json::write(&mut self.out, &machine::begin("capture", sources.to_vec()))?;
             self.flush()?;
         }
         Ok(())
@@ -140,52 +156,151 @@ impl Output {
         packet: &Packet<'_>,
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
-    ) -> io::Result<()> {
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.write(frame);
-        }
-        let unnamed;
-        let interface = match (&self.interface, packet.interface) {
-            (Some(name), _) => Some(name),
-            (None, Some(index)) => Some(match self.interfaces.name(index) {
-                Some(name) => name,
-                None => {
-                    unnamed = ForeignText::new(format!("if{index}"));
-                    &unnamed
-                }
-            }),
-            (None, None) => None,
+    ) -> io::Result<Option<Mark>> {
+        let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
+        let name = match (self.interface.as_ref().or(recorded), packet.interface) {
+            (None, Some(index)) => self.interfaces.name(index),
+            (name, _) => name,
         };
+        let shows = !matches!(self.shape, Shown::Nothing);
+        let notes = self.savefile.as_ref().is_some_and(Savefile::has_owners);
         let mut seen = seen;
-        if let Some(seen) = &mut seen {
+        if let Some(seen) = &mut seen
+            && (shows || notes)
+        {
             show::attribute(
                 seen.conversation,
                 seen.is_new,
                 packet,
-                looker,
+                Witnesses {
+                    looker,
+                    recalled: &mut self.recalled,
+                },
                 &mut self.watch,
                 &mut self.users,
                 self.charset,
             );
         }
+        if let Some(savefile) = &mut self.savefile {
+            savefile.turn(frame.time)?;
+            let file = savefile.files();
+            let comment = match &seen {
+                Some(seen) if notes => seen.conversation.note.borrow_mut().comment(file),
+                _ => None,
+            };
+            savefile.write(frame, packet, name, comment.as_deref())?;
+        }
+        if !shows {
+            return Ok(None);
+        }
+        let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
+        let unnamed;
+        let interface = match (name, packet.interface) {
+            (None, Some(index)) => {
+                unnamed = ForeignText::new(format!("if{index}"));
+                Some(&unnamed)
+            }
+            (name, _) => name,
+        };
         match &mut self.shape {
-            Written::Lines(lines) => lines_of(
-                lines,
-                &mut self.out,
-                frame,
-                packet,
-                seen.as_ref(),
-                interface,
-            ),
-            Written::Json => record_of(&mut self.out, number, packet, seen.as_ref(), interface)?,
-            Written::File(_) => {}
+            Shown::Lines(lines) => {
+                lines_of(
+                    lines,
+                    &mut self.out,
+                    frame,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                );
+            }
+            Shown::Json => {
+                record_of(
+                    &mut self.out,
+                    number,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                )?;
+            }
+            Shown::Overview(overview) => {
+                if let Some(seen) = &seen {
+                    overview.packet(seen);
+                }
+            }
+            Shown::Follow(follow) => {
+                if let Some(seen) = &seen {
+                    let paper = &mut Paper {
+                        out: &mut self.out,
+                        interfaces: &mut self.interfaces,
+                        interface: self.interface.as_ref(),
+                    };
+                    follow.packet(packet, seen, paper)?;
+                }
+            }
+            Shown::Nothing => {}
         }
         if self.out.len() >= BATCH {
             self.flush()?;
         } else if self.oldest.is_none() {
             self.oldest = Some(Instant::now());
         }
-        Ok(())
+        Ok(mark)
+    }
+
+    /// Takes in a comment that a file has on its next packet.
+    pub(super) fn comment(&mut self, comment: &[u8]) {
+        self.recalled.hear(comment);
+    }
+
+    /// Takes in a comment that a file has behind packets.
+    pub(super) fn remark(&mut self, remark: &[u8], conversations: &mut Conversations<Known>) {
+        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
+            return;
+        };
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
+        };
+        show::remember(conversation, note, &mut self.users, self.charset, |ends| {
+            news.tell(ends);
+        });
+    }
+
+    /// Whether a packet of this time comes after all the files that were asked for.
+    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(|savefile| savefile.is_over_at(time))
+    }
+
+    /// Whether it should be told what was lost so far.
+    pub(super) fn asks_for_gaps(&mut self) -> bool {
+        let savefile = self.savefile.as_mut();
+        savefile.is_some_and(Savefile::asks_for_gaps)
+    }
+
+    /// What was lost so far.
+    pub(super) fn tell_gaps(&mut self, gaps: &[Gap]) {
+        if let Some(savefile) = &mut self.savefile {
+            savefile.tell_gaps(gaps);
+        }
+    }
+
+    /// Says whose word it is where owners are from a file.
+    pub(super) fn say_whose_owners(&self, context: &Context) {
+        match self.recalled.taken() {
+            0 => {}
+            count => context.say(&format!(
+                "Owners are from the file, which says who they were {count} times."
+            )),
+        }
+    }
+
+    /// What a file told and could not be kept.
+    pub(super) fn recalled_gaps(&self) -> impl Iterator<Item = Gap> {
+        self.recalled.gaps()
     }
 
     /// Whether the next look of the looker may tell more than was written.
@@ -195,13 +310,15 @@ impl Output {
 
     /// Asks who is not known yet, and writes below the headings who has become known.
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
-        let (out, shape) = (&mut self.out, &self.shape);
-        let before = out.len();
+        let before = self.out.len();
+        let mut news = News {
+            shape: &self.shape,
+            savefile: self.savefile.as_mut(),
+            out: &mut self.out,
+        };
         self.watch
             .tend(looker, &mut self.users, self.charset, |ends| {
-                if let Written::Lines(lines) = shape {
-                    news_of(lines, out, ends);
-                }
+                news.tell(ends)
             });
         if self.out.len() > before {
             self.flush()?;
@@ -212,8 +329,8 @@ impl Output {
     /// Hands everything on.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.oldest = None;
-        if let Written::File(packets) = &mut self.shape {
-            return packets.writer.flush();
+        if let Some(savefile) = &mut self.savefile {
+            savefile.flush()?;
         }
         let mut taken = 0;
         while taken < self.out.len() {
@@ -248,7 +365,11 @@ impl Output {
 
     /// Whether the reader of stdout is still there: without traffic, no write would tell.
     pub(super) fn see_reader(&self) -> io::Result<()> {
-        if let Written::File(Packets { path: Some(_), .. }) = self.shape {
+        let is_used = match &self.savefile {
+            Some(savefile) => savefile.is_stdout() || !matches!(self.shape, Shown::Nothing),
+            None => true,
+        };
+        if !is_used {
             return Ok(());
         }
         let stdout = io::stdout();
@@ -260,10 +381,68 @@ impl Output {
         Ok(())
     }
 
+    fn is_json(&self) -> bool {
+        match &self.shape {
+            Shown::Json => true,
+            Shown::Follow(follow) => follow.dialogue().is_none(),
+            Shown::Overview(overview) => overview.is_json(),
+            _ => false,
+        }
+    }
+
+    /// What time brings for streams that are followed.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.streams(|follow, paper| follow.settle(clock::now(), paper))
+    }
+
+    /// Writes what streams that are followed still have; gives what they lack.
+    pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
+        self.streams(Follow::finish)?;
+        match &self.shape {
+            Shown::Follow(follow) => Ok(follow.gaps()),
+            Shown::Overview(overview) => {
+                overview.write(&mut self.out)?;
+                Ok(overview.gaps())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn streams(
+        &mut self,
+        act: impl FnOnce(&mut Follow, &mut Paper<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Shown::Follow(follow) = &mut self.shape else {
+            return Ok(());
+        };
+        let before = self.out.len();
+        let paper = &mut Paper {
+            out: &mut self.out,
+            interfaces: &mut self.interfaces,
+            interface: self.interface.as_ref(),
+        };
+        act(follow, paper)?;
+        if self.out.len() > before && self.oldest.is_none() {
+            self.oldest = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Ends the file that is written beside what is shown; it is whole though nobody reads the
+    /// rest.
+    pub(super) fn end_file(&mut self, gaps: &[Gap]) -> io::Result<()> {
+        match &mut self.savefile {
+            Some(savefile) => savefile.end(gaps),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what closes the output.
     pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
-        if let Written::Json = self.shape {
-            for gap in gaps {
+        self.end_file(gaps)?;
+        if self.is_json() {
+            // Whose owners are not known stands in each packet; the packets are complete.
+            for gap in gaps.iter().chain(&self.owners_missed()) {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
             let counts = [
@@ -272,24 +451,32 @@ impl Output {
                 ("payload_bytes", totals.payload),
                 ("malformed", totals.malformed),
             ];
+            let troubles = totals.troubles.counts().into_iter();
+            let counts = counts
+                .into_iter()
+                .chain(troubles.filter(|(_, count)| *count > 0));
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }
         self.flush()?;
         Ok(())
     }
 
+    /// Conversations on this machine whose owners were not seen.
+    fn owners_missed(&self) -> Option<Gap> {
+        let Tally { here, known } = self.watch.tally;
+        let missed = here.saturating_sub(known);
+        (missed > 0).then(|| {
+            let reason = format!("conversations of {here} on this machine without an owner seen");
+            Gap::counted(Origin::Owners, reason, missed)
+        })
+    }
+
     /// After a failed write: leaves a capture file that can be read, and tells how many of the
     /// packets did not get into it.
     pub(super) fn close(&mut self, totals: &Totals) -> Option<Gap> {
         self.is_cut = true;
-        let Written::File(packets) = &self.shape else {
-            return None;
-        };
-        if let Some(file) = &packets.file {
-            // It is an error already; a file that cannot be cut is one that ends within a packet.
-            let _ = file.set_len(packets.writer.whole());
-        }
-        match totals.packets.saturating_sub(packets.writer.written()) {
+        let savefile = self.savefile.as_mut()?;
+        match totals.packets.saturating_sub(savefile.close()) {
             0 => None,
             count => Some(Gap::counted(Origin::Capture, "packets not written", count)),
         }
@@ -300,11 +487,10 @@ impl Output {
         let Some(cause) = error.downcast_ref::<io::Error>() else {
             return error;
         };
-        let name = match &self.shape {
-            Written::File(Packets {
-                path: Some(path), ..
-            }) => path.display().to_string(),
-            _ => "to stdout".to_owned(),
+        let path = self.savefile.as_ref().and_then(Savefile::path);
+        let name = match path {
+            Some(path) => path.display().to_string(),
+            None => "to stdout".to_owned(),
         };
         if cause.kind() != io::ErrorKind::TimedOut {
             return anyhow::anyhow!("cannot write {name}: {}", plain(cause));
@@ -321,7 +507,10 @@ impl Output {
     /// Says on stderr what was shown and what was lost; of records, which say it themselves,
     /// only what was lost.
     pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = matches!(self.shape, Written::Json) && !self.is_cut;
+        let is_json = self.is_json() && !self.is_cut;
+        if let Some(missed) = self.owners_missed() {
+            context.say(&owners_missed(self.watch.tally.here, missed.count));
+        }
         if gaps.is_empty() && (is_json || context.quiet) {
             return;
         }
@@ -329,11 +518,37 @@ impl Output {
     }
 }
 
-/// What has become known since the heading.
-fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
-    if !lines.headings {
-        return;
+/// Where it is told what has become known beside the packets.
+struct News<'a> {
+    shape: &'a Shown,
+    savefile: Option<&'a mut Savefile>,
+    out: &'a mut Vec<u8>,
+}
+
+impl News<'_> {
+    fn tell(&mut self, ends: &mut Ends) {
+        let headed = match self.shape {
+            Shown::Lines(lines) => lines.headings.then_some(&lines.screen),
+            // Who has said nothing yet has no heading.
+            Shown::Follow(follow) if ends.is_headed => follow
+                .dialogue()
+                .filter(|dialogue| dialogue.headings)
+                .map(|dialogue| &dialogue.screen),
+            _ => None,
+        };
+        if let Some(screen) = headed {
+            news_of(screen, self.out, ends);
+        }
+        if let Some(savefile) = self.savefile.as_mut().filter(|it| it.has_owners())
+            && let Some(comment) = ends.comment(savefile.files())
+        {
+            savefile.remark(&comment);
+        }
     }
+}
+
+/// What has become known since the heading.
+fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
     let [client, server] = &ends.labels;
     let heading = Heading {
         number: ends.number,
@@ -342,7 +557,20 @@ fn news_of(lines: &Lines, out: &mut Vec<u8>, ends: &Ends) {
         interface: None,
         began_earlier: false,
     };
-    heading.write_again(out, &lines.screen);
+    heading.write_again(out, screen);
+}
+
+/// What a packet means after those before it.
+fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
+    let direction = seen.conversation.direction(seen.source);
+    let mut ends = seen.conversation.note.borrow_mut();
+    match packet.segment() {
+        Some(segment) => ends.course.segment(direction, packet.time, segment),
+        None => {
+            ends.course.packet(direction, packet.time, packet.said());
+            None
+        }
+    }
 }
 
 fn lines_of(
@@ -350,12 +578,14 @@ fn lines_of(
     out: &mut Vec<u8>,
     frame: &Frame<'_>,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) {
     let mut line = Line {
         packet,
         bytes: frame.bytes,
+        mark,
         relative: Relative::default(),
         conversation: None,
         interface,
@@ -366,7 +596,9 @@ fn lines_of(
     if let Some(note) = &mut note
         && note.has_news()
     {
-        news_of(lines, out, note);
+        if lines.headings {
+            news_of(&lines.screen, out, note);
+        }
         note.is_told();
     }
     if let (Some(seen), Some(note)) = (seen, &note) {
@@ -403,6 +635,7 @@ fn record_of(
     out: &mut Vec<u8>,
     number: u64,
     packet: &Packet<'_>,
+    mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
     interface: Option<&ForeignText>,
 ) -> io::Result<()> {
@@ -417,7 +650,15 @@ fn record_of(
     }
     let relative = seen.map_or(Relative::default(), |seen| seen.relative);
     let conversation = seen.map(|seen| seen.conversation.number);
-    let record = PacketRecord::new(number, packet, interface, conversation, relative, owners);
+    let record = PacketRecord::new(
+        number,
+        packet,
+        interface,
+        conversation,
+        relative,
+        mark,
+        owners,
+    );
     json::write(out, &record)
 }
 
@@ -426,36 +667,18 @@ fn file(
     request: &Request,
     link: Link,
     stop: &Stop,
-    stdout: Box<dyn Write>,
-) -> anyhow::Result<Packets> {
+    zone: &TimeZone,
+    stdout: Option<Box<dyn Write>>,
+) -> anyhow::Result<Savefile> {
     if matches!(&request.from, From::File(from) if super::same_file(from, path)) {
         anyhow::bail!("cannot write {}: it is the file to read", path.display());
     }
-    let begin = |out| Writer::begin(out, link, request.snaplen);
-    if path == Path::new("-") {
-        if io::stdout().is_terminal() {
-            anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
-        }
-        return Ok(Packets {
-            writer: begin(stdout),
-            path: None,
-            file: None,
-        });
+    if stdout.is_some() && io::stdout().is_terminal() {
+        anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
     }
-    let failed =
-        |error: io::Error| anyhow::anyhow!("cannot write {}: {}", path.display(), plain(&error));
-    let file = create(path, stop).map_err(failed)?;
-    let is_file = file.metadata().map_err(failed)?.is_file();
-    let cut = is_file
-        .then(|| file.try_clone())
-        .transpose()
-        .map_err(failed)?;
-    let out = Patient::new(file.into(), stop.clone(), request.duration).map_err(failed)?;
-    Ok(Packets {
-        writer: begin(Box::new(out)),
-        path: Some(path.to_owned()),
-        file: cut,
-    })
+    let stopped = stop.clone();
+    let open = Box::new(move |path: &Path| create(path, &stopped));
+    Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
 }
 
 /// How often it is seen whether a FIFO has a reader.

@@ -1,16 +1,20 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
 use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
+use super::lives::Watched;
 use super::looker::{Look, Looker};
-use crate::attribution::{Attribution, Grounds, Table};
+use super::recalled::Recalled;
+use crate::attribution::{Attribution, Grounds, Note, Question, Side, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
-use crate::model::{Endpoint, Protocol, Timestamp};
+use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
-use crate::render::Charset;
 use crate::render::packet::end_label;
+use crate::render::{Charset, Escaped};
+use crate::streams::{Course, Handle};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -26,6 +30,12 @@ pub(super) struct Ends {
     pub(super) labels: [String; 2],
     /// The interface of the first packet.
     pub(super) interface: Option<u32>,
+    /// Its streams, where they are followed.
+    pub(super) stream: Option<Handle>,
+    /// The reader has its heading; only where streams are followed.
+    pub(super) is_headed: bool,
+    /// The opening was not seen; only where streams are followed.
+    pub(super) began_earlier: bool,
     places: [Endpoint; 2],
     /// `None`: neither TCP nor UDP, so that no socket can be looked for.
     protocol: Option<Protocol>,
@@ -46,8 +56,28 @@ pub(super) struct Ends {
     pub(super) wanted: bool,
     /// What is known of the same conversation from before it was shown.
     pub(super) earlier: Option<Known>,
-    /// What the reader was told last.
-    told: [(Grounds, String); 2],
+    /// What the reader was told last, by the marks of the labels.
+    told: [(Grounds, u64); 2],
+    /// Told apart without being compared for each packet.
+    marks: [u64; 2],
+    /// What passed of it.
+    pub(super) course: Course,
+    /// Who told of the sides from the lives of sockets, and how much was told in all by then.
+    witnesses: [Option<Witness>; 2],
+    heard: u64,
+    /// When its latest packet passed, and whether what was told then holds from there on.
+    latest: Timestamp,
+    heard_all: bool,
+    /// As what it is counted in [`Tally`].
+    tallied: Tallied,
+    /// The users of hidden owners, by name.
+    users: [Option<ForeignText>; 2],
+    /// It is a file that knows the owners, and their users.
+    is_recalled: bool,
+    /// Counts the changes.
+    version: u64,
+    /// The version last noted, and in which of the files that are written.
+    noted: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +96,9 @@ impl Default for Ends {
             sides: Default::default(),
             labels: Default::default(),
             interface: None,
+            stream: None,
+            is_headed: false,
+            began_earlier: false,
             places: [nowhere; 2],
             protocol: None,
             opening_seen: false,
@@ -78,6 +111,17 @@ impl Default for Ends {
             wanted: false,
             earlier: None,
             told: Default::default(),
+            marks: Default::default(),
+            course: Course::default(),
+            witnesses: [None; 2],
+            heard: 0,
+            latest: long_ago,
+            heard_all: false,
+            tallied: Tallied::default(),
+            users: Default::default(),
+            is_recalled: false,
+            version: 0,
+            noted: None,
         }
     }
 }
@@ -94,6 +138,8 @@ const AGAIN: i64 = 1_500_000_000;
 pub(super) struct Watch {
     waiting: Vec<Weak<RefCell<Ends>>>,
     look: u64,
+    /// How many conversations have their owners.
+    pub(super) tally: Tally,
 }
 
 impl Watch {
@@ -121,7 +167,7 @@ impl Watch {
         looker: &mut Looker,
         users: &mut Users,
         charset: Charset,
-        mut tell: impl FnMut(&Ends),
+        mut tell: impl FnMut(&mut Ends),
     ) {
         if self.waiting.is_empty() {
             return;
@@ -132,16 +178,18 @@ impl Watch {
             return;
         }
         self.look = look.number;
+        let (lives, tally) = (looker.lives.as_ref(), &mut self.tally);
         self.waiting.retain(|waiting| {
             let Some(known) = waiting.upgrade() else {
                 return false;
             };
             let mut ends = known.borrow_mut();
-            if ends.consult(&look) {
+            if ends.consult(&look) | lives.is_some_and(|lives| ends.hear(lives)) {
                 ends.label(users, charset);
             }
+            tally.count(&mut ends);
             if ends.has_news() {
-                tell(&ends);
+                tell(&mut ends);
                 ends.is_told();
             }
             ends.watched = ends.wants_more(&look);
@@ -150,12 +198,64 @@ impl Watch {
     }
 }
 
+/// Conversations with an end on this machine, and those of which every such end has its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    pub(super) here: u64,
+    pub(super) known: u64,
+}
+
+/// What of a conversation is in the tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Tallied {
+    here: bool,
+    known: bool,
+}
+
+impl Tally {
+    fn count(&mut self, ends: &mut Ends) {
+        let known = ends.is_known();
+        let now = Tallied {
+            here: known.is_some(),
+            known: known == Some(true),
+        };
+        let before = std::mem::replace(&mut ends.tallied, now);
+        self.here = self.here + u64::from(now.here) - u64::from(before.here);
+        self.known = self.known + u64::from(now.known) - u64::from(before.known);
+    }
+}
+
+/// Who may know the owners: one who looks now, or a file that remembers.
+pub(super) struct Witnesses<'a> {
+    pub(super) looker: Option<&'a mut Looker>,
+    pub(super) recalled: &'a mut Recalled,
+}
+
+/// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
+/// the reader should know.
+pub(super) fn remember(
+    conversation: &mut Conversation<Known>,
+    note: Note,
+    users: &mut Users,
+    charset: Charset,
+    mut tell: impl FnMut(&mut Ends),
+) {
+    let known = Rc::clone(&conversation.note);
+    let mut ends = known.borrow_mut();
+    ends.recall(conversation, note);
+    ends.label(users, charset);
+    if ends.has_news() {
+        tell(&mut ends);
+        ends.is_told();
+    }
+}
+
 /// Finds out who holds the two ends, as far as that can be told now.
 pub(super) fn attribute(
     conversation: &mut Conversation<Known>,
     is_new: bool,
     packet: &Packet<'_>,
-    looker: Option<&mut Looker>,
+    witnesses: Witnesses<'_>,
     watch: &mut Watch,
     users: &mut Users,
     charset: Charset,
@@ -166,19 +266,39 @@ pub(super) fn attribute(
         ends.begin(conversation, packet);
     }
     let mut changed = is_new | ends.notice(conversation, packet);
+    let looker = witnesses.looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
+        ends.latest = packet.time;
+        if let Some(lives) = &mut looker.lives {
+            lives.catch_up();
+        }
         if is_new {
             // What was seen before it began: a listener that has closed since, and which
             // addresses are ours at all.
             let before = looker.newest();
             ends.orient(conversation, protocol, &before.table);
             ends.consult(&before);
+            if let Some(lives) = &mut looker.lives {
+                ends.hear(lives);
+                if ends.may_improve() {
+                    lives.settle(packet.time);
+                    ends.hear(lives);
+                }
+            }
             if ends.may_improve() {
                 looker.ask_and_wait();
                 let look = looker.newest();
                 ends.orient(conversation, protocol, &look.table);
                 ends.consult(&look);
+                if let Some(lives) = &mut looker.lives {
+                    lives.catch_up();
+                    ends.hear(lives);
+                }
             }
+        } else if let Some(lives) = &looker.lives
+            && ends.hear(lives)
+        {
+            changed = true;
         } else if ends.watched {
             looker.ask();
             changed |= ends.consult(&looker.newest());
@@ -190,6 +310,14 @@ pub(super) fn attribute(
         if !ends.watched && !looker.has_ended() && ends.wants_more(&looker.newest()) {
             watch.add(&known, &mut ends);
         }
+        watch.tally.count(&mut ends);
+    }
+    if let Some(note) = ends.protocol.and_then(|protocol| {
+        let [client, server] = ends.places;
+        witnesses.recalled.take(protocol, client, server)
+    }) {
+        ends.recall(conversation, note);
+        changed = true;
     }
     if changed {
         ends.label(users, charset);
@@ -220,6 +348,20 @@ impl Ends {
             if earlier.places[0] != client {
                 self.sides.reverse();
             }
+        }
+    }
+
+    /// The protocol of its segments, its client's end and its server's.
+    pub(super) fn between(&self) -> (Option<Protocol>, [Endpoint; 2]) {
+        (self.protocol, self.places)
+    }
+
+    /// Who speaks to whom in a direction.
+    pub(super) fn from(&self, direction: Direction) -> (Endpoint, Endpoint) {
+        let [client, server] = self.places;
+        match direction {
+            Direction::Forth => (client, server),
+            Direction::Back => (server, client),
         }
     }
 
@@ -274,6 +416,7 @@ impl Ends {
             conversation.set_client(server);
             self.places.reverse();
             self.sides.reverse();
+            self.witnesses.reverse();
         }
     }
 
@@ -301,7 +444,77 @@ impl Ends {
     /// Whether a look after this one may tell more, so that it is worth to be asked for.
     fn wants_more(&self, look: &Look) -> bool {
         let is_old = look.began.is_none_or(|began| began < self.due);
-        self.is_here() && (is_old || self.looks < LOOKS && self.may_improve())
+        let is_wanted = is_old && !self.is_witnessed();
+        self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
+    }
+
+    /// Whether all that is to be known was told when it happened.
+    fn is_witnessed(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
+    }
+
+    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
+    fn hear(&mut self, lives: &Watched) -> bool {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        if lives.changes() == self.heard && self.heard_all {
+            return false;
+        }
+        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
+        // one socket after the other, without a sign between them.
+        let is_tcp = protocol == Protocol::Tcp;
+        let time = if is_tcp { self.began } else { self.latest };
+        self.heard = lives.changes();
+        self.heard_all = is_tcp || lives.is_settled(time);
+        let refused = self.is_refused();
+        let [client, server] = self.places;
+        let mut changed = false;
+        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
+        {
+            let side = &mut self.sides[index];
+            let witness = self.witnesses[index];
+            let is_known = side.grounds == Grounds::Witnessed;
+            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
+                continue;
+            }
+            let question = Question {
+                namespace: lives.namespace(),
+                protocol,
+                local: local.on_the_wire(),
+                remote: remote.on_the_wire(),
+                time,
+                now: self.latest,
+                opening: self.opening_seen && is_tcp,
+                here: local.is_loopback()
+                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
+            };
+            if lives.is_still(witness, &question) {
+                continue;
+            }
+            let told = lives.attribute(&question);
+            if let Some((told, witness)) = told {
+                self.witnesses[index] = witness;
+                changed |= side.hear(told, protocol);
+            }
+        }
+        changed
+    }
+
+    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
+    fn is_known(&self) -> Option<bool> {
+        let [_, server] = &self.sides;
+        let refused = self.is_refused() && server.grounds == Grounds::Closed;
+        let here = || {
+            let sides = self.sides.iter().enumerate();
+            sides.filter(|(index, side)| {
+                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
+            })
+        };
+        here().next()?;
+        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.
@@ -355,30 +568,83 @@ impl Ends {
         let has_port = self.protocol.is_some();
         for (index, end) in self.places.into_iter().enumerate() {
             let side = &self.sides[index];
-            let user = match side.grounds {
-                Grounds::Hidden(Some(uid)) => users.name(uid).map(str::to_owned),
-                _ => None,
-            };
-            self.labels[index] = end_label(side, end, has_port, user.as_deref(), charset);
+            if !self.is_recalled {
+                self.users[index] = match side.grounds {
+                    Grounds::Hidden(Some(uid)) => users.name(uid).map(ForeignText::from),
+                    _ => None,
+                };
+            }
+            let user = self.users[index]
+                .as_ref()
+                .map(|user| Escaped::name(user, charset).to_string());
+            let label = end_label(side, end, has_port, user.as_deref(), charset);
+            let mut hasher = DefaultHasher::new();
+            label.hash(&mut hasher);
+            self.marks[index] = hasher.finish();
+            self.labels[index] = label;
         }
+        self.version += 1;
+    }
+
+    /// Takes over what a file says. Who opened is seen, or else what its writer found.
+    fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
+        let [client, server] = note.sides;
+        if !self.opening_seen && self.places[0] != client.end {
+            conversation.set_client(client.end);
+            self.places.reverse();
+        }
+        let is_in_order = self.places[0] == client.end;
+        let sides = if is_in_order {
+            [client, server]
+        } else {
+            [server, client]
+        };
+        for (index, side) in sides.into_iter().enumerate() {
+            self.sides[index] = side.attribution;
+            self.users[index] = side.user;
+        }
+        self.is_recalled = true;
+    }
+
+    /// What a file is to say of the ends with the next packet, if it has not said it yet; `file`
+    /// is another number for each.
+    pub(super) fn comment(&mut self, file: u64) -> Option<String> {
+        let noted = self.noted.filter(|(_, noted)| *noted == file);
+        if noted.is_some_and(|(version, _)| version == self.version) {
+            return None;
+        }
+        let side = |index: usize| Side {
+            end: self.places[index],
+            attribution: self.sides[index].clone(),
+            user: self.users[index].clone(),
+            more: 0,
+        };
+        let note = Note {
+            protocol: self.protocol?,
+            sides: [side(0), side(1)],
+        };
+        // Nothing is worth a word only until something was said.
+        if noted.is_none() && !note.says_something() {
+            return None;
+        }
+        self.noted = Some((self.version, file));
+        Some(note.text())
     }
 
     /// Whether something became known that the heading does not say. That there is no socket
     /// any more is no news, unless the heading says that there was none.
     pub(super) fn has_news(&self) -> bool {
-        let sides = self.sides.iter().zip(&self.labels).zip(&self.told);
-        sides.into_iter().any(|((side, label), (grounds, told))| {
+        let sides = self.sides.iter().zip(&self.marks).zip(&self.told);
+        sides.into_iter().any(|((side, mark), (grounds, told))| {
             let matters = |grounds: Grounds| grounds.is_finding() || grounds == Grounds::Closed;
-            label != told && (matters(side.grounds) || *grounds == Grounds::Closed)
+            mark != told && (matters(side.grounds) || *grounds == Grounds::Closed)
         })
     }
 
     /// The reader has the labels as they are.
     pub(super) fn is_told(&mut self) {
-        for (index, label) in self.labels.iter().enumerate() {
-            let (grounds, told) = &mut self.told[index];
-            *grounds = self.sides[index].grounds;
-            told.clone_from(label);
+        for (index, mark) in self.marks.into_iter().enumerate() {
+            self.told[index] = (self.sides[index].grounds, mark);
         }
     }
 }

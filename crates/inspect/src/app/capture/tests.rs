@@ -13,9 +13,10 @@ use super::looker::Looker;
 use super::output::Output;
 use super::{Run, Source as _};
 use crate::app::Context;
-use crate::capture::File;
 use crate::capture::crafted::*;
+use crate::capture::{Described, File, Frame, Link, PcapngWriter, Recorded, WritingProgram};
 use crate::cli::{Cli, View};
+use crate::model::Timestamp;
 use crate::render::{Charset, Screen};
 use crate::selection::Numbers;
 use crate::stop::Stop;
@@ -235,5 +236,95 @@ fn a_look_that_broke_off_is_a_gap() {
     assert_eq!(
         (&end["complete"], &end["counts"]["packet"]),
         (&false.into(), &packets.into())
+    );
+}
+
+/// The pair's conversation in a pcapng file: what is said with some packets, and at the end.
+fn noted(with: &[(usize, &str)], behind: &str) -> Vec<u8> {
+    let program = WritingProgram {
+        system: "Linux".to_owned(),
+        application: "test".to_owned(),
+    };
+    let mut writer = PcapngWriter::begin(Vec::new(), &program);
+    let lo = writer.interface(&Described {
+        link: Link::Ethernet,
+        snaplen: 262_144,
+        name: Some("lo".into()),
+    });
+    for (number, (micros, bytes, _)) in pair().into_iter().enumerate() {
+        let frame = Frame {
+            time: Timestamp::from_nanos(i64::try_from(micros).unwrap() * 1000),
+            original_length: u32::try_from(bytes.len()).unwrap(),
+            bytes: &bytes,
+            recorded: Recorded::default(),
+        };
+        let comment = with.iter().find(|(at, _)| *at == number);
+        let comment = comment.map(|(_, comment)| *comment);
+        writer.write(lo, &frame, comment).unwrap();
+    }
+    writer.remark(lo, Timestamp::from_nanos(0), behind);
+    writer.end().unwrap()
+}
+
+#[test]
+fn what_a_file_says_of_owners_holds_from_there_on() {
+    let client = "tcp client 127.0.0.1:52316 chat-client[7] fd 3 (exact), server 127.0.0.1:2345 ";
+    let nobody = format!("{client}(unknown: hidden, user 5 games)");
+    let pending = format!("{client}(unknown: waiting for accept)");
+    let known = format!("{client}chat-server[8] fd 4 (inferred)");
+    let file = noted(&[(0, &nobody), (3, &pending)], &known);
+    let lines = printed(&file, Screen::pipe(Charset::Utf8), &[]);
+    for (index, line) in lines.lines().enumerate() {
+        let server = match index {
+            0..3 => "hidden (user games) 127.0.0.1:2345",
+            _ => "waiting for accept() 127.0.0.1:2345",
+        };
+        assert!(line.contains(server), "{index}: {line}");
+        assert!(line.contains(" lo "), "{line}");
+        assert!(line.contains("chat-client[7] 127.0.0.1:52316"), "{line}");
+    }
+    // What came to be known when all was said stands below.
+    let text = printed(&file, screen(Some(120), false, Charset::Utf8), &[]);
+    let last = "#1 is chat-client[7] 127.0.0.1:52316 → chat-server[8] 127.0.0.1:2345";
+    assert_eq!(text.lines().last(), Some(last), "{text}");
+    // With the packets filtered out that say it, it holds for the others.
+    let answers = printed(&file, Screen::pipe(Charset::Utf8), &["src port 2345"]);
+    let first = answers.lines().next().unwrap();
+    assert!(first.contains("hidden (user games)"), "{first}");
+    let records = printed(&file, Screen::pipe(Charset::Utf8), &["--json"]);
+    let owned = records.matches(r#""command":"chat-client""#).count();
+    assert_eq!(owned, 9, "{records}");
+}
+
+#[test]
+fn a_file_may_say_who_opened_when_it_was_not_seen() {
+    // By its ports the other would be the client.
+    let frames = [tcp((80, 50_000), 9, 1, PSH_ACK, b"x")];
+    let program = WritingProgram {
+        system: String::new(),
+        application: String::new(),
+    };
+    let mut writer = PcapngWriter::begin(Vec::new(), &program);
+    let interface = writer.interface(&Described {
+        link: Link::Raw,
+        snaplen: 0,
+        name: None,
+    });
+    for bytes in frames.map(|segment| ipv4(6, &segment)) {
+        let frame = Frame {
+            time: Timestamp::from_nanos(0),
+            original_length: 0,
+            bytes: &bytes,
+            recorded: Recorded::default(),
+        };
+        let comment = "tcp client 127.0.0.1:80 a[7] fd 3 (exact), server 127.0.0.1:50000 b[8] fd 4 \
+                       (exact)";
+        writer.write(interface, &frame, Some(comment)).unwrap();
+    }
+    let file = writer.end().unwrap();
+    let text = printed(&file, screen(Some(120), false, Charset::Utf8), &[]);
+    assert!(
+        text.contains("#1 a[7] 127.0.0.1:80 → b[8] 127.0.0.1:50000  (began earlier)"),
+        "{text}"
     );
 }

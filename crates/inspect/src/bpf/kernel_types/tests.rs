@@ -90,7 +90,7 @@ fn kernel() -> Vec<u8> {
 
 #[test]
 fn what_the_object_names_is_kept_with_its_places_and_nothing_else() {
-    let reduced = reduce(&object(), &kernel(), b"bpf_iter_task_file").unwrap();
+    let reduced = reduce(&object(), &kernel(), &[b"bpf_iter_task_file"]).unwrap();
     let types = Types::new(&reduced.types).unwrap();
     let shown: Vec<String> = types
         .iter()
@@ -120,13 +120,24 @@ fn what_the_object_names_is_kept_with_its_places_and_nothing_else() {
         ]
     );
     // Its number counts all types of the kernel.
-    assert_eq!(reduced.function, Some(12));
+    assert_eq!(reduced.targets, [Some(12)]);
+}
+
+#[test]
+fn types_of_tracepoints_have_numbers_too_in_the_order_asked_for() {
+    let wanted: [&[u8]; 3] = [b"bpf_iter_task_file", b"nothing", b"inner_t"];
+    let reduced = reduce(&object(), &kernel(), &wanted).unwrap();
+    let [function, nothing, definition] = reduced.targets[..] else {
+        panic!("{reduced:?}")
+    };
+    assert_eq!((function, nothing), (Some(12), None));
+    assert!(definition.is_some_and(|number| number < 12));
 }
 
 #[test]
 fn a_function_that_is_not_there_has_no_number() {
-    let reduced = reduce(&object(), &kernel(), b"bpf_iter").unwrap();
-    assert_eq!(reduced.function, None);
+    let reduced = reduce(&object(), &kernel(), &[b"bpf_iter"]).unwrap();
+    assert_eq!(reduced.targets, [None]);
 }
 
 #[test]
@@ -134,20 +145,20 @@ fn a_structure_within_itself_is_an_error() {
     let mut sketch = Sketch::default();
     sketch.composite(kind::STRUCT, "task", 4, &[("in", 1, 0)]);
     let kernel = sketch.0.finish();
-    assert_eq!(reduce(&object(), &kernel, b"f"), Err(BtfError::Nested));
+    assert_eq!(reduce(&object(), &kernel, &[b"f"]), Err(BtfError::Nested));
 }
 
 #[test]
 fn what_does_not_make_sense_is_an_error() {
     let whole = kernel();
     let cut = &whole[..whole.len() - 1];
-    assert_eq!(reduce(&object(), cut, b"f"), Err(BtfError::Truncated));
-    assert_eq!(reduce(b"", &whole, b"f"), Err(BtfError::NoHeader));
+    assert_eq!(reduce(&object(), cut, &[b"f"]), Err(BtfError::Truncated));
+    assert_eq!(reduce(b"", &whole, &[b"f"]), Err(BtfError::NoHeader));
     let mut sketch = Sketch::default();
     sketch.simple(31, "", 0, &[]);
     let unknown = sketch.0.finish();
     assert_eq!(
-        reduce(&object(), &unknown, b"f"),
+        reduce(&object(), &unknown, &[b"f"]),
         Err(BtfError::UnknownKind(31))
     );
 }
@@ -155,8 +166,8 @@ fn what_does_not_make_sense_is_an_error() {
 proptest! {
     #[test]
     fn any_bytes_are_types_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = reduce(&object(), &bytes, b"f");
-        let _ = reduce(&bytes, &kernel(), b"f");
+        let _ = reduce(&object(), &bytes, &[b"f"]);
+        let _ = reduce(&bytes, &kernel(), &[b"f"]);
     }
 
     #[test]
@@ -169,11 +180,11 @@ proptest! {
                 let at = at.index(bytes.len());
                 bytes[at] = *byte;
             }
-            if let Ok(reduced) = reduce(&object(), &bytes, b"bpf_iter_task_file") {
+            if let Ok(reduced) = reduce(&object(), &bytes, &[b"bpf_iter_task_file"]) {
                 let types = Types::new(&reduced.types).unwrap();
                 prop_assert!(types.iter().all(|found| found.is_ok()));
             }
-            let _ = reduce(&bytes, &kernel(), b"f");
+            let _ = reduce(&bytes, &kernel(), &[b"f"]);
         }
     }
 }

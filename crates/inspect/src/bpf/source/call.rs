@@ -66,11 +66,73 @@ pub(super) fn fill_map(map: BorrowedFd<'_>, keys: &[u64]) -> io::Result<()> {
     unsafe { call(bpf_cmd::BPF_MAP_UPDATE_BATCH, &attributes) }.map(drop)
 }
 
-/// Loads an iterator program that is attached to the kernel function of this number.
-pub(super) fn load_iterator(
+/// `struct bpf_attr` of commands on one element of a table.
+#[repr(C)]
+struct Element {
+    map_fd: RawFd,
+    // Else there would be padding.
+    unused: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Sets the only element of a table whose key is a 4-byte index, and whose value has 8 bytes.
+pub(super) fn set_first(map: BorrowedFd<'_>, value: [u8; 8]) -> io::Result<()> {
+    let key = 0u32;
+    let attributes = Element {
+        map_fd: map.as_raw_fd(),
+        unused: 0,
+        key: address(&raw const key),
+        value: address(value.as_ptr()),
+        flags: 0,
+    };
+    // SAFETY: the kernel reads 4 bytes of the key and 8 of the value, as the caller says that the
+    // table has them; both are there until it returns.
+    unsafe { call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &attributes) }.map(drop)
+}
+
+/// The only element of such a table.
+pub(super) fn first(map: BorrowedFd<'_>) -> io::Result<[u8; 8]> {
+    let key = 0u32;
+    let mut value = [0u8; 8];
+    let attributes = Element {
+        map_fd: map.as_raw_fd(),
+        unused: 0,
+        key: address(&raw const key),
+        value: address(value.as_mut_ptr()),
+        flags: 0,
+    };
+    // SAFETY: the kernel reads 4 bytes of the key and writes 8 of the value, as the caller says
+    // that the table has them; both are there until it returns.
+    unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &attributes) }?;
+    Ok(value)
+}
+
+/// What a program of the kind BPF_PROG_TYPE_TRACING is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attachment {
+    /// The function of an iterator.
+    Iterator,
+    /// The type of a tracepoint (`btf_trace_NAME`).
+    Tracepoint,
+}
+
+impl Attachment {
+    fn kind(self) -> u32 {
+        match self {
+            Self::Iterator => bpf_attach_type::BPF_TRACE_ITER as u32,
+            Self::Tracepoint => bpf_attach_type::BPF_TRACE_RAW_TP as u32,
+        }
+    }
+}
+
+/// Loads a program that is attached to the kernel's function or type of this number.
+pub(super) fn load_tracing(
     instructions: &[bpf_insn],
     license: &CStr,
-    function: u32,
+    attachment: Attachment,
+    target: u32,
 ) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attributes {
@@ -108,7 +170,7 @@ pub(super) fn load_iterator(
         // What `bpftool prog` shows.
         prog_name: *b"inspect\0\0\0\0\0\0\0\0\0",
         prog_ifindex: 0,
-        expected_attach_type: bpf_attach_type::BPF_TRACE_ITER as u32,
+        expected_attach_type: attachment.kind(),
         prog_btf_fd: 0,
         func_info_rec_size: 0,
         func_info: 0,
@@ -116,11 +178,30 @@ pub(super) fn load_iterator(
         line_info_rec_size: 0,
         line_info: 0,
         line_info_cnt: 0,
-        attach_btf_id: function,
+        attach_btf_id: target,
     };
     // SAFETY: the kernel reads `insn_cnt` instructions of 8 bytes and a terminated string, which
     // are there until it returns; it writes no log.
     unsafe { opened(bpf_cmd::BPF_PROG_LOAD, &attributes) }
+}
+
+/// Attaches a program to its tracepoint, for as long as what is returned is open.
+pub(super) fn attach_tracepoint(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        name: u64,
+        prog_fd: RawFd,
+        // Else there would be padding.
+        unused: u32,
+    }
+    let attributes = Attributes {
+        // The program knows its tracepoint.
+        name: 0,
+        prog_fd: program.as_raw_fd(),
+        unused: 0,
+    };
+    // SAFETY: it holds no address.
+    unsafe { opened(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &attributes) }
 }
 
 /// Attaches an iterator program, and begins one run of it: reading from what is returned runs

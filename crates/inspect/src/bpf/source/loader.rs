@@ -2,77 +2,103 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use aya_obj::Object;
 use aya_obj::btf::Btf;
 
 use super::super::kernel_types::{self, KernelTypes};
+use super::call::Attachment;
 use super::kernel_file::KernelFile;
 use super::{Error, KERNEL_TYPES, call, refused};
+
+const LOAD: &str = "load the kernel program";
 
 /// An object that fits the running kernel.
 pub(super) struct Loader {
     object: Object,
-    /// The number of the kernel function that its programs are attached to.
-    function: u32,
+    /// What its programs can be attached to, with the number that the kernel's types give it.
+    targets: Vec<(&'static str, u32)>,
     tables: Vec<(String, OwnedFd)>,
 }
 
 impl Loader {
     /// Reads an object, and fits it to the types of the running kernel. Its programs will be
-    /// attached to `function`.
-    pub(super) fn new(object: &[u8], function: &'static str) -> Result<Self, Error> {
+    /// attached to these: functions of iterators, or the types of tracepoints.
+    pub(super) fn new(object: &[u8], targets: &[&'static str]) -> Result<Self, Error> {
         let understand = "understand the object of the kernel program";
         let mut object = Object::parse(object).map_err(refused(understand))?;
         let own_types = object.btf.as_ref().map(Btf::to_bytes).unwrap_or_default();
         let KernelTypes {
             types,
-            function: number,
+            targets: numbers,
         } = {
             let kernel = KernelFile::open(Path::new(KERNEL_TYPES)).map_err(Error::Types)?;
-            kernel_types::reduce(&own_types, &kernel, function.as_bytes())?
+            let names: Vec<&[u8]> = targets.iter().map(|name| name.as_bytes()).collect();
+            kernel_types::reduce(&own_types, &kernel, &names)?
         };
-        let number = number.ok_or(Error::Lacking(function))?;
+        let targets = targets
+            .iter()
+            .zip(numbers)
+            .map(|(name, number)| Ok((*name, number.ok_or(Error::Lacking(name))?)))
+            .collect::<Result<_, Error>>()?;
         let fit = "fit the kernel program to this kernel";
         let types = Btf::parse(&types, object.endianness).map_err(refused(fit))?;
         object.relocate_btf(&types).map_err(refused(fit))?;
         Ok(Self {
             object,
-            function: number,
+            targets,
             tables: Vec::new(),
         })
     }
 
-    /// Makes the table that the object calls so, and puts these keys into it. Its keys are 8
-    /// bytes, its values one.
-    pub(super) fn table(&mut self, name: &str, keys: &[u64]) -> Result<(), Error> {
+    /// Makes the table that the object calls so, with room for this much: elements, or bytes of a
+    /// ring.
+    pub(super) fn make(&mut self, name: &str, room: u32) -> Result<BorrowedFd<'_>, Error> {
         let make = "make a table for the kernel program";
         let map = self.object.maps.get(name).ok_or_else(|| Error::Refused {
             operation: make,
             reason: format!("the object has no {name}"),
         })?;
-        // The kernel makes no table without room.
-        let room = u32::try_from(keys.len()).unwrap_or(u32::MAX).max(1);
         let table = call::create_map(
             map.map_type(),
             map.key_size(),
             map.value_size(),
-            room,
+            // The kernel makes no table without room.
+            room.max(1),
             map.map_flags(),
         )
         .map_err(refused(make))?;
-        if !keys.is_empty() {
-            call::fill_map(table.as_fd(), keys).map_err(refused(make))?;
-        }
         self.tables.push((name.to_owned(), table));
+        self.made(name)
+    }
+
+    /// A table that was made.
+    fn made(&self, name: &str) -> Result<BorrowedFd<'_>, Error> {
+        let mut tables = self.tables.iter();
+        let found = tables.find(|(made, _)| made == name);
+        found
+            .map(|(_, table)| table.as_fd())
+            .ok_or_else(|| Error::Refused {
+                operation: "find a table of the kernel program",
+                reason: format!("{name} was not made"),
+            })
+    }
+
+    /// Makes the table that the object calls so, and puts these keys into it. Its keys are 8
+    /// bytes, its values one.
+    pub(super) fn table(&mut self, name: &str, keys: &[u64]) -> Result<(), Error> {
+        let room = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let table = self.make(name, room)?;
+        if !keys.is_empty() {
+            call::fill_map(table, keys).map_err(refused("fill a table for the kernel program"))?;
+        }
         Ok(())
     }
 
-    /// Loads one of the object's programs, an iterator, and begins a run of it.
-    pub(super) fn run_iterator(mut self, program: &str) -> Result<File, Error> {
-        let load = "load the kernel program";
+    /// Joins programs with the tables that were made.
+    fn link(&mut self) -> Result<(), Error> {
         let maps = std::mem::take(&mut self.object.maps);
         let tables = maps.iter().map(|(name, map)| {
             let table = self.tables.iter().find(|(made, _)| made == name);
@@ -89,21 +115,67 @@ impl Loader {
         self.object
             .relocate_maps(tables, &sections)
             .and_then(|()| self.object.relocate_calls(&sections))
-            .map_err(refused(load))?;
+            .map_err(refused(LOAD))
+    }
+
+    /// Loads one of the object's programs, which are linked.
+    fn load(&self, program: &str, attachment: Attachment, target: u32) -> Result<OwnedFd, Error> {
         let code = self
             .object
             .programs
             .get(program)
             .and_then(|found| self.object.functions.get(&found.function_key()))
             .ok_or_else(|| Error::Refused {
-                operation: load,
+                operation: LOAD,
                 reason: format!("the object has no {program}"),
             })?;
         let license = &self.object.license;
-        let loaded = call::load_iterator(&code.instructions, license, self.function)
-            .map_err(refused(load))?;
+        call::load_tracing(&code.instructions, license, attachment, target).map_err(refused(LOAD))
+    }
+
+    /// Loads one of the object's programs, an iterator of the first target, and begins a run of
+    /// it.
+    pub(super) fn run_iterator(mut self, program: &str) -> Result<File, Error> {
+        self.link()?;
+        let target = self.targets.first().map_or(0, |(_, number)| *number);
+        let loaded = self.load(program, Attachment::Iterator, target)?;
         let run = call::run_iterator(loaded.as_fd()).map_err(refused("run the kernel program"))?;
         Ok(File::from(run))
+    }
+
+    /// Loads one program for each target, a tracepoint, in their order, and attaches it. They run
+    /// until all that is returned is dropped: the links, and the tables.
+    pub(super) fn attach(mut self, programs: &[&str]) -> Result<Attached, Error> {
+        self.link()?;
+        let mut loaded = Vec::new();
+        for (program, (_, target)) in programs.iter().zip(&self.targets) {
+            loaded.push(self.load(program, Attachment::Tracepoint, *target)?);
+        }
+        let links = loaded
+            .iter()
+            .map(|program| call::attach_tracepoint(program.as_fd()))
+            .collect::<Result<_, _>>()
+            .map_err(refused("attach the kernel program"))?;
+        Ok(Attached {
+            links,
+            tables: self.tables,
+        })
+    }
+}
+
+/// Programs that run.
+#[derive(Debug)]
+pub(super) struct Attached {
+    #[allow(dead_code, reason = "a program runs as long as its link is open")]
+    links: Vec<OwnedFd>,
+    tables: Vec<(String, OwnedFd)>,
+}
+
+impl Attached {
+    /// Takes a table out, to read from.
+    pub(super) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        let index = self.tables.iter().position(|(made, _)| made == name)?;
+        Some(self.tables.swap_remove(index).1)
     }
 }
 
@@ -122,7 +194,7 @@ mod tests {
             return;
         };
         let bytes = super::super::task_file::object();
-        let reduced = Loader::new(bytes, "bpf_iter_task_file").unwrap().object;
+        let reduced = Loader::new(bytes, &["bpf_iter_task_file"]).unwrap().object;
         let mut whole = Object::parse(bytes).unwrap();
         let untouched = Object::parse(bytes).unwrap();
         let types = Btf::parse(&kernel, whole.endianness).unwrap();
@@ -158,7 +230,7 @@ mod tests {
         if of_this_kernel().is_none() {
             return;
         }
-        let error = Loader::new(super::super::task_file::object(), "bpf_iter_of_nothing").err();
+        let error = Loader::new(super::super::task_file::object(), &["bpf_iter_of_nothing"]).err();
         assert_eq!(
             error.unwrap().to_string(),
             "this kernel has no bpf_iter_of_nothing (Linux 5.11 and newer have it)"

@@ -2,7 +2,9 @@
 
 mod call;
 mod kernel_file;
+mod life;
 mod loader;
+mod ring;
 mod task_file;
 mod tcp;
 
@@ -11,6 +13,7 @@ use std::io;
 use rustix::thread::{CapabilitySet, capabilities};
 
 use super::btf::BtfError;
+pub use life::{LIFE_RING, Lives};
 pub use task_file::{SocketDescriptors, Sockets, socks_of};
 pub use tcp::tcp_sockets;
 
@@ -32,6 +35,9 @@ pub enum Error {
     /// The kernel lacks what the program is attached to.
     #[error("this kernel has no {0} (Linux 5.11 and newer have it)")]
     Lacking(&'static str),
+    /// The numbers and arguments of calls are those of another machine.
+    #[error("it can read the calls of x86-64 alone, and this is another machine")]
+    Machine,
     /// The program was refused.
     #[error("cannot {operation}: {reason}")]
     Refused {

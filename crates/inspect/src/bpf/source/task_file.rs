@@ -66,7 +66,7 @@ impl SocketDescriptors {
     /// When the rights, the kernel, or a limit do not allow it.
     pub fn open(sockets: Sockets<'_>) -> Result<Self, Error> {
         allowed()?;
-        let mut loader = Loader::new(&OBJECT.0, "bpf_iter_task_file")?;
+        let mut loader = Loader::new(&OBJECT.0, &["bpf_iter_task_file"])?;
         let program = match sockets {
             Sockets::Every => "every_socket",
             Sockets::These(inodes) => {

@@ -17,7 +17,7 @@ static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../tcp.bpf.o"));
 /// When the rights, the kernel, or a limit do not allow it.
 pub fn tcp_sockets(ports: &[u16]) -> Result<Vec<TcpSocket>, Error> {
     allowed()?;
-    let mut loader = Loader::new(&OBJECT.0, "bpf_iter_tcp")?;
+    let mut loader = Loader::new(&OBJECT.0, &["bpf_iter_tcp"])?;
     let wanted: Vec<u64> = ports.iter().copied().map(u64::from).collect();
     loader.table("wanted", &wanted)?;
     let mut file = loader.run_iterator("sockets_of_ports")?;

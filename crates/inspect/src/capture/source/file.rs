@@ -1,4 +1,4 @@
-//! Recorded frames: pcap and pcapng files, read by libpcap.
+//! Recorded frames: pcap files, read by libpcap, and pcapng files, read by ourselves.
 //!
 //! The file is opened here, once, and libpcap is given the descriptor: a FIFO opened twice loses
 //! its writer, and a name need not be UTF-8. What is no regular file goes through a [`Relay`].
@@ -9,14 +9,16 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pcap::{Capture, Offline, Precision};
 
+use super::blocks::{Blocks, Broken};
 use super::program::{FilterError, Program, reason};
-use super::relay::Relay;
+use super::relay::{MAGIC, Relay};
 use crate::capture::{Event, Link, Source, SourceError};
 use crate::model::Gap;
 use crate::selection::Selection;
@@ -24,7 +26,7 @@ use crate::stop::Stop;
 
 /// A capture file.
 pub struct File {
-    capture: Capture<Offline>,
+    format: Format,
     link: Link,
     stop: Stop,
     asked: u32,
@@ -32,6 +34,11 @@ pub struct File {
     relay: Option<Relay>,
     /// It has been said that nothing is there now; the next read may wait.
     quiet_said: bool,
+}
+
+enum Format {
+    Pcap(Capture<Offline>),
+    Pcapng(Box<Blocks>),
 }
 
 impl std::fmt::Debug for File {
@@ -90,35 +97,76 @@ impl File {
             let (relay, pipe) = Relay::start(input, stop.clone()).map_err(refused)?;
             (Some(relay), OwnedFd::from(pipe))
         };
-        // SAFETY: the descriptor is ours, open, and given away here: nobody else closes it.
-        let capture = unsafe {
-            Capture::from_raw_fd_with_precision(descriptor.into_raw_fd(), Precision::Nano)
-        };
-        let mut capture = capture.map_err(|error| {
+        let no_capture = |error: &dyn std::fmt::Display| {
             failed(if relay.is_some() && stop.is_raised() {
                 "it was ended before the header of a capture file came".to_owned()
             } else {
-                format!("it is no capture file ({})", reason(&error))
+                format!("it is no capture file ({error})")
             })
-        })?;
-        let link = Link::from_dlt(capture.get_datalink().0);
-        if !filter.is_empty() {
-            Program::compile(link, filter)?;
-        }
-        let whole = super::whole_filter([super::selection_filter(selection, link), None], filter);
-        if !whole.is_empty() {
-            capture
-                .filter(&whole, true)
-                .map_err(|error| FilterError::new(&whole, &error))?;
-        }
+        };
+        let descriptor = fs::File::from(descriptor);
+        let magic = match &relay {
+            Some(relay) => relay.magic(),
+            None => magic(&descriptor).map_err(refused)?,
+        };
+        let (format, link) = if magic == Some(PCAPNG) {
+            let blocks = match Blocks::open(descriptor, selection, filter) {
+                Ok(blocks) => blocks,
+                Err(Broken::Filter(error)) => return Err(error.into()),
+                Err(error) => return Err(no_capture(&error)),
+            };
+            let link = blocks.link();
+            (Format::Pcapng(Box::new(blocks)), link)
+        } else {
+            // SAFETY: the descriptor is ours, open, and given away here: nobody else closes it.
+            let capture = unsafe {
+                Capture::from_raw_fd_with_precision(descriptor.into_raw_fd(), Precision::Nano)
+            };
+            let mut capture = capture.map_err(|error| no_capture(&reason(&error)))?;
+            let link = Link::from_dlt(capture.get_datalink().0);
+            set_filter(&mut capture, link, selection, filter)?;
+            (Format::Pcap(capture), link)
+        };
         Ok(Self {
-            capture,
+            format,
             link,
             stop,
             asked: 0,
             relay,
             quiet_said: true,
         })
+    }
+}
+
+fn set_filter(
+    capture: &mut Capture<Offline>,
+    link: Link,
+    selection: &Selection,
+    filter: &str,
+) -> Result<(), FilterError> {
+    if !filter.is_empty() {
+        Program::compile(link, filter)?;
+    }
+    let whole = super::whole_filter([super::selection_filter(selection, link), None], filter);
+    if whole.is_empty() {
+        return Ok(());
+    }
+    capture
+        .filter(&whole, true)
+        .map_err(|error| FilterError::new(&whole, &error))
+}
+
+/// What a pcapng file begins with, in either byte order.
+const PCAPNG: [u8; MAGIC] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// What a file begins with, from where it stands: the shell may have read some of it.
+fn magic(file: &fs::File) -> io::Result<Option<[u8; MAGIC]>> {
+    let place = rustix::fs::tell(file)?;
+    let mut magic = [0; MAGIC];
+    match file.read_exact_at(&mut magic, place) {
+        Ok(()) => Ok(Some(magic)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -147,9 +195,20 @@ impl Source for File {
         self.link
     }
 
+    fn origin(&self) -> &'static str {
+        match self.format {
+            Format::Pcap(_) => "by libpcap",
+            Format::Pcapng(_) => "from a pcapng file",
+        }
+    }
+
     fn next(&mut self) -> Result<Event<'_>, SourceError> {
         if let Some(relay) = &self.relay {
-            if !self.quiet_said && relay.is_quiet() {
+            let is_ready = match &self.format {
+                Format::Pcap(_) => false,
+                Format::Pcapng(blocks) => blocks.is_ready(),
+            };
+            if !self.quiet_said && !is_ready && relay.is_quiet() {
                 self.quiet_said = true;
                 return Ok(Event::Quiet);
             }
@@ -160,7 +219,19 @@ impl Source for File {
                 return Ok(Event::End);
             }
         }
-        match self.capture.next_packet() {
+        let capture = match &mut self.format {
+            Format::Pcap(capture) => capture,
+            Format::Pcapng(blocks) => {
+                return match blocks.next() {
+                    Ok(Event::End) => end(self.relay.as_ref()),
+                    Err(Broken::Cut) if self.relay.is_some() && self.stop.is_raised() => {
+                        Ok(Event::End)
+                    }
+                    other => Ok(other?),
+                };
+            }
+        };
+        match capture.next_packet() {
             Ok(packet) => Ok(Event::Frame(super::frame(packet.header, packet.data))),
             Err(pcap::Error::NoMorePackets) => end(self.relay.as_ref()),
             // The relay ends where the stop signal finds it, also within a frame.
@@ -175,6 +246,9 @@ impl Source for File {
     }
 
     fn gaps(&mut self) -> Vec<Gap> {
-        Vec::new()
+        match &self.format {
+            Format::Pcap(_) => Vec::new(),
+            Format::Pcapng(blocks) => blocks.gaps(),
+        }
     }
 }

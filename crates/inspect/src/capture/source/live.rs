@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::interfaces::{INTERFACES, interfaces};
 use super::program::{FilterError, Program, reason};
-use crate::capture::{Event, Link, Source, SourceError};
+use crate::capture::{BY_INTERFACE, BY_KERNEL, Event, Link, Source, SourceError};
 use crate::clock;
 use crate::model::{Gap, Origin, Timestamp};
 use crate::names::Interfaces;
@@ -309,7 +309,7 @@ impl Source for Live {
             gaps.push(Gap::counted(
                 Origin::Capture,
                 format!(
-                    "packets dropped by the kernel: its buffer of {} KiB was full",
+                    "{BY_KERNEL}: its buffer of {} KiB was full",
                     self.buffer_kib
                 ),
                 dropped.into(),
@@ -318,7 +318,7 @@ impl Source for Live {
         if stats.if_dropped > 0 {
             gaps.push(Gap::counted(
                 Origin::Capture,
-                "packets dropped by the interface or its driver",
+                BY_INTERFACE,
                 stats.if_dropped.into(),
             ));
         }

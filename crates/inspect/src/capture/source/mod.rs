@@ -1,5 +1,6 @@
-//! libpcap: live interfaces, files, filters.
+//! Live interfaces, files, filters: by libpcap, except for pcapng.
 
+mod blocks;
 mod file;
 mod interfaces;
 mod live;
@@ -15,7 +16,7 @@ use std::io;
 
 use pcap::PacketHeader;
 
-use crate::capture::{Frame, Link, filter};
+use crate::capture::{Frame, Link, Recorded, filter};
 use crate::model::Timestamp;
 use crate::selection::Selection;
 
@@ -26,6 +27,7 @@ fn frame<'a>(header: &PacketHeader, bytes: &'a [u8]) -> Frame<'a> {
         bytes,
         // A damaged file may say that less was on the wire than was captured.
         original_length: header.len.max(header.caplen),
+        recorded: Recorded::default(),
     }
 }
 

@@ -1,8 +1,22 @@
 //! Filters, compiled by libpcap.
 
+// The crate lets libpcap filter only frames of which all was captured: `greater 1000` asks for
+// the length on the wire.
+#![allow(unsafe_code)]
+
 use pcap::{BpfProgram, Capture, Linktype};
 
 use crate::capture::Link;
+
+unsafe extern "C" {
+    /// Runs a filter on a packet (pcap/bpf.h); the crate links libpcap.
+    fn bpf_filter(
+        instructions: *const libc::c_void,
+        packet: *const u8,
+        wire_length: libc::c_uint,
+        captured: libc::c_uint,
+    ) -> libc::c_uint;
+}
 
 /// libpcap does not understand a filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,5 +68,25 @@ impl Program {
     /// Whether a frame passes.
     pub fn passes(&self, bytes: &[u8]) -> bool {
         self.0.filter(bytes)
+    }
+
+    /// Whether a frame of which this much was captured passes.
+    pub(super) fn passes_cut(&self, bytes: &[u8], original_length: u32) -> bool {
+        let Ok(captured) = u32::try_from(bytes.len()) else {
+            return self.passes(bytes);
+        };
+        let instructions = self.0.get_instructions().as_ptr();
+        // SAFETY: the instructions are those of a program that libpcap has compiled, and so are
+        // valid and end with a return; both are borrowed for the length of the call, and no more
+        // than `captured` bytes are looked at. An instruction of the crate is libpcap's.
+        let answer = unsafe {
+            bpf_filter(
+                instructions.cast(),
+                bytes.as_ptr(),
+                original_length,
+                captured,
+            )
+        };
+        answer != 0
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! libpcap reads files with stdio, which waits in read(2) for as long as a writer stays silent.
 //! So a thread waits in its place, for the input and for the stop signal at once, and hands on
-//! what came; when the signal is raised it closes the pipe, which libpcap takes for the end.
+//! what came; when the signal is raised it closes the pipe, which libpcap takes for the end. What
+//! the input begins with it tells beforehand: from a pipe nobody can read it twice.
 
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -20,11 +22,15 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Bytes taken over at once.
 const BATCH: usize = 1 << 16;
 
-/// The reading end for libpcap, and what became of the thread.
+/// How many bytes tell the format of a file.
+pub(super) const MAGIC: usize = 4;
+
+/// The reading end, and what became of the thread.
 pub(super) struct Relay {
-    /// The same pipe as libpcap reads, to ask whether something is in it.
+    /// The same pipe as is read, to ask whether something is in it.
     pipe: PipeReader,
     failure: Arc<OnceLock<io::Error>>,
+    magic: Receiver<[u8; MAGIC]>,
 }
 
 impl Relay {
@@ -34,18 +40,29 @@ impl Relay {
         let pipe = reader.try_clone()?;
         let failure = Arc::new(OnceLock::new());
         let result = Arc::clone(&failure);
+        let (telling, magic) = channel();
         std::thread::Builder::new()
             .name("capture-input".to_owned())
             .spawn(move || {
-                if let Err(error) = copy(&input, &writer, &stop) {
+                if let Err(error) = copy(&input, &writer, &stop, &telling) {
                     // Before the writer is dropped, so that it is known when the end is read.
                     let _ = result.set(error);
                 }
             })?;
-        Ok((Self { pipe, failure }, reader))
+        let relay = Self {
+            pipe,
+            failure,
+            magic,
+        };
+        Ok((relay, reader))
     }
 
-    /// Whether nothing is in the pipe: libpcap may have to wait.
+    /// What the input begins with, waited for; `None` when it ends before.
+    pub(super) fn magic(&self) -> Option<[u8; MAGIC]> {
+        self.magic.recv().ok()
+    }
+
+    /// Whether nothing is in the pipe: who reads it may have to wait.
     pub(super) fn is_quiet(&self) -> bool {
         let mut polled = [PollFd::new(&self.pipe, PollFlags::IN)];
         matches!(wait_for(&mut polled, Some(Duration::ZERO)), Ok(0))
@@ -57,8 +74,14 @@ impl Relay {
     }
 }
 
-fn copy(input: &fs::File, writer: &PipeWriter, stop: &Stop) -> io::Result<()> {
+fn copy(
+    input: &fs::File,
+    writer: &PipeWriter,
+    stop: &Stop,
+    telling: &Sender<[u8; MAGIC]>,
+) -> io::Result<()> {
     let mut buffer = vec![0; BATCH];
+    let mut first = Vec::with_capacity(MAGIC);
     let mut until = None;
     loop {
         if until.is_none() && stop.is_raised() {
@@ -91,6 +114,14 @@ fn copy(input: &fs::File, writer: &PipeWriter, stop: &Stop) -> io::Result<()> {
         match rustix::io::read(input, &mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => {
+                if first.len() < MAGIC {
+                    let missing = (MAGIC - first.len()).min(count);
+                    first.extend_from_slice(&buffer[..missing]);
+                    if let Some(magic) = first.first_chunk() {
+                        // Whoever does not want to know has gone.
+                        let _ = telling.send(*magic);
+                    }
+                }
                 if !hand_on(writer, &buffer[..count])? {
                     return Ok(());
                 }

@@ -14,6 +14,7 @@ fn framed(bytes: &[u8]) -> Frame<'_> {
         time: Timestamp::from_nanos(0),
         bytes,
         original_length: u32::try_from(bytes.len()).unwrap(),
+        recorded: Recorded::default(),
     }
 }
 

@@ -55,6 +55,7 @@ impl fmt::Display for Ending {
 /// A command that was started.
 #[derive(Debug, Clone)]
 pub struct Launched {
+    pid: Pid,
     shared: Arc<Shared>,
 }
 
@@ -117,7 +118,12 @@ impl Launched {
                 while let Ok(Some(_)) = waitpid(None, WaitOptions::empty()) {}
             })
             .map_err(failed)?;
-        Ok(Self { shared })
+        Ok(Self { pid, shared })
+    }
+
+    /// Its number; another's, some time after its end.
+    pub fn pid(&self) -> crate::model::Pid {
+        crate::model::Pid(self.pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     /// Sends it a signal; tells whether it still runs.

@@ -16,6 +16,12 @@ impl Kin {
         Self(Arc::new(Mutex::new(family)))
     }
 
+    /// Takes in a child that this process has started.
+    pub fn take_in(&self, child: Pid) {
+        let mut family = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        family.take_in(child);
+    }
+
     /// Whether a process, which started then, descends from this one; `None` when it has ended
     /// before anybody asked. Who looks at processes asks of each that it sees, while it lives.
     pub fn has(&self, pid: Pid, started: Option<Timestamp>) -> Option<bool> {

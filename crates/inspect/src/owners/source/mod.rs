@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::birth::Boot;
 use super::proc_text;
+use crate::clock::Boot;
 pub use finder::Finder;
 pub use kernel::KernelList;
 pub use walk::ProcWalk;
@@ -30,12 +30,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// When the machine booted, as a proc root tells it.
 fn boot(root: &Path) -> Boot {
-    Boot {
-        seconds: read(&root.join("stat"))
-            .ok()
-            .and_then(|text| proc_text::boot_time(&text)),
-        ticks_per_second: procfs::ticks_per_second(),
-    }
+    let stat = read(&root.join("stat")).unwrap_or_default();
+    Boot::from_stat(&stat, procfs::ticks_per_second())
 }
 
 /// Why there may be processes that are not for us to see at all.

@@ -18,10 +18,10 @@ use std::thread;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
-use super::super::birth::Boot;
 use super::super::proc_text::{self, Stat};
 use super::super::{Held, Holdings, Process, Seen, Source, Unreadable};
 use super::read;
+use crate::clock::Boot;
 use crate::model::{Fd, ForeignText, Gap, Inode, Origin, Pid};
 use crate::privilege::{self, Right};
 use crate::stop::Stop;

@@ -4,6 +4,7 @@
 //! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
 
 mod about;
+mod conversation;
 mod detail;
 mod extended;
 mod finding;
@@ -11,6 +12,7 @@ mod packet;
 mod port;
 mod process;
 mod socket;
+mod stream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use serde::Serialize;
 
 use crate::model::{Endpoint, ForeignText, Gap, Owner, OwnerRef, Timestamp};
 pub use about::AboutFields;
+pub use conversation::ConversationRecord;
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;
 pub use port::{
@@ -30,6 +33,7 @@ pub use port::{
 };
 pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
+pub use stream::StreamRecord;
 
 /// The version of the records' meaning.
 pub const SCHEMA: u32 = 1;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::{OwnerRecord, Time, base64, exact};
-use crate::attribution::Attribution;
+use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
 use crate::model::ForeignText;
+use crate::streams::Mark;
 
 /// One packet with the owners of its ends.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +44,30 @@ pub struct PacketRecord<'a> {
     payload: Option<PayloadRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<FaultRecord>,
+    /// What it means after those before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mark: Option<MarkRecord>,
+}
+
+/// What a segment means: a word, and how many tries, bytes or repetitions where it has them.
+#[derive(Debug, Clone, Serialize)]
+struct MarkRecord {
+    name: &'static str,
+    count: Option<u64>,
+}
+
+impl From<Mark> for MarkRecord {
+    fn from(mark: Mark) -> Self {
+        let count = match mark {
+            Mark::Retried(count) | Mark::DuplicateAck(count) | Mark::AfterGap(count) => {
+                Some(count.into())
+            }
+            Mark::ResetUnread(count) => Some(count),
+            _ => None,
+        };
+        let name = mark.word();
+        Self { name, count }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -51,8 +76,10 @@ struct EndsRecord<'a> {
     destination: EndRecord,
     source_owners: Vec<OwnerRecord<'a>>,
     source_attribution: &'static str,
+    source_reason: &'static str,
     destination_owners: Vec<OwnerRecord<'a>>,
     destination_attribution: &'static str,
+    destination_reason: &'static str,
 }
 
 /// An address, and the port where the protocol has them.
@@ -127,7 +154,7 @@ struct FaultRecord {
 }
 
 impl<'a> PacketRecord<'a> {
-    /// A packet, where it stands in the capture and in its conversation, and who holds its ends:
+    /// A packet, where it stands in the capture and in its conversation, what it means there, and who holds its ends:
     /// source, then destination.
     pub fn new(
         number: u64,
@@ -135,6 +162,7 @@ impl<'a> PacketRecord<'a> {
         interface: Option<&'a ForeignText>,
         conversation: Option<u64>,
         relative: Relative,
+        mark: Option<Mark>,
         owners: Option<(&'a Attribution, &'a Attribution)>,
     ) -> Self {
         let length = packet.payload_length();
@@ -174,6 +202,7 @@ impl<'a> PacketRecord<'a> {
             length,
             payload,
             fault: packet.fault.map(Into::into),
+            mark: mark.map(Into::into),
         }
     }
 }
@@ -193,17 +222,18 @@ impl<'a> EndsRecord<'a> {
             let owners = attribution.into_iter().flat_map(|it| &it.owners);
             owners.map(|owner| owner.by_ref().into()).collect()
         };
-        let word = |attribution: Option<&Attribution>| {
-            attribution.map_or("unknown", |it| it.grounds.word())
-        };
+        let grounds =
+            |it: Option<&Attribution>| it.map_or(Grounds::default(), |known| known.grounds);
         let (from, to) = owners.unzip();
         Some(Self {
             source: end(source),
             destination: end(destination),
             source_owners: named(from),
-            source_attribution: word(from),
+            source_attribution: grounds(from).word(),
+            source_reason: grounds(from).reason(),
             destination_owners: named(to),
-            destination_attribution: word(to),
+            destination_attribution: grounds(to).word(),
+            destination_reason: grounds(to).reason(),
         })
     }
 }

@@ -6,6 +6,7 @@ use super::digits::grouped;
 use crate::attribution::{Attribution, Grounds};
 use crate::model::{Endpoint, ForeignText, Gap};
 use crate::render::{Charset, Escaped, Screen, Style};
+use crate::streams::Troubles;
 
 /// The beginning of a conversation.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +95,7 @@ fn place(end: Endpoint, has_port: bool) -> String {
 
 fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> String {
     let words = match attribution.grounds {
-        Grounds::Exact | Grounds::LocalPort => {
+        Grounds::Witnessed | Grounds::Exact | Grounds::LocalPort => {
             let mut names: Vec<String> = attribution
                 .owners
                 .iter()
@@ -137,6 +138,8 @@ pub struct Totals {
     pub payload: u64,
     /// Packets shown, but with headers that cannot be right.
     pub malformed: u64,
+    /// What went wrong in them.
+    pub troubles: Troubles,
 }
 
 /// The last lines: `6 packets, 1 conversation, 7 bytes of payload. None dropped.`, and what was
@@ -155,18 +158,61 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     if live && gaps.is_empty() {
         text.push_str(" None dropped.");
     }
+    let troubles = troubles(&totals.troubles);
+    if !troubles.is_empty() {
+        text.push_str(&format!("\nWent wrong: {}.", troubles.join(", ")));
+    }
     for gap in gaps {
         text.push('\n');
         match gap.count {
-            Some(1) => {
-                let reason = gap.reason.strip_prefix("packets ").unwrap_or(&gap.reason);
-                text.push_str(&format!("1 packet {reason}."));
-            }
+            Some(1) => text.push_str(&format!("1 {}.", singular(&gap.reason))),
             Some(count) => text.push_str(&format!("{} {}.", thousands(count), gap.reason)),
             None => text.push_str(&format!("Lost: {}.", gap.reason)),
         }
     }
     text
+}
+
+/// `1 connection refused`, `3 retransmissions`; nothing where nothing went wrong.
+pub(super) fn troubles(troubles: &Troubles) -> Vec<String> {
+    // What fills a gap has a name of its own.
+    let missing = troubles
+        .after_gap
+        .saturating_sub(troubles.out_of_order + troubles.retransmissions);
+    let all = [
+        (troubles.refused, "connection", "refused"),
+        (troubles.unanswered, "connection", "without an answer"),
+        (troubles.retries, "SYN", "sent again"),
+        (troubles.retransmissions, "retransmission", ""),
+        (troubles.out_of_order, "segment", "out of order"),
+        (missing, "gap", "in the sequence numbers"),
+        (troubles.duplicate_acks, "duplicate ACK", ""),
+        (troubles.zero_windows, "zero window", ""),
+        (troubles.resets_unread, "reset", "with data perhaps unread"),
+        (
+            troubles.resets_after_close,
+            "reset",
+            "of what came after a close",
+        ),
+    ];
+    all.into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, thing, what)| {
+            format!("{} {what}", counted(count, thing))
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
+}
+
+/// The reason of one thing: its first word says what is counted.
+fn singular(reason: &str) -> String {
+    match reason.split_once(' ') {
+        Some((things, rest)) if things.ends_with('s') => {
+            format!("{} {rest}", &things[..things.len() - 1])
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 fn counted(count: u64, thing: &str) -> String {
@@ -292,6 +338,7 @@ mod tests {
             conversations: 1,
             payload: 1_234,
             malformed: 0,
+            troubles: Troubles::default(),
         };
         let bad = Totals {
             malformed: 3,

@@ -3,15 +3,19 @@
 //! Everything is appended to a buffer that the caller reuses. On a terminal the fields are
 //! chosen by its width alone, never by a payload's length, so that columns stay where they are.
 
+mod dialogue;
 mod digits;
 mod dump;
 mod heading;
 mod payload;
+mod talks;
 mod words;
 
+pub use dialogue::{Dialogue, Said};
 pub use digits::TimeOfDay;
 pub use dump::Dump;
 pub use heading::{Heading, Totals, end_label, summary};
+pub use talks::{Talk, write_talks};
 
 use std::io::Write as _;
 
@@ -20,6 +24,7 @@ use unicode_width::UnicodeWidthChar;
 use crate::capture::{Direction, Flags, Packet, Relative};
 use crate::model::ForeignText;
 use crate::render::{Escaped, Screen, Style};
+use crate::streams::Mark;
 
 /// How lines are written.
 #[derive(Debug, Clone)]
@@ -51,6 +56,8 @@ pub struct Line<'a> {
     pub conversation: Option<(u64, Direction)>,
     /// The name of its interface; below a heading only where it differs from the heading's.
     pub interface: Option<&'a ForeignText>,
+    /// What it means after those before it.
+    pub mark: Option<Mark>,
     /// Who sent it and to whom, as [`end_label`] writes them, where there are ends.
     pub ends: Option<(&'a str, &'a str)>,
 }
@@ -111,7 +118,7 @@ impl Lines {
         if let Some(length) = length {
             field(out, b" len ", length.into());
         }
-        words::notes(out, line.packet, b" ");
+        words::notes(out, line.packet, line.mark, b" ");
         if !payload.is_empty() && !self.is_below() {
             out.push(b' ');
             self.paint(out, Style::Payload, |out, charset| {
@@ -174,7 +181,7 @@ impl Lines {
             field(out, b"len ", length.into());
         }
         trim(out);
-        words::notes(out, line.packet, b"  ");
+        words::notes(out, line.packet, line.mark, b"  ");
         if !payload.is_empty() && !self.is_below() {
             out.extend_from_slice(b"  ");
             match width {
@@ -285,6 +292,7 @@ mod tests {
             time: Timestamp::from_nanos(0),
             bytes: &bytes,
             original_length: 43,
+            recorded: crate::capture::Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
         let screen = Screen {
@@ -312,6 +320,7 @@ mod tests {
             heading.write(&mut out, &screen);
         }
         let line = Line {
+            mark: None,
             packet: &packet,
             bytes: &bytes,
             relative: Relative::default(),
@@ -320,7 +329,15 @@ mod tests {
             ends: None,
         };
         lines.write(&mut out, &line);
-        let record = PacketRecord::new(1, &packet, Some(name), None, Relative::default(), None);
+        let record = PacketRecord::new(
+            1,
+            &packet,
+            Some(name),
+            None,
+            Relative::default(),
+            None,
+            None,
+        );
         out.extend(serde_json::to_vec(&record).unwrap());
         String::from_utf8(out).unwrap()
     }

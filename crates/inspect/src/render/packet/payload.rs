@@ -4,12 +4,23 @@ use std::io::Write;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::render::text::is_hidden;
 use crate::render::{Charset, Escaped, Screen};
 
 /// Appends a payload in quotes: what [`Escaped::quoted`] writes, at several times its speed for
 /// ASCII and for bytes that are no text, of which captures are full.
 pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     out.push(b'"');
+    escaped::<true>(out, payload, charset);
+    out.push(b'"');
+}
+
+/// Appends a payload without quotes: what [`Escaped::bare`] writes, as fast.
+pub(super) fn bare(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
+    escaped::<false>(out, payload, charset);
+}
+
+fn escaped<const QUOTES: bool>(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     let mut rest = payload;
     while let Some(first) = rest.first() {
         let run = match first {
@@ -18,12 +29,12 @@ pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
                 beyond_ascii(out, &rest[..run], charset);
                 run
             }
-            b'"' | b'\\' => {
+            b'"' | b'\\' if QUOTES || *first == b'\\' => {
                 out.extend_from_slice(&[b'\\', *first]);
                 1
             }
             b' '..=b'~' => {
-                let run = length_of(rest, is_plain);
+                let run = plain::<QUOTES>(rest);
                 out.extend_from_slice(&rest[..run]);
                 run
             }
@@ -41,11 +52,35 @@ pub(super) fn quoted(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
         };
         rest = &rest[run..];
     }
-    out.push(b'"');
 }
 
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+fn is_plain<const QUOTES: bool>(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'\\' && !(QUOTES && byte == b'"')
+}
+
+/// How many bytes stand for themselves. Eight at a time: the top bit of each byte that does not
+/// is set, and perhaps that of bytes behind it, so that the first is right (the zero byte of a
+/// word, as in "Hacker's Delight", 6-1).
+fn plain<const QUOTES: bool>(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    let each = |byte: u8| ONES * u64::from(byte);
+    let below = |word: u64, least: u8| word.wrapping_sub(each(least)) & !word & TOPS;
+    let is = |word: u64, byte: u8| below(word ^ each(byte), 1);
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*eight);
+        let mut others = word & TOPS | below(word, b' ') | is(word, 0x7f) | is(word, b'\\');
+        if QUOTES {
+            others |= is(word, b'"');
+        }
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + length_of(rest, is_plain::<QUOTES>)
 }
 
 fn length_of(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
@@ -73,9 +108,12 @@ pub(super) fn hex(digit: u8) -> u8 {
 /// No character reaches across ASCII, so a run without any can be judged alone.
 fn beyond_ascii(out: &mut Vec<u8>, run: &[u8], charset: Charset) {
     for chunk in run.utf8_chunks() {
-        if !chunk.valid().is_empty() {
+        let valid = chunk.valid();
+        if charset == Charset::Utf8 && !valid.chars().any(is_hidden) {
+            out.extend_from_slice(valid.as_bytes());
+        } else {
             // A Vec takes everything.
-            let _ = write!(out, "{}", Escaped::bare(chunk.valid().as_bytes(), charset));
+            let _ = write!(out, "{}", Escaped::bare(valid.as_bytes(), charset));
         }
         for byte in chunk.invalid() {
             out.extend_from_slice(&[b'\\', b'x', hex(byte >> 4), hex(byte & 15)]);
@@ -113,7 +151,7 @@ pub(super) fn fitted(payload: &[u8], columns: usize, screen: &Screen) -> String 
 }
 
 /// The characters of an escaped text, escapes whole.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
@@ -134,7 +172,9 @@ pub(super) fn block(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
     let body = payload.strip_suffix(b"\n").unwrap_or(payload);
     for line in body.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let _ = writeln!(out, "    {}", Escaped::bare(line, charset));
+        out.extend_from_slice(b"    ");
+        bare(out, line, charset);
+        out.push(b'\n');
     }
 }
 
@@ -200,6 +240,10 @@ mod tests {
                     let mut out = Vec::new();
                     quoted(&mut out, payload, charset);
                     let slow = Escaped::quoted(payload, charset).to_string();
+                    prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
+                    let mut out = Vec::new();
+                    bare(&mut out, payload, charset);
+                    let slow = Escaped::bare(payload, charset).to_string();
                     prop_assert_eq!(String::from_utf8(out).unwrap(), slow);
                 }
             }

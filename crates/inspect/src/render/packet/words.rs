@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::digits::{grouped, number};
 use crate::capture::{Arp, Content, Datagram, Fault, Fragment, Packet, Quoted, Segment};
+use crate::streams::Mark;
 
 /// Appends what a packet does: `PSH ACK`, `UDP`, `ICMP echo request`. `between` stands between
 /// flags, `arrow` between the ends of a packet that is spoken about.
@@ -145,7 +146,11 @@ fn arp_deed(out: &mut Vec<u8>, arp: &Arp) {
 
 /// Appends what is unusual, each note after `before`: VLAN tags, fragments, what was cut off or
 /// contradicts itself.
-pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, before: &[u8]) {
+pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, mark: Option<Mark>, before: &[u8]) {
+    if let Some(mark) = mark {
+        out.extend_from_slice(before);
+        out.extend_from_slice(meaning(mark).as_bytes());
+    }
     for id in packet.vlans.ids() {
         out.extend_from_slice(before);
         out.extend_from_slice(b"vlan ");
@@ -182,6 +187,30 @@ pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, before: &[u8]) {
             out.extend_from_slice(b" bytes captured]");
         }
         _ => {}
+    }
+}
+
+/// What a segment means, in brackets as all that is not in the packet itself.
+fn meaning(mark: Mark) -> String {
+    let bytes = |count: u64| {
+        let mut text = Vec::new();
+        grouped(&mut text, count);
+        text.extend_from_slice(if count == 1 { b" byte" } else { b" bytes" });
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    match mark {
+        Mark::Retried(tries) => format!("[try {tries}]"),
+        Mark::Refused => "[refused]".to_owned(),
+        Mark::Retransmission => "[retransmission]".to_owned(),
+        Mark::OutOfOrder => "[out of order]".to_owned(),
+        Mark::AfterGap(count) => format!("[{} before it missing]", bytes(count.into())),
+        Mark::DuplicateAck(count) => format!("[duplicate ACK {count}]"),
+        Mark::ZeroWindow => "[zero window]".to_owned(),
+        Mark::WindowOpen => "[window open]".to_owned(),
+        Mark::KeepAlive => "[keep-alive]".to_owned(),
+        Mark::WindowProbe => "[zero window probe]".to_owned(),
+        Mark::ResetUnread(count) => format!("[reset, {} perhaps unread]", bytes(count)),
+        Mark::ResetAfterClose => "[reset, it had closed]".to_owned(),
     }
 }
 

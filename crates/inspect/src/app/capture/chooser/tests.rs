@@ -78,6 +78,7 @@ impl Scene {
             time: clock::now(),
             bytes: &bytes,
             original_length: u32::try_from(bytes.len()).unwrap(),
+            recorded: Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
         match self.chooser.take(&frame, &packet, Some(&mut self.looker)) {

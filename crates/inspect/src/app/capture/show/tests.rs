@@ -83,6 +83,7 @@ impl Scene {
             time,
             bytes: &bytes,
             original_length: u32::try_from(bytes.len()).unwrap(),
+            recorded: crate::capture::Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
         let seen = self.conversations.see(&packet).unwrap();
@@ -90,7 +91,10 @@ impl Scene {
             seen.conversation,
             seen.is_new,
             &packet,
-            Some(&mut self.looker),
+            Witnesses {
+                looker: Some(&mut self.looker),
+                recalled: &mut Recalled::default(),
+            },
             &mut self.watch,
             &mut self.users,
             Charset::Utf8,
@@ -103,12 +107,10 @@ impl Scene {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut told = None;
         while told.is_none() && self.watch.waits() && Instant::now() < deadline {
-            self.watch.tend(
-                &mut self.looker,
-                &mut self.users,
-                Charset::Utf8,
-                |ends: &Ends| told = Some(ends.labels.clone()),
-            );
+            self.watch
+                .tend(&mut self.looker, &mut self.users, Charset::Utf8, |ends| {
+                    told = Some(ends.labels.clone())
+                });
             std::thread::sleep(Duration::from_millis(5));
         }
         told

@@ -1,0 +1,173 @@
+//! The table of conversations: how much, how long, and how it went.
+
+use std::io::{self, Write};
+
+use super::digits::grouped;
+use super::heading::troubles;
+use crate::capture::Direction;
+use crate::render::table::{self, Cell, Column, Narrow, TextRow};
+use crate::render::{Charset, Screen, Style};
+use crate::streams::{Course, Ending, Troubles};
+
+/// A conversation, for its row.
+#[derive(Debug, Clone)]
+pub struct Talk {
+    /// Its number.
+    pub number: u64,
+    /// The side that opened and the other, as [`super::end_label`] writes them.
+    pub labels: [String; 2],
+    /// Whether it has a beginning and an end to be told.
+    pub is_tcp: bool,
+    /// What passed.
+    pub course: Course,
+}
+
+const fn column(title: &'static str, right: bool, narrow: Narrow) -> Column {
+    Column {
+        title,
+        right,
+        narrow,
+    }
+}
+
+const COLUMNS: [Column; 8] = [
+    column("#", true, Narrow::Below),
+    column("CLIENT", false, Narrow::Elastic(21)),
+    column("SERVER", false, Narrow::Elastic(21)),
+    column("PACKETS", true, Narrow::Below),
+    column("BYTES OUT", true, Narrow::Below),
+    column("BYTES IN", true, Narrow::Below),
+    column("DURATION", true, Narrow::Below),
+    column("HOW IT WENT", false, Narrow::Below),
+];
+
+/// Writes the table; `talk` gives a row's conversation, and may be asked twice.
+///
+/// # Errors
+/// What the writer answers.
+pub fn write_talks(
+    out: &mut dyn Write,
+    count: usize,
+    talk: &dyn Fn(usize) -> Talk,
+    screen: Screen,
+) -> io::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    table::write(
+        out,
+        &COLUMNS,
+        count,
+        &|index| row(&talk(index), screen.charset),
+        true,
+        screen,
+    )
+}
+
+fn row(talk: &Talk, charset: Charset) -> TextRow {
+    let course = &talk.course;
+    let number = |value: u64| {
+        let mut text = Vec::new();
+        grouped(&mut text, value);
+        Cell::new(String::from_utf8_lossy(&text).into_owned())
+    };
+    let [client, server] = talk.labels.clone();
+    let [said, heard] = course.bytes();
+    let style = is_wrong(course).then_some(Style::Error);
+    TextRow {
+        cells: vec![
+            Cell::new(talk.number.to_string()),
+            Cell::new(client),
+            Cell::new(server),
+            number(course.packets().iter().sum()),
+            number(said),
+            number(heard),
+            Cell::new(span(course.duration(), charset)),
+            Cell::new(verdict(talk, charset)).painted(style),
+        ],
+        notes: Vec::new(),
+    }
+}
+
+/// Whether its end is one that nobody wants.
+fn is_wrong(course: &Course) -> bool {
+    matches!(
+        course.ending(),
+        Ending::Unanswered(_) | Ending::Refused | Ending::Reset(_)
+    )
+}
+
+/// `closed by client, handshake 15 µs; 3 retransmissions`.
+fn verdict(talk: &Talk, charset: Charset) -> String {
+    let course = &talk.course;
+    let side = |direction| match direction {
+        Direction::Forth => "client",
+        Direction::Back => "server",
+    };
+    let mut words = match course.ending() {
+        _ if !talk.is_tcp => String::new(),
+        Ending::Open => "open".to_owned(),
+        Ending::Unanswered(1) => "no answer to its SYN".to_owned(),
+        Ending::Unanswered(tries) => format!("no answer to {tries} SYN"),
+        Ending::Refused => "refused".to_owned(),
+        Ending::HalfClosed(first) => format!("closed by {} alone", side(first)),
+        Ending::Closed(first) => format!("closed by {}", side(first)),
+        Ending::Reset(by) => format!("reset by {}", side(by)),
+    };
+    if let Some(took) = course.handshake() {
+        words.push_str(&format!(", handshake {}", span(took, charset)));
+    }
+    // What the ending says already is not said twice.
+    let rest = troubles(&Troubles {
+        refused: 0,
+        unanswered: 0,
+        retries: 0,
+        ..course.troubles()
+    });
+    if !rest.is_empty() {
+        words.push_str(&format!("; {}", rest.join(", ")));
+    }
+    words
+}
+
+/// `15 µs`, `1.2 ms`, `2.003 s`, `3 min 20 s`.
+fn span(nanos: u64, charset: Charset) -> String {
+    let micro = match charset {
+        Charset::Utf8 => "µs",
+        Charset::Ascii => "us",
+    };
+    match nanos {
+        0..1_000_000 => format!("{} {micro}", nanos / 1_000),
+        1_000_000..1_000_000_000 => {
+            format!("{}.{} ms", nanos / 1_000_000, nanos / 100_000 % 10)
+        }
+        1_000_000_000..120_000_000_000 => {
+            format!(
+                "{}.{:03} s",
+                nanos / 1_000_000_000,
+                nanos / 1_000_000 % 1_000
+            )
+        }
+        _ => {
+            let seconds = nanos / 1_000_000_000;
+            format!("{} min {} s", seconds / 60, seconds % 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_units_that_fit() {
+        for (nanos, text) in [
+            (15_400, "15 µs"),
+            (1_250_000, "1.2 ms"),
+            (2_003_000_000, "2.003 s"),
+            (200_000_000_000, "3 min 20 s"),
+        ] {
+            assert_eq!(span(nanos, Charset::Utf8), text);
+        }
+    }
+}

@@ -1,0 +1,671 @@
+//! The course of a conversation: what each segment means after those before it, and what went
+//! wrong in all.
+//!
+//! A capture sees what passed, not what the programs saw: each mark says no more than the
+//! segments show. Where two explanations fit, the one that Wireshark's analysis of sequence
+//! numbers gives is taken ("TCP Analysis" in its User's Guide, 7.5).
+
+use crate::capture::{Direction, Flags, Segment, Tcp};
+use crate::model::Timestamp;
+
+/// What a segment means after those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A SYN that was sent before; the number of tries so far.
+    Retried(u32),
+    /// Nothing listens there, or a firewall refuses.
+    Refused,
+    /// All of it was sent before.
+    Retransmission,
+    /// It was sent before what passed earlier.
+    OutOfOrder,
+    /// Something before it has not passed here: bytes.
+    AfterGap(u32),
+    /// The same acknowledgement again, while more is under way: the so many-th.
+    DuplicateAck(u32),
+    /// It can take no more.
+    ZeroWindow,
+    /// It can take more again.
+    WindowOpen,
+    /// Asks whether the other side is still there.
+    KeepAlive,
+    /// Asks whether the other side can take more.
+    WindowProbe,
+    /// It breaks off, and what the other side had said since it last spoke may be unread: bytes.
+    ResetUnread(u64),
+    /// It had closed, and what came after that is thrown away.
+    ResetAfterClose,
+}
+
+impl Mark {
+    /// The word used in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Retried(_) => "syn-retry",
+            Self::Refused => "refused",
+            Self::Retransmission => "retransmission",
+            Self::OutOfOrder => "out-of-order",
+            Self::AfterGap(_) => "after-gap",
+            Self::DuplicateAck(_) => "duplicate-ack",
+            Self::ZeroWindow => "zero-window",
+            Self::WindowOpen => "window-open",
+            Self::KeepAlive => "keep-alive",
+            Self::WindowProbe => "zero-window-probe",
+            Self::ResetUnread(_) => "reset-unread",
+            Self::ResetAfterClose => "reset-after-close",
+        }
+    }
+}
+
+/// How often each thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Troubles {
+    /// Connections that were refused.
+    pub refused: u64,
+    /// Connections of which no SYN was answered.
+    pub unanswered: u64,
+    /// SYNs sent again.
+    pub retries: u64,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Segments that came out of order.
+    pub out_of_order: u64,
+    /// Duplicate acknowledgements.
+    pub duplicate_acks: u64,
+    /// Windows that closed.
+    pub zero_windows: u64,
+    /// Resets with data that may be unread.
+    pub resets_unread: u64,
+    /// Resets of what came after a close.
+    pub resets_after_close: u64,
+    /// Segments before which something had not passed.
+    pub after_gap: u64,
+}
+
+impl Troubles {
+    /// Counts what a segment means.
+    pub fn count(&mut self, mark: Mark) {
+        let count = match mark {
+            Mark::Retried(_) => &mut self.retries,
+            Mark::Refused => &mut self.refused,
+            Mark::Retransmission => &mut self.retransmissions,
+            Mark::OutOfOrder => &mut self.out_of_order,
+            Mark::AfterGap(_) => &mut self.after_gap,
+            Mark::DuplicateAck(_) => &mut self.duplicate_acks,
+            Mark::ZeroWindow => &mut self.zero_windows,
+            Mark::ResetUnread(_) => &mut self.resets_unread,
+            Mark::ResetAfterClose => &mut self.resets_after_close,
+            Mark::WindowOpen | Mark::KeepAlive | Mark::WindowProbe => return,
+        };
+        *count += 1;
+    }
+
+    /// Each with its word.
+    pub fn counts(&self) -> [(&'static str, u64); 10] {
+        [
+            ("refused", self.refused),
+            ("unanswered", self.unanswered),
+            ("syn_retries", self.retries),
+            ("retransmissions", self.retransmissions),
+            ("out_of_order", self.out_of_order),
+            ("duplicate_acks", self.duplicate_acks),
+            ("zero_windows", self.zero_windows),
+            ("resets_unread", self.resets_unread),
+            ("resets_after_close", self.resets_after_close),
+            ("after_gap", self.after_gap),
+        ]
+    }
+
+    /// Adds those of another conversation.
+    pub fn add(&mut self, other: &Self) {
+        self.refused += other.refused;
+        self.unanswered += other.unanswered;
+        self.retries += other.retries;
+        self.retransmissions += other.retransmissions;
+        self.out_of_order += other.out_of_order;
+        self.duplicate_acks += other.duplicate_acks;
+        self.zero_windows += other.zero_windows;
+        self.resets_unread += other.resets_unread;
+        self.resets_after_close += other.resets_after_close;
+        self.after_gap += other.after_gap;
+    }
+}
+
+/// How a conversation ended, as far as it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It goes on, or its end has not passed here.
+    Open,
+    /// Nobody has answered, so many tries.
+    Unanswered(u32),
+    /// Nothing listens there.
+    Refused,
+    /// One side closed, the other has not.
+    HalfClosed(Direction),
+    /// Both have closed; this one first.
+    Closed(Direction),
+    /// This side broke off.
+    Reset(Direction),
+}
+
+/// What passed of a conversation so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Course {
+    sides: [Side; 2],
+    /// When the first and the last packet passed.
+    times: [Timestamp; 2],
+    tries: u32,
+    /// When the first SYN passed that was answered.
+    syn: Option<Timestamp>,
+    handshake: Option<u64>,
+    first_close: Option<Direction>,
+    reset: Option<Direction>,
+    is_refused: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What most conversations never have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Rare {
+    troubles: Troubles,
+    holes: [Option<Hole>; 2],
+}
+
+/// What has not passed here: sequence numbers, and when that was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hole {
+    from: u32,
+    to: u32,
+    noticed: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Side {
+    packets: u64,
+    bytes: u64,
+    is_seen: bool,
+    /// What it sends next.
+    next: u32,
+    /// What it has acknowledged, and its window.
+    ack: Option<u32>,
+    window: Option<u16>,
+    duplicates: u32,
+    closed: bool,
+    /// Bytes of the other side since it last spoke.
+    unheard: u64,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self {
+            sides: [Side::default(); 2],
+            times: [Timestamp::from_nanos(0); 2],
+            tries: 0,
+            syn: None,
+            handshake: None,
+            first_close: None,
+            reset: None,
+            is_refused: false,
+            rare: None,
+        }
+    }
+}
+
+/// Whether a sequence number is before another, around the wrap (RFC 9293, 3.4).
+fn is_before(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() < 0
+}
+
+/// What fills a hole so soon has only taken another way; later it was sent again (Wireshark takes
+/// the same, where it does not know the round trip).
+const REORDERED: i64 = 3_000_000;
+
+fn place(direction: Direction) -> usize {
+    usize::from(direction == Direction::Back)
+}
+
+impl Course {
+    /// Packets of the side that opened, and of the other.
+    pub fn packets(&self) -> [u64; 2] {
+        self.sides.map(|side| side.packets)
+    }
+
+    /// Payload bytes of both sides, those sent again included.
+    pub fn bytes(&self) -> [u64; 2] {
+        self.sides.map(|side| side.bytes)
+    }
+
+    /// When the first packet passed.
+    pub fn began(&self) -> Timestamp {
+        self.times[0]
+    }
+
+    /// From the first packet to the last, nanoseconds.
+    pub fn duration(&self) -> u64 {
+        let [first, last] = self.times.map(Timestamp::as_nanos);
+        u64::try_from(last.saturating_sub(first)).unwrap_or(0)
+    }
+
+    /// From the SYN to the acknowledgement of its answer, nanoseconds: one round trip, wherever
+    /// between the two ends this was captured. `None` where it did not pass whole.
+    pub fn handshake(&self) -> Option<u64> {
+        self.handshake
+    }
+
+    /// What went wrong.
+    pub fn troubles(&self) -> Troubles {
+        // An answer to the first SYN may only be late.
+        let unanswered = matches!(self.ending(), Ending::Unanswered(2..));
+        Troubles {
+            unanswered: unanswered.into(),
+            ..self
+                .rare
+                .as_ref()
+                .map_or(Troubles::default(), |rare| rare.troubles)
+        }
+    }
+
+    /// How it ended, as far as it has.
+    pub fn ending(&self) -> Ending {
+        let [client, server] = &self.sides;
+        if self.is_refused {
+            return Ending::Refused;
+        }
+        if let Some(direction) = self.reset {
+            return Ending::Reset(direction);
+        }
+        if self.tries > 0 && server.packets == 0 {
+            return Ending::Unanswered(self.tries);
+        }
+        match self.first_close {
+            Some(first) if client.closed && server.closed => Ending::Closed(first),
+            Some(first) => Ending::HalfClosed(first),
+            None => Ending::Open,
+        }
+    }
+
+    /// A packet of it that is no segment, or a datagram.
+    pub fn packet(&mut self, direction: Direction, time: Timestamp, length: u32) {
+        if self.sides.iter().all(|side| side.packets == 0) {
+            self.times[0] = time;
+        }
+        self.times[1] = self.times[1].max(time);
+        let side = &mut self.sides[place(direction)];
+        side.packets += 1;
+        side.bytes += u64::from(length);
+    }
+
+    /// A segment of it passes. What it means, if it is more than the next.
+    pub fn segment(
+        &mut self,
+        direction: Direction,
+        time: Timestamp,
+        segment: &Segment<'_>,
+    ) -> Option<Mark> {
+        let length = segment.length.unwrap_or(0);
+        let is_first = self.sides[place(direction)].packets == 0;
+        self.packet(direction, time, length);
+        let tcp = segment.tcp?;
+        let mark = self.meaning(direction, time, &tcp, length, is_first);
+        self.note(direction, time, &tcp, length);
+        if let Some(mark) = mark {
+            self.is_refused |= mark == Mark::Refused;
+            self.rare.get_or_insert_default().troubles.count(mark);
+        }
+        mark
+    }
+
+    fn meaning(
+        &self,
+        direction: Direction,
+        time: Timestamp,
+        tcp: &Tcp,
+        length: u32,
+        is_first: bool,
+    ) -> Option<Mark> {
+        let [this, other] = self.both(direction);
+        let flags = tcp.flags;
+        if flags.has(Flags::RST) {
+            if direction == Direction::Back && is_first && self.tries > 0 {
+                return Some(Mark::Refused);
+            }
+            // Said once: a side that has broken off answers each later segment so.
+            if self.reset.is_some() {
+                return None;
+            }
+            return match (this.closed, flags.has(Flags::ACK)) {
+                (true, _) => Some(Mark::ResetAfterClose),
+                (false, true) if this.unheard > 0 => Some(Mark::ResetUnread(this.unheard)),
+                _ => None,
+            };
+        }
+        if flags.has(Flags::SYN) {
+            let again = !flags.has(Flags::ACK) && self.tries > 0;
+            let answered_again = flags.has(Flags::ACK) && !is_first;
+            return match (again, answered_again) {
+                (true, _) => Some(Mark::Retried(self.tries + 1)),
+                (_, true) => Some(Mark::Retransmission),
+                _ => None,
+            };
+        }
+        let takes = length + u32::from(flags.has(Flags::FIN));
+        if this.is_seen && takes > 0 {
+            if is_before(tcp.seq, this.next) {
+                let end = tcp.seq.wrapping_add(takes);
+                if length <= 1
+                    && takes == length
+                    && tcp.seq.wrapping_add(1) == this.next
+                    && other.ack == Some(this.next)
+                {
+                    return Some(match other.window {
+                        Some(0) => Mark::WindowProbe,
+                        _ => Mark::KeepAlive,
+                    });
+                }
+                let hole = self.rare.as_ref();
+                if let Some(hole) = hole.and_then(|rare| rare.holes[place(direction)])
+                    && is_before(tcp.seq, hole.to)
+                    && is_before(hole.from, end)
+                    && time.as_nanos() - hole.noticed.as_nanos() < REORDERED
+                {
+                    return Some(Mark::OutOfOrder);
+                }
+                // What goes on behind what was sent before is new.
+                if !is_before(this.next, end) {
+                    return Some(Mark::Retransmission);
+                }
+            } else if tcp.seq != this.next {
+                return Some(Mark::AfterGap(tcp.seq.wrapping_sub(this.next)));
+            } else if length == 1 && other.window == Some(0) {
+                return Some(Mark::WindowProbe);
+            }
+        }
+        if tcp.window == 0 && this.window != Some(0) {
+            return Some(Mark::ZeroWindow);
+        }
+        if tcp.window > 0 && this.window == Some(0) {
+            return Some(Mark::WindowOpen);
+        }
+        // RFC 5681, 2.
+        let is_duplicate = takes == 0
+            && flags.has(Flags::ACK)
+            && this.ack == Some(tcp.ack)
+            && this.window == Some(tcp.window)
+            && other.is_seen
+            && is_before(tcp.ack, other.next);
+        is_duplicate.then(|| Mark::DuplicateAck(this.duplicates + 1))
+    }
+
+    /// Takes it down.
+    fn note(&mut self, direction: Direction, time: Timestamp, tcp: &Tcp, length: u32) {
+        let flags = tcp.flags;
+        let opens = flags.has(Flags::SYN);
+        if flags.has(Flags::RST) {
+            self.reset.get_or_insert(direction);
+            return;
+        }
+        match (opens, flags.has(Flags::ACK), direction) {
+            (true, false, _) => {
+                self.tries += 1;
+                self.syn = Some(time);
+            }
+            (false, true, Direction::Forth) if self.handshake.is_none() => {
+                // The first acknowledgement behind the answer ends the handshake.
+                if let Some(syn) = self.syn.take().filter(|_| self.sides[1].is_seen) {
+                    let took = time.as_nanos().saturating_sub(syn.as_nanos());
+                    self.handshake = u64::try_from(took).ok();
+                }
+            }
+            _ => {}
+        }
+        let closes = flags.has(Flags::FIN);
+        if closes {
+            self.first_close.get_or_insert(direction);
+        }
+        let [this, other] = self.both_mut(direction);
+        let end = tcp
+            .seq
+            .wrapping_add(length)
+            .wrapping_add(u32::from(opens) + u32::from(closes));
+        let mut hole = None;
+        if !this.is_seen || is_before(this.next, end) {
+            if this.is_seen && is_before(this.next, tcp.seq) {
+                hole = Some(Hole {
+                    from: this.next,
+                    to: tcp.seq,
+                    noticed: time,
+                });
+            }
+            this.next = end;
+            this.is_seen = true;
+        }
+        this.closed |= closes;
+        if length > 0 {
+            this.unheard = 0;
+            other.unheard += u64::from(length);
+        }
+        if flags.has(Flags::ACK) {
+            let same = this.ack == Some(tcp.ack) && length == 0 && !closes;
+            this.duplicates = match (same, is_before(tcp.ack, other.next)) {
+                (true, true) => this.duplicates + 1,
+                _ => 0,
+            };
+            if this.ack.is_none_or(|ack| is_before(ack, tcp.ack)) {
+                this.ack = Some(tcp.ack);
+            }
+        }
+        this.window = Some(tcp.window);
+        if hole.is_some() {
+            self.rare.get_or_insert_default().holes[place(direction)] = hole;
+        }
+    }
+
+    fn both(&self, direction: Direction) -> [&Side; 2] {
+        let [client, server] = &self.sides;
+        match direction {
+            Direction::Forth => [client, server],
+            Direction::Back => [server, client],
+        }
+    }
+
+    fn both_mut(&mut self, direction: Direction) -> [&mut Side; 2] {
+        let [client, server] = &mut self.sides;
+        match direction {
+            Direction::Forth => [client, server],
+            Direction::Back => [server, client],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::model::{Endpoint, Protocol};
+
+    const FORTH: Direction = Direction::Forth;
+    const BACK: Direction = Direction::Back;
+    const FIN: u8 = 1;
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+
+    /// Direction, milliseconds, sequence number, acknowledged, flags, window, bytes.
+    type Passed = (Direction, i64, u32, u32, u8, u16, u32);
+
+    fn pass(course: &mut Course, passed: Passed) -> Option<Mark> {
+        let (direction, millis, seq, ack, flags, window, length) = passed;
+        let nowhere = Endpoint::new(IpAddr::from([127, 0, 0, 1]), 1);
+        let segment = Segment {
+            protocol: Protocol::Tcp,
+            source: nowhere,
+            destination: nowhere,
+            tcp: Some(Tcp {
+                seq,
+                ack,
+                flags: Flags(flags),
+                window,
+            }),
+            length: Some(length),
+            payload: &[],
+            fragment: None,
+        };
+        course.segment(
+            direction,
+            Timestamp::from_nanos(millis * 1_000_000),
+            &segment,
+        )
+    }
+
+    fn marks(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
+        let mut course = Course::default();
+        let marks = all.iter().map(|it| pass(&mut course, *it)).collect();
+        (course, marks)
+    }
+
+    const OPENING: [Passed; 3] = [
+        (FORTH, 0, u32::MAX, 0, SYN, 512, 0),
+        (BACK, 1, 99, 0, SYN | ACK, 512, 0),
+        (FORTH, 3, 0, 100, ACK, 512, 0),
+    ];
+
+    /// After the handshake.
+    fn then(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
+        let (course, marks) = marks(&[&OPENING[..], all].concat());
+        assert!(marks[..3].iter().all(Option::is_none), "{marks:?}");
+        (course, marks[3..].to_vec())
+    }
+
+    #[test]
+    fn a_talk_without_trouble_has_no_mark() {
+        let (course, marks) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (BACK, 5, 100, 5, ACK, 512, 2),
+            (FORTH, 6, 5, 102, ACK, 512, 0),
+            (FORTH, 7, 5, 102, ACK | FIN, 512, 0),
+            (BACK, 8, 102, 6, ACK | FIN, 512, 0),
+            (FORTH, 9, 6, 103, ACK, 512, 0),
+        ]);
+        assert_eq!(marks, [None; 6]);
+        assert_eq!(course.handshake(), Some(3_000_000));
+        assert_eq!((course.packets(), course.bytes()), ([6, 3], [5, 2]));
+        assert_eq!(course.duration(), 9_000_000);
+        assert_eq!(course.ending(), Ending::Closed(FORTH));
+        assert_eq!(course.troubles(), Troubles::default());
+    }
+
+    #[test]
+    fn nobody_there_and_nobody_answering_are_two_things() {
+        let (course, found) = marks(&[
+            (FORTH, 0, 7, 0, SYN, 512, 0),
+            (BACK, 1, 0, 8, RST | ACK, 0, 0),
+        ]);
+        assert_eq!(found, [None, Some(Mark::Refused)]);
+        assert_eq!(course.ending(), Ending::Refused);
+        let (course, found) = marks(&[
+            (FORTH, 0, 7, 0, SYN, 512, 0),
+            (FORTH, 1000, 7, 0, SYN, 512, 0),
+            (FORTH, 3000, 7, 0, SYN, 512, 0),
+        ]);
+        assert_eq!(
+            found,
+            [None, Some(Mark::Retried(2)), Some(Mark::Retried(3))]
+        );
+        assert_eq!(course.ending(), Ending::Unanswered(3));
+        assert_eq!(course.troubles().unanswered, 1);
+    }
+
+    #[test]
+    fn what_comes_again_and_what_takes_another_way_are_two_things() {
+        let (course, marks) = then(&[
+            (FORTH, 10, 0, 100, ACK, 512, 10),
+            (FORTH, 11, 20, 100, ACK, 512, 10),
+            // Soon: it took another way.
+            (FORTH, 12, 10, 100, ACK, 512, 10),
+            (FORTH, 20, 40, 100, ACK, 512, 10),
+            (BACK, 20, 100, 30, ACK, 512, 0),
+            (BACK, 21, 100, 30, ACK, 512, 0),
+            (BACK, 22, 100, 30, ACK, 512, 0),
+            // Late: it was sent again.
+            (FORTH, 220, 30, 100, ACK, 512, 10),
+            (FORTH, 300, 0, 100, ACK, 512, 50),
+        ]);
+        assert_eq!(
+            marks,
+            [
+                None,
+                Some(Mark::AfterGap(10)),
+                Some(Mark::OutOfOrder),
+                Some(Mark::AfterGap(10)),
+                None,
+                Some(Mark::DuplicateAck(1)),
+                Some(Mark::DuplicateAck(2)),
+                Some(Mark::Retransmission),
+                Some(Mark::Retransmission),
+            ]
+        );
+        let troubles = course.troubles();
+        assert_eq!((troubles.retransmissions, troubles.duplicate_acks), (2, 2));
+    }
+
+    #[test]
+    fn a_closed_window_and_its_probes() {
+        let (course, marks) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 100),
+            (BACK, 5, 100, 100, ACK, 0, 0),
+            (BACK, 6, 100, 100, ACK, 0, 0),
+            // Linux probes with a byte that was sent (net/ipv4/tcp_output.c, tcp_xmit_probe_skb).
+            (FORTH, 205, 99, 100, ACK, 512, 0),
+            (FORTH, 405, 99, 100, ACK, 512, 1),
+            (BACK, 406, 100, 100, ACK, 512, 0),
+        ]);
+        assert_eq!(
+            marks,
+            [
+                None,
+                Some(Mark::ZeroWindow),
+                None,
+                None,
+                Some(Mark::WindowProbe),
+                Some(Mark::WindowOpen),
+            ]
+        );
+        assert_eq!(course.troubles().zero_windows, 1);
+    }
+
+    #[test]
+    fn a_reset_tells_what_may_be_unread() {
+        let (course, marks) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (BACK, 5, 100, 5, RST | ACK, 0, 0),
+        ]);
+        assert_eq!(marks[1], Some(Mark::ResetUnread(5)));
+        assert_eq!(course.ending(), Ending::Reset(BACK));
+        // It had answered: nothing tells that something is unread.
+        let (_, marks) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (BACK, 5, 100, 5, ACK, 512, 2),
+            (BACK, 6, 102, 5, RST | ACK, 0, 0),
+        ]);
+        assert_eq!(marks[2], None);
+        let (_, marks) = then(&[
+            (BACK, 4, 100, 0, ACK | FIN, 512, 0),
+            (FORTH, 5, 0, 101, ACK, 512, 5),
+            (BACK, 6, 101, 0, RST, 0, 0),
+            (BACK, 7, 101, 0, RST, 0, 0),
+        ]);
+        assert_eq!(marks[2..], [Some(Mark::ResetAfterClose), None]);
+    }
+
+    #[test]
+    fn a_question_whether_somebody_is_there_is_no_retransmission() {
+        let (_, marks) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (BACK, 5, 100, 5, ACK, 512, 0),
+            (FORTH, 7000, 4, 100, ACK, 512, 1),
+            (BACK, 7001, 100, 5, ACK, 512, 0),
+        ]);
+        assert_eq!(marks, [None, None, Some(Mark::KeepAlive), None]);
+    }
+}

@@ -1,0 +1,560 @@
+//! One direction of a conversation.
+
+use std::collections::BTreeMap;
+
+use super::recent::{NONE, Place, Recent};
+use super::{Counts, Part, Why};
+use crate::capture::{Flags, Tcp};
+use crate::model::Timestamp;
+
+/// Further ahead than this nothing can be: no window is larger (RFC 7323, 2.3).
+const AHEAD: u64 = 1 << 30;
+/// What keeping a piece costs beside its bytes: its place in the tree, and the allocator's.
+const PIECE: usize = 96;
+/// Gaps that are remembered of one direction, so that what comes late is known as such.
+const GAPS: usize = 8;
+
+/// What all streams share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Bytes that wait, with what keeping them costs.
+    pub(super) used: usize,
+    limit: usize,
+    pub(super) counts: Counts,
+    recent: Recent,
+}
+
+impl Shared {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            used: 0,
+            limit,
+            counts: Counts::default(),
+            recent: Recent::default(),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.used > self.limit
+    }
+}
+
+/// Where parts go.
+type Out<'o> = &'o mut dyn FnMut(Timestamp, Part<'_>);
+
+/// One direction. Offsets count from the first byte, so that they never wrap.
+#[derive(Debug)]
+pub(super) struct Half {
+    /// The sequence number of offset 0.
+    base: Option<u32>,
+    /// What is handed on next.
+    next: u64,
+    /// What the other side has acknowledged.
+    acked: u64,
+    /// Where it ends.
+    end: Option<u64>,
+    is_closed: bool,
+    is_reset: bool,
+    /// Its last record in what was handed on.
+    last: Place,
+    trouble: Option<Box<Trouble>>,
+}
+
+/// What most streams never have.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Pieces that are ahead, by their offsets; they do not overlap.
+    held: BTreeMap<u64, Piece>,
+    /// A gap that is not told yet: the next may be part of the same.
+    untold: Option<Untold>,
+    /// The latest gaps that were told, as long as nothing came late.
+    gaps: Vec<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    time: Timestamp,
+    bytes: Box<[u8]>,
+    /// How many there were on the wire.
+    length: u64,
+}
+
+impl Piece {
+    fn cost(&self) -> usize {
+        PIECE + self.bytes.len()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Untold {
+    time: Timestamp,
+    offset: u64,
+    length: u64,
+    why: Why,
+}
+
+impl Default for Half {
+    fn default() -> Self {
+        Self {
+            base: None,
+            next: 0,
+            acked: 0,
+            end: None,
+            is_closed: false,
+            is_reset: false,
+            last: NONE,
+            trouble: None,
+        }
+    }
+}
+
+/// The last 32 bits, of which sequence numbers have no more.
+fn low(number: u64) -> u32 {
+    let [.., a, b, c, d] = number.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+impl Half {
+    /// Whether anything of it passed here.
+    pub(super) fn is_seen(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// Whether something is held, or not told.
+    pub(super) fn waits(&self) -> bool {
+        self.trouble
+            .as_ref()
+            .is_some_and(|trouble| !trouble.held.is_empty() || trouble.untold.is_some())
+    }
+
+    /// How far a sequence number is from what is handed on next.
+    fn distance(&self, base: u32, seq: u32) -> i64 {
+        i64::from(
+            seq.wrapping_sub(base.wrapping_add(low(self.next)))
+                .cast_signed(),
+        )
+    }
+
+    pub(super) fn datagram(
+        &mut self,
+        time: Timestamp,
+        payload: &[u8],
+        length: u32,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        self.base.get_or_insert(0);
+        self.hand_on(time, payload, length.into(), shared, out);
+        self.tell_gap(shared, out);
+    }
+
+    pub(super) fn segment(
+        &mut self,
+        time: Timestamp,
+        tcp: &Tcp,
+        payload: &[u8],
+        length: u32,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let opens = tcp.flags.has(Flags::SYN);
+        // The SYN itself takes a number (RFC 9293, 3.4).
+        let first = tcp.seq.wrapping_add(u32::from(opens));
+        // Nothing but a reset answers what is not known here: its number says nothing of ours.
+        if self.base.is_none() && tcp.flags.has(Flags::RST) {
+            return;
+        }
+        let base = *self.base.get_or_insert(first);
+        if length == 0 && !tcp.flags.has(Flags::FIN) {
+            return;
+        }
+        let distance = self.distance(base, first);
+        if distance.unsigned_abs() > AHEAD {
+            shared.counts.strays += 1;
+            return;
+        }
+        let mut length = u64::from(length);
+        let mut payload = payload;
+        let offset = match self.next.checked_add_signed(distance) {
+            Some(offset) => offset,
+            None => {
+                // Sent before the first that was seen.
+                let skipped = (distance.unsigned_abs() - self.next).min(length);
+                shared.counts.before += skipped;
+                length -= skipped;
+                payload = behind(payload, skipped);
+                0
+            }
+        };
+        if tcp.flags.has(Flags::FIN) && self.end.is_none() {
+            self.end = Some(offset + length);
+        }
+        if length > 0 {
+            if offset > self.next {
+                self.hold(time, offset, payload, length, shared, out);
+            } else {
+                let known = (self.next - offset).min(length);
+                if known > 0 {
+                    self.again(time, offset, payload, known, shared, out);
+                }
+                if length > known {
+                    let new = behind(payload, known);
+                    self.hand_on(time, new, length - known, shared, out);
+                    self.release(shared, out);
+                }
+            }
+        }
+        self.close(time, shared, out);
+    }
+
+    /// Bytes in order.
+    fn hand_on(
+        &mut self,
+        time: Timestamp,
+        payload: &[u8],
+        length: u64,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let payload = upto(payload, length);
+        if !payload.is_empty() {
+            self.tell_gap(shared, out);
+            let offset = self.next;
+            out(
+                time,
+                Part::Bytes {
+                    offset,
+                    bytes: payload,
+                },
+            );
+            self.last = shared.recent.keep(self.last, offset, payload);
+            self.next += payload.len() as u64;
+        }
+        let missing = length.saturating_sub(payload.len() as u64);
+        if missing > 0 {
+            self.gap(time, missing, Why::Cut, shared, out);
+        }
+    }
+
+    /// Bytes that were handed on before, or are part of a gap that was told.
+    fn again(
+        &mut self,
+        time: Timestamp,
+        offset: u64,
+        payload: &[u8],
+        known: u64,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let payload = upto(payload, known);
+        if self.come_late(time, offset, payload, shared, out) {
+            return;
+        }
+        // What is acknowledged has arrived, and what is sent again is thrown away.
+        let skipped = self.acked.saturating_sub(offset).min(known);
+        let (offset, payload) = (offset + skipped, behind(payload, skipped));
+        if payload.is_empty() {
+            return;
+        }
+        let compared = shared.recent.compare(self.last, offset, payload);
+        shared.counts.uncompared += compared.unknown as u64;
+        if let Some((from, to)) = compared.differ {
+            self.conflict(time, offset + from as u64, &payload[from..to], shared, out);
+        }
+    }
+
+    fn conflict(
+        &mut self,
+        time: Timestamp,
+        offset: u64,
+        bytes: &[u8],
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        shared.counts.conflicts += 1;
+        self.tell_gap(shared, out);
+        out(time, Part::Conflict { offset, bytes });
+    }
+
+    /// Whether the bytes, or a part of them, fill a gap that was told.
+    fn come_late(
+        &mut self,
+        time: Timestamp,
+        offset: u64,
+        payload: &[u8],
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) -> bool {
+        let end = offset + payload.len() as u64;
+        self.tell_gap_at(offset, end, shared, out);
+        let Some(trouble) = &mut self.trouble else {
+            return false;
+        };
+        let mut found = false;
+        let mut left = Vec::new();
+        for (from, to) in std::mem::take(&mut trouble.gaps) {
+            let (begin, stop) = (from.max(offset), to.min(end));
+            if begin >= stop {
+                left.push((from, to));
+                continue;
+            }
+            found = true;
+            shared.counts.missing -= stop - begin;
+            let bytes = upto(behind(payload, begin - offset), stop - begin);
+            out(
+                time,
+                Part::Late {
+                    offset: begin,
+                    bytes,
+                },
+            );
+            left.extend(
+                [(from, begin), (stop, to)]
+                    .into_iter()
+                    .filter(|(a, b)| a < b),
+            );
+        }
+        left.truncate(2 * GAPS);
+        trouble.gaps = left;
+        found
+    }
+
+    /// Keeps what is ahead; of what overlaps, what came first.
+    fn hold(
+        &mut self,
+        time: Timestamp,
+        offset: u64,
+        payload: &[u8],
+        length: u64,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let trouble = self.trouble.get_or_insert_default();
+        let end = offset + length;
+        let mut conflicts = Vec::new();
+        let mut at = offset;
+        while at < end {
+            // The piece that reaches over this place, or the next behind it.
+            let before = trouble.held.range(..=at).next_back();
+            if let Some((from, piece)) = before
+                && from + piece.length > at
+            {
+                let stop = (from + piece.length).min(end);
+                let ours = upto(behind(payload, at - offset), stop - at);
+                let theirs = upto(behind(&piece.bytes, at - from), stop - at);
+                let common = ours.len().min(theirs.len());
+                let differs = |(a, b): (&u8, &u8)| a != b;
+                let pairs = || ours[..common].iter().zip(&theirs[..common]);
+                if let (Some(first), Some(last)) =
+                    (pairs().position(differs), pairs().rposition(differs))
+                {
+                    conflicts.push((at + first as u64, ours[first..=last].to_vec()));
+                }
+                at = stop;
+                continue;
+            }
+            let next = trouble.held.range(at..).next().map(|(from, _)| *from);
+            let stop = next.map_or(end, |next| next.min(end));
+            let piece = Piece {
+                time,
+                bytes: upto(behind(payload, at - offset), stop - at).into(),
+                length: stop - at,
+            };
+            shared.used += piece.cost();
+            trouble.held.insert(at, piece);
+            at = stop;
+        }
+        for (at, bytes) in conflicts {
+            self.conflict(time, at, &bytes, shared, out);
+        }
+    }
+
+    /// Hands on what is held and now in order.
+    fn release(&mut self, shared: &mut Shared, out: Out<'_>) {
+        loop {
+            let Some(trouble) = &mut self.trouble else {
+                return;
+            };
+            let Some(entry) = trouble.held.first_entry() else {
+                return;
+            };
+            let offset = *entry.key();
+            if offset > self.next {
+                return;
+            }
+            let piece = entry.remove();
+            shared.used = shared.used.saturating_sub(piece.cost());
+            let known = (self.next - offset).min(piece.length);
+            if known > 0 {
+                self.again(piece.time, offset, &piece.bytes, known, shared, out);
+            }
+            if piece.length > known {
+                let new = behind(&piece.bytes, known);
+                self.hand_on(piece.time, new, piece.length - known, shared, out);
+            }
+        }
+    }
+
+    /// The other side has everything before this number.
+    pub(super) fn acknowledged(
+        &mut self,
+        time: Timestamp,
+        ack: u32,
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let Some(base) = self.base else {
+            // Of a side that does not pass here every byte would be a gap.
+            return;
+        };
+        let distance = self.distance(base, ack);
+        let Some(mut to) = self.next.checked_add_signed(distance) else {
+            return;
+        };
+        if distance > 0 {
+            if distance.unsigned_abs() > AHEAD {
+                shared.counts.strays += 1;
+                return;
+            }
+            // The FIN takes a number too.
+            if let Some(end) = self.end {
+                to = to.min(end);
+            }
+            self.skip_to(time, to, Why::NotCaptured, shared, out);
+            self.release(shared, out);
+            self.close(time, shared, out);
+        }
+        self.acked = self.acked.max(to);
+    }
+
+    /// Hands on everything before a place, with gaps for what is not there.
+    fn skip_to(&mut self, time: Timestamp, to: u64, why: Why, shared: &mut Shared, out: Out<'_>) {
+        while self.next < to {
+            let held = self.trouble.as_ref().map(|trouble| &trouble.held);
+            let first = held.and_then(|held| held.first_key_value());
+            let stop = first.map_or(to, |(offset, _)| (*offset).min(to));
+            if stop > self.next {
+                self.gap(time, stop - self.next, why, shared, out);
+            } else {
+                self.release(shared, out);
+            }
+        }
+    }
+
+    /// Nothing will fill the holes any more.
+    pub(super) fn give_up(&mut self, now: Timestamp, why: Why, shared: &mut Shared, out: Out<'_>) {
+        let last = self.trouble.as_ref().and_then(|trouble| {
+            let (offset, piece) = trouble.held.last_key_value()?;
+            Some((
+                offset + piece.length,
+                trouble.held.first_key_value()?.1.time,
+            ))
+        });
+        if let Some((end, time)) = last {
+            self.skip_to(time, end, why, shared, out);
+            self.release(shared, out);
+        }
+        // A FIN behind a hole tells how much is missing.
+        if why == Why::NeverCame
+            && let Some(end) = self.end
+        {
+            self.skip_to(now, end, why, shared, out);
+        }
+        self.tell_gap(shared, out);
+        self.close(now, shared, out);
+    }
+
+    /// Bytes that are not there. They are told with what comes next, so that neighbours are one.
+    fn gap(&mut self, time: Timestamp, length: u64, why: Why, shared: &mut Shared, out: Out<'_>) {
+        let offset = self.next;
+        self.next += length;
+        let trouble = self.trouble.get_or_insert_default();
+        match &mut trouble.untold {
+            Some(untold) if untold.why == why && untold.offset + untold.length == offset => {
+                untold.length += length;
+            }
+            _ => {
+                self.tell_gap(shared, out);
+                let untold = Untold {
+                    time,
+                    offset,
+                    length,
+                    why,
+                };
+                self.trouble.get_or_insert_default().untold = Some(untold);
+            }
+        }
+    }
+
+    /// Tells the gap that is not told yet, if there is one.
+    pub(super) fn tell_gap(&mut self, shared: &mut Shared, out: Out<'_>) {
+        let Some(trouble) = &mut self.trouble else {
+            return;
+        };
+        let Some(untold) = trouble.untold.take() else {
+            return;
+        };
+        let Untold {
+            time,
+            offset,
+            length,
+            why,
+        } = untold;
+        shared.counts.gaps += 1;
+        shared.counts.missing += length;
+        if why == Why::Evicted {
+            shared.counts.evicted += 1;
+        }
+        // What the snapshot length cut off comes no second time.
+        if why != Why::Cut {
+            if trouble.gaps.len() >= GAPS {
+                trouble.gaps.remove(0);
+            }
+            trouble.gaps.push((offset, offset + length));
+        }
+        out(
+            time,
+            Part::Gap {
+                offset,
+                length,
+                why,
+            },
+        );
+    }
+
+    /// The same, if bytes of this range have come.
+    fn tell_gap_at(&mut self, from: u64, to: u64, shared: &mut Shared, out: Out<'_>) {
+        let touches = self
+            .trouble
+            .as_ref()
+            .and_then(|trouble| trouble.untold)
+            .is_some_and(|untold| untold.offset < to && from < untold.offset + untold.length);
+        if touches {
+            self.tell_gap(shared, out);
+        }
+    }
+
+    fn close(&mut self, time: Timestamp, shared: &mut Shared, out: Out<'_>) {
+        if !self.is_closed && self.end.is_some_and(|end| self.next >= end) {
+            self.is_closed = true;
+            self.tell_gap(shared, out);
+            out(time, Part::Closed);
+        }
+    }
+
+    pub(super) fn reset(&mut self, time: Timestamp, out: Out<'_>) {
+        if !std::mem::replace(&mut self.is_reset, true) {
+            out(time, Part::Reset);
+        }
+    }
+}
+
+fn behind(bytes: &[u8], skipped: u64) -> &[u8] {
+    let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+    bytes.get(skipped..).unwrap_or_default()
+}
+
+fn upto(bytes: &[u8], length: u64) -> &[u8] {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    bytes.get(..length).unwrap_or(bytes)
+}
