@@ -326,6 +326,12 @@ impl Flags {
             (Some(path), false) => From::File(path),
             (None, false) => From::Interface(self.interface.filter(|name| name != "any")),
         };
+        let choice: owners::Choice = self.owners.into();
+        let asks = self.wanted.asks_for_owners();
+        let asks = asks.or((!self.command.is_empty()).then_some("a COMMAND"));
+        if let (owners::Choice::None, Some(flag)) = (choice, asks) {
+            return Err(format!("{flag} needs owners; --owners none does without"));
+        }
         if let (From::File(_), Some(flag)) = (&from, self.wanted.asks_for_owners()) {
             return Err(format!(
                 "{flag} needs a live capture: a file does not tell who held the sockets"

@@ -8,7 +8,7 @@ use crate::model::{Pid, Timestamp};
 #[derive(Debug)]
 pub struct Family {
     ancestor: Pid,
-    children: Vec<Pid>,
+    seen: HashMap<Pid, Timestamp>,
     known: HashMap<(Pid, Option<Timestamp>), bool>,
 }
 
@@ -16,6 +16,8 @@ pub struct Family {
 const REMEMBERED: usize = 65_536;
 /// Lines are not longer than this, unless they change while they are read.
 const LONGEST: usize = 4_096;
+/// The clock of starts is so coarse (USER_HZ), and counts from a boot that is known to the second.
+const TICK: i64 = 1_010_000_000;
 /// How often a line is begun again, because one in it ended meanwhile.
 const TRIES: usize = 8;
 
@@ -24,14 +26,18 @@ impl Family {
     pub fn of(ancestor: Pid) -> Self {
         Self {
             ancestor,
-            children: Vec::new(),
+            seen: HashMap::new(),
             known: HashMap::new(),
         }
     }
 
-    /// Takes in a child, whose end was not awaited yet when it was first asked about.
-    pub fn take_in(&mut self, child: Pid) {
-        self.children.push(child);
+    /// Takes in a descendant that was seen to be one, first at this time: it may have ended when
+    /// it is asked about.
+    pub fn take_in(&mut self, descendant: Pid, time: Timestamp) {
+        if self.seen.len() >= REMEMBERED {
+            self.seen.clear();
+        }
+        self.seen.entry(descendant).or_insert(time);
     }
 
     /// Whether a process descends from the ancestor, who is not his own descendant. `parent`
@@ -43,7 +49,11 @@ impl Family {
         started: Option<Timestamp>,
         parent: &mut dyn FnMut(Pid) -> Option<Pid>,
     ) -> Option<bool> {
-        if self.children.contains(&pid) {
+        // Who started later has the number after it.
+        let is_it = |seen: &Timestamp| {
+            started.is_none_or(|started| started.as_nanos() <= seen.as_nanos() + TICK)
+        };
+        if self.seen.get(&pid).is_some_and(is_it) {
             return Some(true);
         }
         if let Some(known) = self.known.get(&(pid, started)) {
@@ -123,6 +133,25 @@ mod tests {
         assert_eq!(family.has(Pid(40), first, &mut gone), Some(true));
         let second = Some(Timestamp::from_nanos(2));
         assert_eq!(family.has(Pid(40), second, &mut gone), None);
+    }
+
+    #[test]
+    fn who_was_seen_once_is_known_after_its_end_and_no_later_one_of_its_number() {
+        let mut family = Family::of(Pid(20));
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        family.take_in(Pid(77), at(10));
+        let mut gone = |_| None;
+        for (started, expected) in [
+            (None, Some(true)),
+            (Some(at(9)), Some(true)),
+            (Some(at(12)), None),
+        ] {
+            assert_eq!(
+                family.has(Pid(77), started, &mut gone),
+                expected,
+                "{started:?}"
+            );
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn what_may_have_been_wanted_and_could_not_be_told_is_counted() {
     let (listener, port) = listener();
     let mut mine = Speaker::start("mine", port, 0);
     let pid = mine.child.id().to_string();
-    let running = capture_records(&["--pid", &pid]);
+    let running = capture_records(&["--owners", "proc", "--pid", &pid]);
     // It lives and ends while nobody can look.
     running.signal(Signal::STOP);
     drop(mine.say("gone before anybody looked", &listener));

@@ -31,6 +31,7 @@ const PACKETS: usize = 65_536;
 /// Decides whose packets are shown.
 pub(super) struct Chooser {
     wanted: Selection,
+    asks_for_user: bool,
     /// The command whose processes are wanted.
     kin: Option<Kin>,
     conversations: Conversations<Known>,
@@ -89,8 +90,11 @@ impl Chooser {
     /// Wants what the selection says of the owners of one of the two ends.
     /// With `kin` the owner must be a process of the command, too.
     pub(super) fn new(wanted: Selection, kin: Option<Kin>) -> Self {
+        let tests = wanted.tests();
+        let asks_for_user = tests.iter().any(|test| matches!(test, Test::User(_)));
         Self {
             wanted,
+            asks_for_user,
             kin,
             conversations: Conversations::new(),
             watch: Watch::default(),
@@ -267,6 +271,14 @@ impl Chooser {
 
     /// Asks who is not known yet, when that is due.
     pub(super) fn tend(&mut self, looker: &mut Looker) {
+        // Whose socket it is, its life does not tell; a look does.
+        if self.asks_for_user && self.waits() {
+            looker.ask();
+            let look = looker.newest();
+            for held in &self.waiting {
+                held.frame.known.borrow_mut().consult(&look);
+            }
+        }
         self.watch
             .tend(looker, &mut self.users, Charset::Utf8, |_| {});
     }

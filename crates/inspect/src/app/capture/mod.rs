@@ -145,8 +145,9 @@ fn on_the_spot(
                 .context("cannot keep the capture from the command")?;
             let launched = command::start(request, stop)?;
             if let Some(kin) = &kin {
-                // It may have ended before anybody looks.
-                kin.take_in(launched.pid());
+                let command = launched.clone();
+                kin.watch(launched.pid(), move || command.runs())
+                    .context("cannot start a thread for the command's children")?;
             }
             let done = run.run();
             command::finish(&launched, request, context);

@@ -518,7 +518,7 @@ impl Ends {
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.
-    fn consult(&mut self, look: &Look) -> bool {
+    pub(super) fn consult(&mut self, look: &Look) -> bool {
         let Some(protocol) = self.protocol else {
             return false;
         };

@@ -135,6 +135,11 @@ impl Launched {
         }
     }
 
+    /// Whether it has not ended yet.
+    pub fn runs(&self) -> bool {
+        matches!(*self.shared.state(), State::Runs(_))
+    }
+
     /// Waits until it has ended.
     pub fn wait(&self) -> Ending {
         let mut state = self.shared.state();
