@@ -20,7 +20,7 @@ impl Kin {
 
     /// Takes in a child that this process has started, and every descendant of it that is seen
     /// while `lives` holds: one that connects, talks and ends is otherwise gone when it is asked
-    /// about. Who lives for less than [`EVERY`] may be missed; that is not known of it, then.
+    /// about. Who lives for less than a millisecond may be missed; that is not known of it, then.
     ///
     /// # Errors
     /// When no thread can be had.
