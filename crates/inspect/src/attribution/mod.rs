@@ -22,6 +22,8 @@ pub struct Attribution {
     pub grounds: Grounds,
     /// The socket they are known by, or that hides them.
     pub socket: Option<Inode>,
+    /// The user who made that socket, where it is told.
+    pub user: Option<Uid>,
 }
 
 /// How owners are known, or why not. Later is better.
@@ -102,6 +104,7 @@ impl Attribution {
             owners: Vec::new(),
             grounds,
             socket: None,
+            user: None,
         }
     }
 
@@ -135,6 +138,9 @@ impl Attribution {
         match (self.grounds, told.grounds) {
             (_, Grounds::Witnessed) => {
                 let before = std::mem::replace(self, told);
+                if before.socket.is_some() && before.socket == self.socket {
+                    self.user = self.user.or(before.user);
+                }
                 if before.grounds.is_exact() {
                     self.join(Self {
                         grounds: Grounds::Exact,
@@ -156,6 +162,7 @@ impl Attribution {
         if newer.grounds != Grounds::Exact || newer.socket != self.socket {
             return false;
         }
+        self.user = self.user.or(newer.user);
         let before = self.owners.len();
         for owner in newer.owners {
             let known = |it: &Owner| (it.pid, it.fd) == (owner.pid, owner.fd);

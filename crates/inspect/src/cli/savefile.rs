@@ -152,7 +152,7 @@ mod tests {
             .map_err(|error| error.to_string())?
             .view
         {
-            View::Capture(flags) => flags.validate(),
+            View::Capture(flags) => flags.validate(&crate::selection::Numbers),
             _ => Err("another view".to_owned()),
         }
     }

@@ -1,5 +1,7 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod chooser;
+mod command;
 mod follow;
 mod lives;
 mod looker;
@@ -17,23 +19,27 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, signals};
+use super::{Context, Exit, Usage, look, names, signals};
 use crate::capture::{
     self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
     OpenError, Options, Source, SourceError, decode, selects,
 };
 use crate::cli::capture::{From, Request};
 use crate::clock;
+use crate::launch::{self, Account, Descriptors, Kin};
 use crate::model::{Gap, Origin};
+use crate::namespaces;
 use crate::owners::Choice;
 use crate::render::packet::Totals;
-use crate::selection::Selection;
+use crate::selection::{Selection, Test};
 use crate::stop::Stop;
+use chooser::{Chooser, Verdict};
 use lives::Watched;
 use looker::Looker;
 use output::Output;
@@ -44,6 +50,8 @@ use show::Known;
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often a busy capture looks at the clock: after so many frames.
 const LOOK_EVERY: u64 = 64;
+/// How often packets that are held back are looked after.
+const HELD_EVERY: Duration = Duration::from_millis(50);
 /// A line waits for others to be written together at most this long.
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
@@ -53,48 +61,130 @@ const READER_EVERY: Duration = Duration::from_millis(500);
 const LIVES_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
-    match &request.from {
-        From::List => messages::list_interfaces(&capture::interfaces(), context.screen.charset)
-            .map(|()| Exit::Done),
-        From::File(path) => {
+    let account = match &request.run_as {
+        None => None,
+        Some(word) => {
+            let account = Account::named(word)
+                .ok_or_else(|| Usage(format!("no user {word:?} on this machine")))?;
+            // Before there is another thread.
+            launch::forbid_new_rights().context("cannot forbid new rights")?;
+            Some(account)
+        }
+    };
+    let account = account.as_ref();
+    let stop = if request.command.is_empty() {
+        signals::stop_on_signals()
+    } else {
+        // Signals are the command's.
+        Stop::new()
+    };
+    let stop = stop.context("cannot listen for Ctrl-C")?;
+    match (&request.from, &request.netns) {
+        (From::File(path), _) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
-                Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
+                Ok(mut file) => {
+                    shed(account, false)?;
+                    Run::new(request, context, &stop, &mut file, None)?.run()
+                }
                 Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(error) => Err(error.into()),
             }
         }
-        From::Interface(interface) => {
-            let options = Options {
-                interface: interface.clone(),
-                snaplen: request.snaplen,
-                buffer_kib: request.buffer_kib,
-                promiscuous: request.promiscuous,
-                selection: request.selection.clone(),
-                filter: request.filter.clone(),
-            };
-            // A file has no owners, and needs nobody to watch.
-            let choice = match request.wants_owners() {
-                true => request.owners,
-                false => Choice::None,
-            };
-            let watched = lives::start(choice, request.owners_buffer_kib);
-            match Live::open(&options, stop.clone()) {
-                Ok(mut live) => {
-                    let mut looker = Looker::start(request)?;
-                    say_owners(context, request, watched.as_ref().err());
-                    looker.lives = watched.ok();
-                    Run::new(request, context, &stop, &mut live, Some(looker))?.run()
-                }
-                Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
-                Err(OpenError::Permission) => {
-                    context.say(&messages::permission(context));
-                    Ok(Exit::Failed)
-                }
-                Err(error) => Err(error.into()),
-            }
+        (_, None) => on_the_spot(request, context, account, &stop),
+        // Every thread that is started there stays there, so that the interfaces, the sockets
+        // and the addresses that are looked at are those of that namespace.
+        (_, Some(word)) => {
+            let namespace = look::named(word)?;
+            namespaces::on_thread_in(&namespace, || on_the_spot(request, context, account, &stop))?
         }
     }
+}
+
+/// What is done in the network namespace of the calling thread.
+fn on_the_spot(
+    request: &Request,
+    context: &Context,
+    account: Option<&Account>,
+    stop: &Stop,
+) -> anyhow::Result<Exit> {
+    let From::Interface(interface) = &request.from else {
+        return messages::list_interfaces(&capture::interfaces(), context.screen.charset)
+            .map(|()| Exit::Done);
+    };
+    let kin = (!request.command.is_empty()).then(Kin::of_this_process);
+    let chooser = chooser(request, kin.clone())?;
+    let options = Options {
+        interface: interface.clone(),
+        snaplen: request.snaplen,
+        buffer_kib: request.buffer_kib,
+        promiscuous: request.promiscuous,
+        selection: request.selection.clone(),
+        filter: request.filter.clone(),
+    };
+    let inherited = Descriptors::now().context("cannot list the open descriptors")?;
+    // A file has no owners, and needs nobody to watch.
+    let choice = match request.wants_owners() {
+        true => request.owners,
+        false => Choice::None,
+    };
+    let watched = lives::start(choice, request.owners_buffer_kib);
+    match Live::open(&options, stop.clone()) {
+        Ok(mut live) => {
+            // Threads, files and the command come after it, and have its rights.
+            shed(account, request.wants_owners())?;
+            let mut looker = Looker::start(request, kin.clone())?;
+            say_owners(context, request, watched.as_ref().err());
+            looker.lives = watched.ok();
+            let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
+            run.chooser = chooser;
+            if request.command.is_empty() {
+                return run.run();
+            }
+            inherited
+                .keep_later_ones()
+                .context("cannot keep the capture from the command")?;
+            let launched = command::start(request, stop)?;
+            if let Some(kin) = &kin {
+                let command = launched.clone();
+                kin.watch(launched.pid(), move || command.runs())
+                    .context("cannot start a thread for the command's children")?;
+            }
+            let done = run.run();
+            command::finish(&launched, request, context);
+            done
+        }
+        Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
+        Err(OpenError::Permission) => {
+            context.say(&messages::permission(context));
+            Ok(Exit::Failed)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives up the rights that opening a capture took, where that is asked for.
+fn shed(account: Option<&Account>, sees_owners: bool) -> anyhow::Result<()> {
+    match account {
+        Some(account) => Ok(launch::run_as(account, sees_owners)?),
+        None => Ok(()),
+    }
+}
+
+/// What chooses packets by the owners of their ends, where that is asked for.
+fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser>> {
+    if !request.chooses_by_owner() {
+        return Ok(None);
+    }
+    for test in request.owned.tests() {
+        if let Test::Pid(pid) = test
+            && !Path::new("/proc").join(pid.to_string()).exists()
+        {
+            anyhow::bail!("cannot capture for process {pid}: there is no such process");
+        }
+    }
+    let users = Selection::one_of(names::users(&request.users)?);
+    let wanted = Selection::All(vec![request.owned.clone(), users]);
+    Ok(Some(Chooser::new(wanted, kin)))
 }
 
 /// Where owners come from, and why not from where one knows more.
@@ -138,6 +228,7 @@ struct Run<'a> {
     output: Output,
     conversations: Conversations<Known>,
     fragments: Fragments,
+    chooser: Option<Chooser>,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
@@ -178,6 +269,7 @@ impl<'a> Run<'a> {
             output,
             conversations: Conversations::new(),
             fragments: Fragments::default(),
+            chooser: None,
             totals: Totals::default(),
             undecided: 0,
             began: Instant::now(),
@@ -305,33 +397,75 @@ impl<'a> Run<'a> {
                         output: &mut self.output,
                         conversations: &mut self.conversations,
                         fragments: &mut self.fragments,
+                        chooser: &mut self.chooser,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
                     match took {
                         Took::Over => return Ok(None),
-                        Took::Shown if self.request.count == Some(self.totals.packets) => {
-                            return Ok(None);
-                        }
+                        Took::Shown if self.is_enough() => return Ok(None),
                         Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
                         self.look_at_clock()?;
+                        if self.is_enough() {
+                            return Ok(None);
+                        }
                     }
                 }
                 Ok(Event::Quiet) => {
                     self.output.flush()?;
                     self.look_at_clock()?;
+                    if self.is_enough() {
+                        return Ok(None);
+                    }
                     if let Err(error) = self.source.wait(self.patience()) {
                         return Ok(Some(error));
                     }
                 }
-                Ok(Event::End) => return Ok(None),
-                Err(error) => return Ok(Some(error)),
+                Ok(Event::End) => {
+                    self.release(true)?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.release(true)?;
+                    return Ok(Some(error));
+                }
             }
         }
+    }
+
+    /// Whether as many were shown as were asked for.
+    fn is_enough(&self) -> bool {
+        self.request.count == Some(self.totals.packets)
+    }
+
+    /// Shows what has waited and is wanted; at the `end`, as far as can be told then.
+    fn release(&mut self, end: bool) -> anyhow::Result<()> {
+        let Some(chooser) = &mut self.chooser else {
+            return Ok(());
+        };
+        if let Some(looker) = &mut self.looker {
+            if end && chooser.waits() {
+                looker.last();
+            }
+            chooser.tend(looker);
+        }
+        Step {
+            everything: false,
+            request: self.request,
+            looker: &mut self.looker,
+            output: &mut self.output,
+            conversations: &mut self.conversations,
+            fragments: &mut self.fragments,
+            chooser: &mut self.chooser,
+            totals: &mut self.totals,
+            undecided: &mut self.undecided,
+        }
+        .release(self.source.link(), end)?;
+        Ok(())
     }
 
     /// What time brings: the end, a line about silence, lines that have waited.
@@ -359,6 +493,7 @@ impl<'a> Run<'a> {
                 self.context.say(messages::NO_OWNERS);
             }
         }
+        self.release(false)?;
         if self.is_live() {
             self.output.settle()?;
         }
@@ -384,7 +519,11 @@ impl<'a> Run<'a> {
         if self.looker.as_ref().is_some_and(|it| it.lives.is_some()) {
             patience = patience.min(LIVES_EVERY);
         }
-        if self.output.awaits_owners() {
+        let held = self.chooser.as_ref().is_some_and(Chooser::waits);
+        if held {
+            patience = patience.min(HELD_EVERY);
+        }
+        if held || self.output.awaits_owners() {
             let due = self.looker.as_ref().and_then(Looker::due);
             patience = due.map_or(patience, |due| patience.min(due));
         }
@@ -400,6 +539,7 @@ impl<'a> Run<'a> {
                 self.undecided,
             ));
         }
+        gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
         gaps.extend(self.output.recalled_gaps());
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
@@ -411,6 +551,7 @@ impl<'a> Run<'a> {
 }
 
 /// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Took {
     /// It is shown, or written.
     Shown,
@@ -428,13 +569,15 @@ struct Step<'s> {
     output: &'s mut Output,
     conversations: &'s mut Conversations<Known>,
     fragments: &'s mut Fragments,
+    chooser: &'s mut Option<Chooser>,
     totals: &'s mut Totals,
     undecided: &'s mut u64,
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted; tells what became of it.
-    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
+    /// Shows a frame, if it is wanted, and those that waited before it; tells what
+    /// became of it.
+    fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
@@ -447,6 +590,40 @@ impl Step<'_> {
                 }
             }
         }
+        let Some(chooser) = self.chooser else {
+            return self.show(frame, &packet, None);
+        };
+        match chooser.take(frame, &packet, self.looker.as_mut()) {
+            Verdict::Leave => Ok(Took::PassedOver),
+            Verdict::Show(known) => self.show(frame, &packet, Some(&known)),
+            Verdict::Hold => self.release(link, false),
+        }
+    }
+
+    /// Shows those that have waited and are wanted; tells what became of the last.
+    fn release(&mut self, link: capture::Link, end: bool) -> io::Result<Took> {
+        let mut took = Took::PassedOver;
+        while self.request.count != Some(self.totals.packets) {
+            let Some(chooser) = self.chooser else { break };
+            let Some(held) = chooser.release(self.looker.as_mut(), end) else {
+                break;
+            };
+            let frame = held.frame();
+            took = self.show(&frame, &decode(link, &frame), Some(&held.known))?;
+            if took == Took::Over {
+                break;
+            }
+        }
+        Ok(took)
+    }
+
+    /// Shows a frame; `known` is what is known of its conversation already.
+    fn show(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &capture::Packet<'_>,
+        known: Option<&Known>,
+    ) -> io::Result<Took> {
         if self.output.is_over_at(frame.time) {
             return Ok(Took::Over);
         }
@@ -455,9 +632,14 @@ impl Step<'_> {
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
             self.totals.malformed += 1;
         }
-        let seen = self.conversations.see(&packet);
+        let seen = self.conversations.see(packet);
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
+        }
+        if let (Some(seen), Some(known)) = (&seen, known)
+            && seen.is_new
+        {
+            seen.conversation.note.borrow_mut().earlier = Some(Rc::clone(known));
         }
         if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
             self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
@@ -465,7 +647,7 @@ impl Step<'_> {
         let mark = self.output.packet(
             self.totals.packets,
             frame,
-            &packet,
+            packet,
             seen,
             self.looker.as_mut(),
         )?;

@@ -24,7 +24,7 @@ use crate::clock;
 use crate::model::{ForeignText, Gap, Origin};
 use crate::names::{Interfaces, Users};
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dialogue, Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
 use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
 use crate::streams::Mark;
@@ -101,10 +101,15 @@ impl Output {
             Shape::Lines {
                 heading,
                 whole_payloads,
+                dump,
             } => Shown::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
+                dump: dump.map(|dump| Dump {
+                    ascii: dump.ascii,
+                    link_header: dump.link_header,
+                }),
                 brief: request.brief,
                 clock: TimeOfDay::new(zone),
             })),
@@ -203,7 +208,15 @@ impl Output {
         };
         match &mut self.shape {
             Shown::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface);
+                lines_of(
+                    lines,
+                    &mut self.out,
+                    frame,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                );
             }
             Shown::Json => {
                 record_of(
@@ -483,6 +496,7 @@ fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
+    frame: &Frame<'_>,
     packet: &Packet<'_>,
     mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
@@ -490,6 +504,7 @@ fn lines_of(
 ) {
     let mut line = Line {
         packet,
+        bytes: frame.bytes,
         mark,
         relative: Relative::default(),
         conversation: None,

@@ -52,10 +52,14 @@ pub(super) struct Ends {
     look: u64,
     /// Looks that were asked.
     looks: u8,
-    /// A look is wanted that began after this.
-    wanted: Timestamp,
+    /// A look is due that began after this.
+    due: Timestamp,
     /// It waits in [`Watch`] for that look.
     watched: bool,
+    /// A process that was asked for holds an end, or did.
+    pub(super) wanted: bool,
+    /// What is known of the same conversation from before it was shown.
+    pub(super) earlier: Option<Known>,
     /// What the reader was told last, by the marks of the labels.
     told: [(Grounds, u64); 2],
     /// Told apart without being compared for each packet.
@@ -108,8 +112,10 @@ impl Default for Ends {
             began: long_ago,
             look: 0,
             looks: 0,
-            wanted: long_ago,
+            due: long_ago,
             watched: false,
+            wanted: false,
+            earlier: None,
             told: Default::default(),
             marks: Default::default(),
             course: Course::default(),
@@ -284,8 +290,8 @@ pub(super) fn attribute(
         } else if ends.watched {
             looker.ask();
             changed |= ends.consult(&looker.newest());
-        } else if packet.time.as_nanos() - ends.wanted.as_nanos() >= AGAIN && ends.is_here() {
-            ends.wanted = packet.time;
+        } else if packet.time.as_nanos() - ends.due.as_nanos() >= AGAIN && ends.is_here() {
+            ends.due = packet.time;
             looker.ask();
             changed |= ends.consult(&looker.newest());
         }
@@ -313,6 +319,7 @@ impl Ends {
     fn begin(&mut self, conversation: &Conversation<Known>, packet: &Packet<'_>) {
         let (client, server) = conversation.ends();
         let segment = packet.segment();
+        let earlier = self.earlier.take();
         *self = Self {
             number: conversation.number,
             interface: packet.interface,
@@ -320,9 +327,16 @@ impl Ends {
             protocol: segment.map(|segment| segment.protocol),
             opening_seen: conversation.opening_seen(),
             began: packet.time,
-            wanted: packet.time,
+            due: packet.time,
             ..Self::default()
         };
+        if let Some(earlier) = earlier {
+            let earlier = earlier.borrow();
+            self.sides.clone_from(&earlier.sides);
+            if earlier.places[0] != client {
+                self.sides.reverse();
+            }
+        }
     }
 
     /// The protocol of its segments, its client's end and its server's.
@@ -394,6 +408,11 @@ impl Ends {
         }
     }
 
+    /// TCP or UDP; `None`: another, so that no socket can be looked for.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
     /// Whether an end is this machine's, as far as known.
     fn is_here(&self) -> bool {
         let mut sides = self.sides.iter();
@@ -412,7 +431,7 @@ impl Ends {
 
     /// Whether a look after this one may tell more, so that it is worth to be asked for.
     fn wants_more(&self, look: &Look) -> bool {
-        let is_old = look.began.is_none_or(|began| began < self.wanted);
+        let is_old = look.began.is_none_or(|began| began < self.due);
         let is_wanted = is_old && !self.is_witnessed();
         self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
     }
@@ -487,7 +506,7 @@ impl Ends {
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.
-    fn consult(&mut self, look: &Look) -> bool {
+    pub(super) fn consult(&mut self, look: &Look) -> bool {
         let Some(protocol) = self.protocol else {
             return false;
         };

@@ -20,6 +20,7 @@ fn side(end: &str, grounds: Grounds, owners: Vec<Owner>) -> Side {
             owners,
             grounds,
             socket: None,
+            user: None,
         },
         user: None,
         more: 0,
