@@ -280,7 +280,7 @@ impl Chooser {
             }
         }
         self.watch
-            .tend(looker, &mut self.users, Charset::Utf8, |_| {});
+            .tend(looker, &mut self.users, Charset::Utf8, |_, _| {});
     }
 
     /// Whether packets wait.
