@@ -47,7 +47,6 @@ pub struct Lives {
     changes: u64,
     renames: u64,
     latest: Option<Timestamp>,
-    forgotten: u64,
 }
 
 /// Counts lives; never used twice.
@@ -157,11 +156,6 @@ impl Lives {
         self.latest
     }
 
-    /// Sockets that were alive, as far as known, and had to make room for others.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
-    }
-
     /// Something was lost, and it cannot be told what: whose end was lost would have the ends of
     /// those that come after it. So nothing that was told holds any more.
     pub fn forget_all(&mut self) {
@@ -169,7 +163,6 @@ impl Lives {
             next: self.next,
             changes: self.changes + 1,
             renames: self.renames,
-            forgotten: self.forgotten,
             ..Self::default()
         };
     }

@@ -8,6 +8,9 @@ use super::{LIMIT, Life, Lives, Role, Serial, USERS, User};
 use crate::life::{Process, Socket};
 use crate::model::{Endpoint, Fd, Timestamp};
 
+/// How many living ones are passed over, each time, in the search for one that may be over.
+const CHANCES: u32 = 16;
+
 impl Lives {
     /// The life of this socket, if one is known.
     pub(super) fn find(&self, socket: &Socket) -> Option<Serial> {
@@ -157,10 +160,16 @@ impl Lives {
         }
     }
 
+    /// Half of the room is for those that ended: a packet may come after the end of its socket.
+    /// Of the others go first those that may be over, though the kernel does not tell. Whoever is
+    /// forgotten alive is found by a look at the tables.
     fn make_room(&mut self) {
         while self.lives.len() >= LIMIT {
-            let oldest = self.ended.pop_front().or_else(|| self.begun.pop_front());
-            let Some(serial) = oldest else { return };
+            let ended = (self.ended.len() > LIMIT / 2).then(|| self.ended.pop_front());
+            let oldest = ended.flatten().or_else(|| self.dispensable());
+            let Some(serial) = oldest.or_else(|| self.ended.pop_front()) else {
+                return;
+            };
             self.forget(serial);
         }
         if self.begun.len() > 2 * LIMIT {
@@ -168,13 +177,33 @@ impl Lives {
         }
     }
 
+    /// One that has not ended, as far as it is told: of the oldest few one that may be over
+    /// nevertheless, or just the oldest.
+    fn dispensable(&mut self) -> Option<Serial> {
+        let mut chances = CHANCES;
+        while let Some(serial) = self.begun.pop_front() {
+            let Some(life) = self.lives.get(&serial) else {
+                continue;
+            };
+            // It has its place among those.
+            if life.ended.is_some() {
+                continue;
+            }
+            let may_be_over = matches!(life.role, Role::Datagram | Role::Unknown)
+                || life.users.iter().all(|user| self.processes.is_over(user));
+            if may_be_over || chances == 0 {
+                return Some(serial);
+            }
+            chances -= 1;
+            self.begun.push_back(serial);
+        }
+        None
+    }
+
     fn forget(&mut self, serial: Serial) {
         let Some(life) = self.lives.remove(&serial) else {
             return;
         };
-        if life.ended.is_none() && !life.users.iter().all(|it| self.processes.is_over(it)) {
-            self.forgotten += 1;
-        }
         // Another life may have the name by now.
         if let Some(cookie) = life.socket.cookie
             && self.by_cookie.get(&cookie) == Some(&serial)

@@ -81,8 +81,15 @@ impl Ends {
             }
             let told = lives.attribute(&question);
             if let Some((told, witness)) = told {
+                let was_another = is_known && self.witnesses[index] != witness;
                 self.witnesses[index] = witness;
-                changed |= side.hear(told, protocol);
+                // Datagrams have come to another socket, of whose owner less is known.
+                if !is_tcp && was_another && told.grounds != Grounds::Witnessed {
+                    *side = told;
+                    changed = true;
+                } else if !matches!(told.grounds, Grounds::Hidden(_)) {
+                    changed |= side.hear(told, protocol);
+                }
             }
         }
         changed
