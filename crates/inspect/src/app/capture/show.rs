@@ -200,7 +200,7 @@ pub(super) fn attribute(
                     ends.hear(lives);
                 }
             }
-            if ends.may_improve() {
+            if ends.may_improve() && !ends.will_be_told() {
                 looker.ask_and_wait();
                 let look = looker.newest();
                 ends.orient(conversation, protocol, &look.table);

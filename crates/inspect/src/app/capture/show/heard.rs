@@ -40,6 +40,16 @@ impl Ends {
             .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
     }
 
+    /// Whether what is not known yet will be told by itself: who accepts it. Its listener is known,
+    /// and a look would find no more.
+    pub(super) fn will_be_told(&self) -> bool {
+        let mut sides = self.sides.iter().zip(&self.witnesses);
+        sides.all(|(side, witness)| match side.grounds {
+            Grounds::LocalPort => witness.is_some() && self.protocol == Some(Protocol::Tcp),
+            grounds => !grounds.may_improve(),
+        })
+    }
+
     /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
     pub(super) fn hear(&mut self, lives: &Watched) -> bool {
         let Some(protocol) = self.protocol else {
