@@ -101,12 +101,13 @@ fn said(records: &[Value]) -> Vec<(String, &Value)> {
         .collect()
 }
 
+/// Each once: a process may hold a socket by two descriptors.
 fn pids(record: &Value, side: &str) -> Vec<u64> {
     let owners = record[format!("{side}_owners")].as_array().unwrap();
-    owners
-        .iter()
-        .map(|it| it["pid"].as_u64().unwrap())
-        .collect()
+    let pids = owners.iter().map(|it| it["pid"].as_u64().unwrap());
+    let mut pids: Vec<u64> = pids.collect();
+    pids.dedup();
+    pids
 }
 
 /// Whether each of these is the first owner of its own hello, exactly.
