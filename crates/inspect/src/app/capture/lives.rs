@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::attribution::{Attribution, Lives, Question, Witness};
 use crate::clock;
 use crate::life::{Kernel, Source};
-use crate::model::{Gap, NetworkNamespace, Origin, Timestamp};
+use crate::model::{Gap, NetworkNamespace, Timestamp};
 use crate::namespaces;
 use crate::owners::Choice;
 
@@ -99,15 +99,6 @@ impl Watched {
 
     /// What was lost.
     pub(super) fn gaps(&mut self) -> Vec<Gap> {
-        let mut gaps = self.source.gaps();
-        match self.lives.forgotten() {
-            0 => {}
-            count => gaps.push(Gap::counted(
-                Origin::Owners,
-                "sockets forgotten, though alive: there were too many",
-                count,
-            )),
-        }
-        gaps
+        self.source.gaps()
     }
 }

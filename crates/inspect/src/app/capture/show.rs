@@ -1,5 +1,6 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
+mod heard;
 mod noted;
 
 use std::cell::RefCell;
@@ -7,17 +8,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 
-use super::lives::Watched;
 use super::looker::{Look, Looker};
 use super::recalled::Recalled;
-use crate::attribution::{Attribution, Grounds, Question, Table, Witness};
+use crate::attribution::{Attribution, Grounds, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
 use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::packet::end_label;
 use crate::render::{Charset, Escaped};
 use crate::streams::{Course, Handle};
+use heard::Tallied;
 
+pub(super) use heard::Tally;
 pub(super) use noted::{Late, remember};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
@@ -205,33 +207,6 @@ impl Watch {
     }
 }
 
-/// Conversations with an end on this machine, and those of which every such end has its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tally {
-    pub(super) here: u64,
-    pub(super) known: u64,
-}
-
-/// What of a conversation is in the tally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Tallied {
-    here: bool,
-    known: bool,
-}
-
-impl Tally {
-    fn count(&mut self, ends: &mut Ends) {
-        let known = ends.is_known();
-        let now = Tallied {
-            here: known.is_some(),
-            known: known == Some(true),
-        };
-        let before = std::mem::replace(&mut ends.tallied, now);
-        self.here = self.here + u64::from(now.here) - u64::from(before.here);
-        self.known = self.known + u64::from(now.known) - u64::from(before.known);
-    }
-}
-
 /// Who may know the owners: one who looks now, or a file that remembers.
 pub(super) struct Witnesses<'a> {
     pub(super) looker: Option<&'a mut Looker>,
@@ -273,7 +248,7 @@ pub(super) fn attribute(
                     ends.hear(lives);
                 }
             }
-            if ends.may_improve() {
+            if ends.may_improve() && !ends.will_be_told() {
                 looker.ask_and_wait();
                 let look = looker.newest();
                 ends.orient(conversation, protocol, &look.table);
@@ -434,75 +409,6 @@ impl Ends {
         let is_old = look.began.is_none_or(|began| began < self.due);
         let is_wanted = is_old && !self.is_witnessed();
         self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
-    }
-
-    /// Whether all that is to be known was told when it happened.
-    fn is_witnessed(&self) -> bool {
-        self.sides
-            .iter()
-            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
-    }
-
-    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
-    fn hear(&mut self, lives: &Watched) -> bool {
-        let Some(protocol) = self.protocol else {
-            return false;
-        };
-        if lives.changes() == self.heard && self.heard_all {
-            return false;
-        }
-        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
-        // one socket after the other, without a sign between them.
-        let is_tcp = protocol == Protocol::Tcp;
-        let time = if is_tcp { self.began } else { self.latest };
-        self.heard = lives.changes();
-        self.heard_all = is_tcp || lives.is_settled(time);
-        let refused = self.is_refused();
-        let [client, server] = self.places;
-        let mut changed = false;
-        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
-        {
-            let side = &mut self.sides[index];
-            let witness = self.witnesses[index];
-            let is_known = side.grounds == Grounds::Witnessed;
-            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
-                continue;
-            }
-            let question = Question {
-                namespace: lives.namespace(),
-                protocol,
-                local: local.on_the_wire(),
-                remote: remote.on_the_wire(),
-                time,
-                now: self.latest,
-                opening: self.opening_seen && is_tcp,
-                here: local.is_loopback()
-                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
-            };
-            if lives.is_still(witness, &question) {
-                continue;
-            }
-            let told = lives.attribute(&question);
-            if let Some((told, witness)) = told {
-                self.witnesses[index] = witness;
-                changed |= side.hear(told, protocol);
-            }
-        }
-        changed
-    }
-
-    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
-    fn is_known(&self) -> Option<bool> {
-        let [_, server] = &self.sides;
-        let refused = self.is_refused() && server.grounds == Grounds::Closed;
-        let here = || {
-            let sides = self.sides.iter().enumerate();
-            sides.filter(|(index, side)| {
-                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
-            })
-        };
-        here().next()?;
-        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.

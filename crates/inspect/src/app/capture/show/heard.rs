@@ -1,0 +1,121 @@
+//! What the lives of sockets tell of a conversation, and in how many its owners are known.
+
+use super::Ends;
+use crate::app::capture::lives::Watched;
+use crate::attribution::{Grounds, Question};
+use crate::model::Protocol;
+
+/// Conversations with an end on this machine, and those of which every such end has its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::app::capture) struct Tally {
+    pub(in crate::app::capture) here: u64,
+    pub(in crate::app::capture) known: u64,
+}
+
+/// What of a conversation is in the tally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tallied {
+    here: bool,
+    known: bool,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, ends: &mut Ends) {
+        let known = ends.is_known();
+        let now = Tallied {
+            here: known.is_some(),
+            known: known == Some(true),
+        };
+        let before = std::mem::replace(&mut ends.tallied, now);
+        self.here = self.here + u64::from(now.here) - u64::from(before.here);
+        self.known = self.known + u64::from(now.known) - u64::from(before.known);
+    }
+}
+
+impl Ends {
+    /// Whether all that is to be known was told when it happened.
+    pub(super) fn is_witnessed(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
+    }
+
+    /// Whether what is not known yet will be told by itself: who accepts it. Its listener is known,
+    /// and a look would find no more.
+    pub(super) fn will_be_told(&self) -> bool {
+        let mut sides = self.sides.iter().zip(&self.witnesses);
+        sides.all(|(side, witness)| match side.grounds {
+            Grounds::LocalPort => witness.is_some() && self.protocol == Some(Protocol::Tcp),
+            grounds => !grounds.may_improve(),
+        })
+    }
+
+    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
+    pub(super) fn hear(&mut self, lives: &Watched) -> bool {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        if lives.changes() == self.heard && self.heard_all {
+            return false;
+        }
+        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
+        // one socket after the other, without a sign between them.
+        let is_tcp = protocol == Protocol::Tcp;
+        let time = if is_tcp { self.began } else { self.latest };
+        self.heard = lives.changes();
+        self.heard_all = is_tcp || lives.is_settled(time);
+        let refused = self.is_refused();
+        let [client, server] = self.places;
+        let mut changed = false;
+        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
+        {
+            let side = &mut self.sides[index];
+            let witness = self.witnesses[index];
+            let is_known = side.grounds == Grounds::Witnessed;
+            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
+                continue;
+            }
+            let question = Question {
+                namespace: lives.namespace(),
+                protocol,
+                local: local.on_the_wire(),
+                remote: remote.on_the_wire(),
+                time,
+                now: self.latest,
+                opening: self.opening_seen && is_tcp,
+                here: local.is_loopback()
+                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
+            };
+            if lives.is_still(witness, &question) {
+                continue;
+            }
+            let told = lives.attribute(&question);
+            if let Some((told, witness)) = told {
+                let was_another = is_known && self.witnesses[index] != witness;
+                self.witnesses[index] = witness;
+                // Datagrams have come to another socket, of whose owner less is known.
+                if !is_tcp && was_another && told.grounds != Grounds::Witnessed {
+                    *side = told;
+                    changed = true;
+                } else if !matches!(told.grounds, Grounds::Hidden(_)) {
+                    changed |= side.hear(told, protocol);
+                }
+            }
+        }
+        changed
+    }
+
+    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
+    fn is_known(&self) -> Option<bool> {
+        let [_, server] = &self.sides;
+        let refused = self.is_refused() && server.grounds == Grounds::Closed;
+        let here = || {
+            let sides = self.sides.iter().enumerate();
+            sides.filter(|(index, side)| {
+                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
+            })
+        };
+        here().next()?;
+        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
+    }
+}
