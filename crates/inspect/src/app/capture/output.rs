@@ -484,10 +484,15 @@ fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
 fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
     let direction = seen.conversation.direction(seen.source);
     let mut ends = seen.conversation.note.borrow_mut();
-    match packet.segment() {
+    match packet.segment().filter(|it| it.fragment.is_none()) {
         Some(segment) => ends.course.segment(direction, packet.time, segment),
         None => {
-            ends.course.packet(direction, packet.time, packet.said());
+            // What is in pieces counts when it is whole.
+            let said = match packet.fragment() {
+                Some(_) => 0,
+                None => packet.said(),
+            };
+            ends.course.packet(direction, packet.time, said);
             None
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use jiff::tz::TimeZone;
 use rustix::io::Errno;
 
 use super::Savefile;
-use crate::app::capture::same_file;
 use crate::capture::Link;
 use crate::cli::capture::{From, Request};
 use crate::stop::Stop;
@@ -68,5 +68,26 @@ fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
             }
             other => return other,
         }
+    }
+}
+
+/// Whether what is read and what is written are one file, or one FIFO; `-` is what the shell
+/// has opened.
+fn same_file(read: &Path, written: &Path) -> bool {
+    let of = |path: &Path, standard: BorrowedFd<'_>| {
+        if path != Path::new("-") {
+            return fs::metadata(path);
+        }
+        fs::File::from(standard.try_clone_to_owned()?).metadata()
+    };
+    match (
+        of(read, io::stdin().as_fd()),
+        of(written, io::stdout().as_fd()),
+    ) {
+        (Ok(read), Ok(written)) => {
+            (read.dev(), read.ino()) == (written.dev(), written.ino())
+                && (read.is_file() || read.file_type().is_fifo())
+        }
+        _ => false,
     }
 }

@@ -1,0 +1,129 @@
+//! One frame: is it wanted, to which conversation does it belong, what does it mean.
+
+use std::io;
+use std::rc::Rc;
+
+use super::chooser::{Chooser, Verdict};
+use super::looker::Looker;
+use super::output::Output;
+use super::show::Known;
+use crate::capture::{self, Conversations, Datagrams, Fault, Fragments, Frame, decode, selects};
+use crate::cli::capture::Request;
+use crate::render::packet::Totals;
+
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Took {
+    /// It is shown, or written.
+    Shown,
+    /// It is not wanted, or nobody can tell.
+    PassedOver,
+    /// It comes after all the files that were asked for.
+    Over,
+}
+
+/// What is needed for one frame.
+pub(super) struct Step<'s> {
+    pub(super) everything: bool,
+    pub(super) request: &'s Request,
+    pub(super) looker: &'s mut Option<Looker>,
+    pub(super) output: &'s mut Output,
+    pub(super) conversations: &'s mut Conversations<Known>,
+    pub(super) fragments: &'s mut Fragments,
+    pub(super) chooser: &'s mut Option<Chooser>,
+    pub(super) totals: &'s mut Totals,
+    pub(super) undecided: &'s mut u64,
+    pub(super) datagrams: &'s mut Datagrams,
+}
+
+impl Step<'_> {
+    /// Shows a frame, if it is wanted, and those that waited before it; tells what
+    /// became of it.
+    pub(super) fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
+        let packet = decode(link, frame);
+        if !self.everything {
+            let answer = selects(&self.request.selection, &packet);
+            match self.fragments.decide(&packet, answer) {
+                Some(true) => {}
+                Some(false) => return Ok(Took::PassedOver),
+                None => {
+                    *self.undecided += 1;
+                    return Ok(Took::PassedOver);
+                }
+            }
+        }
+        let Some(chooser) = self.chooser else {
+            return self.show(frame, &packet, None);
+        };
+        match chooser.take(frame, &packet, self.looker.as_mut()) {
+            Verdict::Leave => Ok(Took::PassedOver),
+            Verdict::Show(known) => self.show(frame, &packet, Some(&known)),
+            Verdict::Hold => self.release(link, false),
+        }
+    }
+
+    /// Shows those that have waited and are wanted; tells what became of the last.
+    pub(super) fn release(&mut self, link: capture::Link, end: bool) -> io::Result<Took> {
+        let mut took = Took::PassedOver;
+        while self.request.count != Some(self.totals.packets) {
+            let Some(chooser) = self.chooser else { break };
+            let Some(held) = chooser.release(self.looker.as_mut(), end) else {
+                break;
+            };
+            let frame = held.frame();
+            took = self.show(&frame, &decode(link, &frame), Some(&held.known))?;
+            if took == Took::Over {
+                break;
+            }
+        }
+        Ok(took)
+    }
+
+    /// Shows a frame; `known` is what is known of its conversation already.
+    fn show(
+        &mut self,
+        frame: &Frame<'_>,
+        packet: &capture::Packet<'_>,
+        known: Option<&Known>,
+    ) -> io::Result<Took> {
+        if self.output.is_over_at(frame.time) {
+            return Ok(Took::Over);
+        }
+        self.totals.packets += 1;
+        self.totals.payload += u64::from(packet.said());
+        let together;
+        let mut packet = packet;
+        if packet.fragment().is_some()
+            && let Some(whole) = self.datagrams.take(packet.link, frame)
+        {
+            together = packet.put_together(&whole);
+            packet = &together;
+        }
+        if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
+            self.totals.malformed += 1;
+        }
+        let seen = self.conversations.see(packet);
+        if seen.as_ref().is_some_and(|seen| seen.is_new) {
+            self.totals.conversations += 1;
+        }
+        if let (Some(seen), Some(known)) = (&seen, known)
+            && seen.is_new
+        {
+            seen.conversation.note.borrow_mut().earlier = Some(Rc::clone(known));
+        }
+        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
+            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
+        }
+        let mark = self.output.packet(
+            self.totals.packets,
+            frame,
+            packet,
+            seen,
+            self.looker.as_mut(),
+        )?;
+        if let Some(mark) = mark {
+            self.totals.troubles.count(mark);
+        }
+        Ok(Took::Shown)
+    }
+}
