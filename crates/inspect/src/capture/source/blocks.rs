@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use super::program::{FilterError, Program};
+use super::program::{FilterError, Program, whole_program};
 use crate::capture::pcapng::{Damage, Held, Reader};
 use crate::capture::{Event, Frame, Link, Recorded, SourceError};
 use crate::model::{Gap, Origin};
@@ -262,22 +262,6 @@ impl Filters {
         self.compiled.insert(link, passing.clone());
         Ok(passing)
     }
-}
-
-/// The filter for one link type; `None`: everything passes.
-fn whole_program(
-    link: Link,
-    selection: &Selection,
-    user: &str,
-) -> Result<Option<Program>, FilterError> {
-    if !user.is_empty() {
-        Program::compile(link, user)?;
-    }
-    let whole = super::whole_filter([super::selection_filter(selection, link), None], user);
-    if whole.is_empty() {
-        return Ok(None);
-    }
-    Program::compile(link, &whole).map(Some)
 }
 
 impl From<Broken> for SourceError {

@@ -1,4 +1,4 @@
-//! Recorded frames: pcap files, read by libpcap, and pcapng files, read by ourselves.
+//! Recorded frames: the usual pcap files and pcapng, read by ourselves, and the rest by libpcap.
 //!
 //! The file is opened here, once, and libpcap is given the descriptor: a FIFO opened twice loses
 //! its writer, and a name need not be UTF-8. What is no regular file goes through a [`Relay`].
@@ -17,7 +17,8 @@ use std::time::Duration;
 use pcap::{Capture, Offline, Precision};
 
 use super::blocks::{Blocks, Broken};
-use super::program::{FilterError, Program, reason};
+use super::program::{FilterError, Program, reason, whole_program};
+use super::records::{self, Records};
 use super::relay::{MAGIC, Relay};
 use crate::capture::{Event, Link, Source, SourceError};
 use crate::model::Gap;
@@ -37,6 +38,9 @@ pub struct File {
 }
 
 enum Format {
+    /// Read here.
+    Records(Records),
+    /// Read by libpcap.
     Pcap(Capture<Offline>),
     Pcapng(Box<Blocks>),
 }
@@ -117,6 +121,15 @@ impl File {
             };
             let link = blocks.link();
             (Format::Pcapng(Box::new(blocks)), link)
+        } else if relay.is_none()
+            && let Some(style) = style(&descriptor).map_err(refused)?
+        {
+            let filter = whole_program(style.link, selection, filter)?;
+            let place = rustix::fs::tell(&descriptor).map_err(|it| refused(it.into()))?;
+            let behind = rustix::fs::SeekFrom::Start(place + records::HEADER as u64);
+            rustix::fs::seek(&descriptor, behind).map_err(|it| refused(it.into()))?;
+            let records = Records::new(descriptor, style, filter);
+            (Format::Records(records), style.link)
         } else {
             // SAFETY: the descriptor is ours, open, and given away here: nobody else closes it.
             let capture = unsafe {
@@ -170,6 +183,17 @@ fn magic(file: &fs::File) -> io::Result<Option<[u8; MAGIC]>> {
     }
 }
 
+/// How a file is written, where it is one of those that are read here.
+fn style(file: &fs::File) -> io::Result<Option<records::Style>> {
+    let place = rustix::fs::tell(file)?;
+    let mut header = [0; records::HEADER];
+    match file.read_exact_at(&mut header, place) {
+        Ok(()) => Ok(records::Style::of(&header)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The end of the file, unless its input failed.
 fn end(relay: Option<&Relay>) -> Result<Event<'static>, SourceError> {
     match relay.and_then(Relay::failure) {
@@ -197,6 +221,7 @@ impl Source for File {
 
     fn origin(&self) -> &'static str {
         match self.format {
+            Format::Records(_) => "from a pcap file",
             Format::Pcap(_) => "by libpcap",
             Format::Pcapng(_) => "from a pcapng file",
         }
@@ -205,7 +230,7 @@ impl Source for File {
     fn next(&mut self) -> Result<Event<'_>, SourceError> {
         if let Some(relay) = &self.relay {
             let is_ready = match &self.format {
-                Format::Pcap(_) => false,
+                Format::Records(_) | Format::Pcap(_) => false,
                 Format::Pcapng(blocks) => blocks.is_ready(),
             };
             if !self.quiet_said && !is_ready && relay.is_quiet() {
@@ -220,6 +245,7 @@ impl Source for File {
             }
         }
         let capture = match &mut self.format {
+            Format::Records(records) => return records.next(),
             Format::Pcap(capture) => capture,
             Format::Pcapng(blocks) => {
                 return match blocks.next() {
@@ -251,7 +277,7 @@ impl Source for File {
 
     fn gaps(&mut self) -> Vec<Gap> {
         match &self.format {
-            Format::Pcap(_) => Vec::new(),
+            Format::Records(_) | Format::Pcap(_) => Vec::new(),
             Format::Pcapng(blocks) => blocks.gaps(),
         }
     }

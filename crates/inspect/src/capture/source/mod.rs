@@ -5,6 +5,7 @@ mod file;
 mod interfaces;
 mod live;
 mod program;
+mod records;
 mod relay;
 
 pub use file::{File, FileError};

@@ -7,6 +7,7 @@
 use pcap::{BpfProgram, Capture, Linktype};
 
 use crate::capture::Link;
+use crate::selection::Selection;
 
 unsafe extern "C" {
     /// Runs a filter on a packet (pcap/bpf.h); the crate links libpcap.
@@ -89,4 +90,20 @@ impl Program {
         };
         answer != 0
     }
+}
+
+/// The filter for one link type; `None`: everything passes.
+pub(super) fn whole_program(
+    link: Link,
+    selection: &Selection,
+    user: &str,
+) -> Result<Option<Program>, FilterError> {
+    if !user.is_empty() {
+        Program::compile(link, user)?;
+    }
+    let whole = super::whole_filter([super::selection_filter(selection, link), None], user);
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    Program::compile(link, &whole).map(Some)
 }
