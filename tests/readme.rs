@@ -181,6 +181,50 @@ fn the_exercise_step_by_step() {
 }
 
 #[test]
+fn what_was_said_and_what_went_wrong() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let steps = transcripts("What was said, and what went wrong");
+    let [follow, summary] = &steps[..] else {
+        panic!("this test does two steps");
+    };
+    if !have_root("what_was_said_and_what_went_wrong") {
+        return;
+    }
+    // Where a line breaks is a matter of how long the ids are.
+    let joined = |lines: &[String]| lines.join(" ");
+    let command = follow.command.strip_prefix("sudo ").unwrap();
+    let capture = Terminal::run(&mut command_line(command), 80);
+    capture.wait_for(|text| text.contains("Capturing port 2345"), "the capture");
+    let pair = Terminal::run(&mut command_line("chat pair --count 2"), 80);
+    let shown = capture.wait_for(
+        |text| text.contains("closed by server"),
+        "the end of the pair",
+    );
+    assert_eq!(
+        joined(&anonymous_lines(&shown)),
+        joined(&follow.shown),
+        "{shown}"
+    );
+    drop(pair);
+    capture.interrupt();
+    let (code, shown) = capture.end();
+    assert_eq!(code, Some(0), "{shown}");
+
+    let command = summary.command.strip_prefix("sudo ").unwrap();
+    let mut command = command_line(command);
+    command.env("PATH", path_with_ours());
+    let (code, shown) = Terminal::run(&mut command, 80).end();
+    assert_eq!(code, Some(0), "{shown}");
+    let words = joined(&anonymous_lines(&shown));
+    // How long it took is not the README's business.
+    for part in summary.shown.iter().filter(|line| !line.contains(" µs ")) {
+        assert!(words.contains(part.as_str()), "{part}: {shown}");
+    }
+}
+
+#[test]
 fn the_process_of_the_exercise() {
     let _one = PORT_2345
         .lock()
@@ -307,18 +351,22 @@ fn table_commands(section: &str, column: usize) -> Vec<String> {
         .collect()
 }
 
-/// Runs a line in a shell that finds our programs first.
-fn shell(line: &str, folder: &Path) -> (Option<i32>, String) {
+/// Where programs are found, ours first.
+fn path_with_ours() -> String {
     let programs = program("inspect");
-    let path = format!(
+    format!(
         "{}:{}",
         programs.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
-    );
+    )
+}
+
+/// Runs a line in a shell that finds our programs first.
+fn shell(line: &str, folder: &Path) -> (Option<i32>, String) {
     let output = Command::new("sh")
         .args(["-c", line])
         .current_dir(folder)
-        .env("PATH", path)
+        .env("PATH", path_with_ours())
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -377,17 +425,25 @@ fn every_command_of_the_tables_runs() {
             if !root {
                 continue;
             }
-            let limit = if line.contains("-r ") {
-                ""
+            let limited = if line.contains("-r ") || line.contains("-D") {
+                line.clone()
             } else {
-                " --duration 300ms"
+                line.replacen("inspect capture", "inspect capture --duration 500ms", 1)
             };
-            let (code, text) = shell(&format!("{line}{limit}"), folder.path());
+            let limited =
+                limited.replace("--netns self", &format!("--netns {}", std::process::id()));
+            let (code, text) = shell(&limited, folder.path());
             assert_eq!(code, Some(0), "{line}: {text}");
             let filters_else = line.contains("udp port 53");
-            let wrote = line.contains("-w ");
+            let wrote = line.contains("-w ") && !line.contains("--print");
+            let lists = line.contains("-D") || line.contains("--summary");
+            let hello = if line.contains("--follow") {
+                "hello"
+            } else {
+                "\"hello\""
+            };
             assert!(
-                filters_else || wrote || text.contains("\"hello\""),
+                filters_else || wrote || lists || text.contains(hello),
                 "{line}: {text}"
             );
         } else if line.starts_with("printf") {

@@ -170,7 +170,8 @@ impl<'a> Run<'a> {
                 gaps.push(Gap::uncounted(Origin::Capture, "what came after that"));
             }
         }
-        if self.context.messages.is_terminal() && self.stop.is_raised() && !self.out_of_time {
+        let by_key = self.stop.is_raised() && !self.out_of_time && self.request.command.is_empty();
+        if self.context.messages.is_terminal() && by_key {
             // The terminal has written ^C, and stands behind it.
             self.context.say("");
         }

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::digits::grouped;
 use super::heading::troubles;
 use crate::capture::Direction;
-use crate::render::table::{self, Cell, Column, Narrow, TextRow};
+use crate::render::table::{self, Cell, Column, Narrow, Note, TextRow};
 use crate::render::{Charset, Screen, Style};
 use crate::streams::{Course, Ending, Troubles};
 
@@ -30,10 +32,14 @@ const fn column(title: &'static str, right: bool, narrow: Narrow) -> Column {
     }
 }
 
-const COLUMNS: [Column; 8] = [
+/// In a pipe a row says everything. On a terminal the two ends stand below the row: they are as
+/// long as all else together.
+const ENDS: [Column; 3] = [
     column("#", true, Narrow::Below),
-    column("CLIENT", false, Narrow::Elastic(21)),
-    column("SERVER", false, Narrow::Elastic(21)),
+    column("CLIENT", false, Narrow::Below),
+    column("SERVER", false, Narrow::Below),
+];
+const FACTS: [Column; 5] = [
     column("PACKETS", true, Narrow::Below),
     column("BYTES OUT", true, Narrow::Below),
     column("BYTES IN", true, Narrow::Below),
@@ -54,39 +60,51 @@ pub fn write_talks(
     if count == 0 {
         return Ok(());
     }
-    table::write(
-        out,
-        &COLUMNS,
-        count,
-        &|index| row(&talk(index), screen.charset),
-        true,
-        screen,
-    )
+    let ends = if screen.is_terminal() {
+        &ENDS[..1]
+    } else {
+        &ENDS[..]
+    };
+    let columns = [ends, &FACTS].concat();
+    let row = |index| row(talk(index), screen);
+    table::write(out, &columns, count, &row, true, screen)
 }
 
-fn row(talk: &Talk, charset: Charset) -> TextRow {
+fn row(talk: Talk, screen: Screen) -> TextRow {
     let course = &talk.course;
     let number = |value: u64| {
         let mut text = Vec::new();
         grouped(&mut text, value);
         Cell::new(String::from_utf8_lossy(&text).into_owned())
     };
-    let [client, server] = talk.labels.clone();
     let [said, heard] = course.bytes();
     let style = is_wrong(course).then_some(Style::Error);
-    TextRow {
-        cells: vec![
-            Cell::new(talk.number.to_string()),
-            Cell::new(client),
-            Cell::new(server),
-            number(course.packets().iter().sum()),
-            number(said),
-            number(heard),
-            Cell::new(span(course.duration(), charset)),
-            Cell::new(verdict(talk, charset)).painted(style),
-        ],
-        notes: Vec::new(),
+    let facts = [
+        number(course.packets().iter().sum()),
+        number(said),
+        number(heard),
+        Cell::new(span(course.duration(), screen.charset)),
+        Cell::new(verdict(&talk, screen.charset)).painted(style),
+    ];
+    let mut cells = vec![Cell::new(talk.number.to_string())];
+    let mut notes = Vec::new();
+    let [client, server] = &talk.labels;
+    match screen.width {
+        None => cells.extend([Cell::new(client), Cell::new(server)]),
+        Some(width) => {
+            let both = format!("{client} {} {server}", screen.arrow());
+            // Notes begin under the second column.
+            let room = width.saturating_sub(cells[0].width() + 3);
+            let lines = if both.width() <= room {
+                vec![both]
+            } else {
+                vec![client.clone(), format!("{} {server}", screen.arrow())]
+            };
+            notes.extend(lines.into_iter().map(|text| Note { text, style: None }));
+        }
     }
+    cells.extend(facts);
+    TextRow { cells, notes }
 }
 
 /// Whether its end is one that nobody wants.
