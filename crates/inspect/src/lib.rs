@@ -5,7 +5,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
-//! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`limits`], [`ports`], [`clock`], [`privilege`], [`stop`] |
+//! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`limits`], [`launch`]: a command and its children, [`ports`], [`clock`], [`privilege`], [`stop`] |
 //! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`life`]: what happens to both; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
 //! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both; [`streams`]: what each side said, in order |
 //! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence |
@@ -19,6 +19,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod diagnosis;
+pub mod launch;
 pub mod life;
 pub mod limits;
 pub mod listing;

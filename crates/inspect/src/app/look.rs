@@ -59,6 +59,24 @@ pub(super) struct Look {
     pub(super) owners_why: Reason,
 }
 
+/// The network namespace that a word means.
+pub(super) fn named(word: &str) -> anyhow::Result<Namespace> {
+    if let Some(namespace) = namespaces::find(word) {
+        return Ok(namespace);
+    }
+    if word.parse::<u32>().is_ok() && Path::new("/proc").join(word).is_dir() {
+        bail!(
+            "cannot tell the network namespace of process {word}: permission denied (needs root, \
+             or CAP_SYS_PTRACE)"
+        );
+    }
+    Err(Usage(format!(
+        "no network namespace {word:?}: it is neither a name of ip netns, nor a process, nor an \
+         inode, nor a path of one"
+    ))
+    .into())
+}
+
 impl Eyes {
     pub(super) fn new(sources: &Sources, stop: Stop) -> anyhow::Result<Self> {
         let recorded = sources.proc_root.is_some();
@@ -82,19 +100,7 @@ impl Eyes {
         match &sources.netns {
             Netns::Own => {}
             Netns::Named(word) => {
-                let Some(namespace) = namespaces::find(word) else {
-                    if word.parse::<u32>().is_ok() && Path::new("/proc").join(word).is_dir() {
-                        bail!(
-                            "cannot tell the network namespace of process {word}: permission \
-                             denied (needs root, or CAP_SYS_PTRACE)"
-                        );
-                    }
-                    return Err(Usage(format!(
-                        "no network namespace {word:?}: it is neither a name of ip netns, nor a \
-                         process, nor an inode, nor a path of one"
-                    ))
-                    .into());
-                };
+                let namespace = named(word)?;
                 if Some(namespace.inode) != own {
                     eyes.places = vec![Place::There(namespace.clone())];
                 }

@@ -166,7 +166,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(request) => port::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
-        View::Capture(flags) => match flags.validate() {
+        View::Capture(flags) => match flags.validate(&names::Machine) {
             Ok(request) => capture::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },

@@ -192,6 +192,8 @@ impl Lives {
                     self.changes += 1;
                 }
             }
+            // Who is whose child is no matter of sockets.
+            Change::Fork(_) => {}
             Change::State(socket, from, to, fd) => {
                 self.state(socket, (from, to), process.map(|it| (it, fd)), time);
             }
@@ -390,6 +392,7 @@ impl Lives {
         let Some(life) = self.lives.get_mut(&serial) else {
             return;
         };
+        life.socket.user = socket.user.or(life.socket.user);
         if let Some(cookie) = socket.cookie {
             life.socket.cookie = Some(cookie);
             self.by_cookie.insert(cookie, serial);

@@ -22,6 +22,8 @@ pub struct Attribution {
     pub grounds: Grounds,
     /// The socket they are known by, or that hides them.
     pub socket: Option<Inode>,
+    /// The user who made that socket, where it is told.
+    pub user: Option<Uid>,
 }
 
 /// How owners are known, or why not. Later is better.
@@ -102,6 +104,7 @@ impl Attribution {
             owners: Vec::new(),
             grounds,
             socket: None,
+            user: None,
         }
     }
 

@@ -192,6 +192,7 @@ impl Side {
             owners,
             grounds,
             socket: None,
+            user: None,
         };
         let side = Self {
             end: Endpoint::new(place.ip(), place.port()),

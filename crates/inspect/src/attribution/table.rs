@@ -157,6 +157,7 @@ impl Table {
                 _ => Grounds::Gone,
             },
             socket: Some(inode),
+            user: uid,
         }
     }
 
@@ -419,6 +420,7 @@ mod tests {
             owners: holdings.of(Inode(inode)).0,
             grounds,
             socket: Some(Inode(inode)),
+            user: Some(Uid(0)),
         }
     }
 

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
 use super::fragments::Fragments;
-use super::packet::{Content, Flags, Packet};
+use super::packet::{Content, Flags, Packet, Quoted};
 use crate::model::{Endpoint, Protocol};
 
 /// Which way a packet goes within its conversation.
@@ -301,6 +301,16 @@ impl<T: Default> Conversations<T> {
     /// What is remembered of each.
     pub fn notes(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().map(|slot| &slot.conversation.note)
+    }
+
+    /// The conversation of the packet that an ICMP error quotes, where it is remembered.
+    pub fn of_quoted(&self, quoted: &Quoted) -> Option<&Conversation<T>> {
+        let (from, to) = quoted.ports.unwrap_or_default();
+        let source = Endpoint::new(quoted.source, from);
+        let destination = Endpoint::new(quoted.destination, to);
+        let (key, _) = Key::of(source, destination, quoted.protocol);
+        let index = self.places.get(&key)?;
+        self.slots.get(*index).map(|slot| &slot.conversation)
     }
 
     #[cfg(test)]

@@ -13,6 +13,10 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
     let link = recorded.link.unwrap_or(link);
     let mut left = Left::new(frame.bytes, frame.original_length);
     let (header, result) = link::read(link, &mut left);
+    let network = match result {
+        Ok(()) => frame.bytes.len().saturating_sub(left.bytes.len()),
+        Err(_) => 0,
+    };
     let (content, fault) = match (result, header.ethertype) {
         (Err(fault), kind) => (Content::Other(kind), Some(fault)),
         (Ok(()), Some(link::IPV4)) => over_ip(link::IPV4, ip::read_v4(&mut left), left),
@@ -32,6 +36,7 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
         interface: header.interface.or_else(|| named(recorded.interface)),
         direction: header.direction.or(recorded.direction),
         vlans: header.vlans,
+        network: u32::try_from(network).unwrap_or(u32::MAX),
         content,
         fault,
     }

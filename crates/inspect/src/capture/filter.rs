@@ -6,11 +6,13 @@
 //! packet. libpcap's own `vlan` is avoided: it moves the offsets of all that stands to its
 //! right, and is refused on cooked links; the tag's ethertype tells as much everywhere.
 
+use std::net::IpAddr;
+
 use super::Link;
 use super::ip::EXTENSIONS;
 use super::packet::{Content, Packet};
 use crate::model::{Family, Protocol};
-use crate::selection::{Selection, Test};
+use crate::selection::{Comparison, End, Selection, Test};
 
 /// A filter in libpcap's language that lets through at least what the selection selects;
 /// `None` when it cannot leave anything out.
@@ -70,6 +72,17 @@ fn part(selection: &Selection) -> Option<String> {
         Selection::Test(Test::Protocol(Protocol::Tcp)) => Some("tcp".to_owned()),
         Selection::Test(Test::Protocol(Protocol::Udp)) => Some("udp".to_owned()),
         Selection::Test(Test::Host(address)) => Some(format!("host {address}")),
+        Selection::Test(Test::EndPort { end, is, port }) => {
+            let end = word(*end);
+            let (first, last) = range(*is, *port)?;
+            Some(format!(
+                "tcp {end} portrange {first}-{last} or udp {end} portrange {first}-{last}"
+            ))
+        }
+        Selection::Test(Test::EndAddress { end, network }) => {
+            let (end, address, prefix) = (word(*end), network.address(), network.prefix());
+            Some(format!("{end} net {address}/{prefix}"))
+        }
         // Who owns a socket is not on the wire; and what lets through more than is wanted
         // cannot be turned around.
         Selection::Test(_) | Selection::Not(_) => None,
@@ -86,6 +99,25 @@ fn part(selection: &Selection) -> Option<String> {
     }
 }
 
+/// The ends of a packet are where it comes from and where it goes, by ss's words for them.
+fn word(end: End) -> &'static str {
+    match end {
+        End::Local => "src",
+        End::Remote => "dst",
+    }
+}
+
+/// The ports that compare so; `None` where there is none.
+fn range(is: Comparison, port: u16) -> Option<(u16, u16)> {
+    Some(match is {
+        Comparison::Less => (0, port.checked_sub(1)?),
+        Comparison::AtMost => (0, port),
+        Comparison::Equal => (port, port),
+        Comparison::AtLeast => (port, u16::MAX),
+        Comparison::More => (port.checked_add(1)?, u16::MAX),
+    })
+}
+
 /// Whether the packet is selected; `None` when that cannot be told, because its ports are in
 /// another fragment, or were cut off.
 pub fn selects(selection: &Selection, packet: &Packet<'_>) -> Option<bool> {
@@ -97,29 +129,18 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
     // Where decoding did not get far enough, what was not seen may be what is asked for.
     let read_whole = packet.fault.is_none();
     match test {
-        Test::Port(port) => match &packet.content {
-            Content::Segment(segment) => {
-                Some(segment.source.port == *port || segment.destination.port == *port)
-            }
-            Content::Datagram(datagram) => {
-                let about = datagram.icmp.and_then(|icmp| icmp.about);
-                if let Some((source, destination)) = about.and_then(|about| about.ports) {
-                    return Some(source == *port || destination == *port);
-                }
-                let may_have_ports = datagram.fragment.is_some()
-                    && matches!(datagram.protocol, 6 | 17)
-                    || about.is_some_and(|about| about.hides_ports());
-                (read_whole && !may_have_ports).then_some(false)
-            }
-            Content::Arp(_) => Some(false),
-            Content::Llc(_) | Content::Other(_) => read_whole.then_some(false),
-        },
-        Test::Host(address) => match packet.ends() {
-            Some((source, destination)) => {
-                Some(source.address == *address || destination.address == *address)
-            }
-            None => read_whole.then_some(false),
-        },
+        Test::Port(port) => ports(packet, |source, destination| {
+            source == *port || destination == *port
+        }),
+        Test::EndPort { end, is, port } => ports(packet, |source, destination| {
+            is.holds(*pick(*end, &source, &destination), *port)
+        }),
+        Test::Host(address) => addresses(packet, |source, destination| {
+            source == *address || destination == *address
+        }),
+        Test::EndAddress { end, network } => addresses(packet, |source, destination| {
+            network.contains(*pick(*end, &source, &destination))
+        }),
         Test::Protocol(protocol) => match &packet.content {
             Content::Segment(segment) => Some(segment.protocol == *protocol),
             Content::Datagram(datagram) => match protocol {
@@ -139,5 +160,49 @@ pub fn answer(test: &Test, packet: &Packet<'_>) -> Option<bool> {
         },
         // About sockets, which a packet does not show.
         _ => None,
+    }
+}
+
+fn pick<'a, T>(end: End, source: &'a T, destination: &'a T) -> &'a T {
+    match end {
+        End::Local => source,
+        End::Remote => destination,
+    }
+}
+
+/// Asks of source and destination port. An ICMP error is asked of those of the packet that it is
+/// about. `None` where there are ports that were not seen.
+fn ports(packet: &Packet<'_>, ask: impl Fn(u16, u16) -> bool) -> Option<bool> {
+    let read_whole = packet.fault.is_none();
+    match &packet.content {
+        Content::Segment(segment) => Some(ask(segment.source.port, segment.destination.port)),
+        Content::Datagram(datagram) => {
+            let about = datagram.icmp.and_then(|icmp| icmp.about);
+            if let Some((source, destination)) = about.and_then(|about| about.ports) {
+                return Some(ask(source, destination));
+            }
+            let may_have_ports = datagram.fragment.is_some() && matches!(datagram.protocol, 6 | 17)
+                || about.is_some_and(|about| about.hides_ports());
+            (read_whole && !may_have_ports).then_some(false)
+        }
+        Content::Arp(_) => Some(false),
+        Content::Llc(_) | Content::Other(_) => read_whole.then_some(false),
+    }
+}
+
+/// Asks of source and destination address; of an ICMP error also those of the packet that it is
+/// about, and of ARP who speaks and whom it is about, as libpcap's `host` does.
+fn addresses(packet: &Packet<'_>, ask: impl Fn(IpAddr, IpAddr) -> bool) -> Option<bool> {
+    let about = packet.icmp_error().map(|icmp| icmp.about);
+    match (&packet.content, packet.ends()) {
+        (Content::Arp(arp), _) => Some(ask(arp.sender.into(), arp.target.into())),
+        (_, Some((source, destination))) if ask(source.address, destination.address) => Some(true),
+        (_, Some(_)) => match about {
+            // The addresses may have been cut off.
+            Some(None) => packet.fault.is_none().then_some(false),
+            Some(Some(about)) => Some(ask(about.source, about.destination)),
+            None => Some(false),
+        },
+        (_, None) => packet.fault.is_none().then_some(false),
     }
 }

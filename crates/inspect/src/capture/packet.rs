@@ -23,6 +23,9 @@ pub struct Packet<'a> {
     pub direction: Option<Flow>,
     /// VLAN ids (802.1Q), the outermost first.
     pub vlans: Vlans,
+    /// Where the link header ends, tags and all: bytes from the beginning of the frame. 0 where
+    /// it was not read.
+    pub network: u32,
     /// What it carried.
     pub content: Content<'a>,
     /// Where decoding stopped short, and why.

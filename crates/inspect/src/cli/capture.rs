@@ -1,17 +1,21 @@
 //! `inspect capture`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+mod wanted;
+
+use super::duration;
 use super::savefile::{self, Format, Saving};
 use super::sources::Owners;
-use super::{duration, port, short_port};
 use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::life::RING as LIFE_RING;
 use crate::owners;
-use crate::selection::{Selection, Test};
+use crate::selection::{Names, Selection};
+pub use wanted::{Ports, WantedFlags};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
 #[derive(Debug, Args)]
@@ -19,7 +23,9 @@ use crate::selection::{Selection, Test};
 Examples:
   inspect capture :2345                 who says what on port 2345
   inspect capture tcp and host 10.0.0.1
+  inspect capture --host 10.0.0.0/8 --port http
   inspect capture -i eth0 -A port 80    whole requests and answers
+  inspect capture -- curl example.org   what a command says, and to whom
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
   inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
@@ -29,14 +35,30 @@ pub struct Flags {
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
 
-    /// Only packets from or to this port, VLAN tags and IPv6 extension headers or not; may be
-    /// repeated.
-    #[arg(long, value_name = "N", value_parser = port)]
-    port: Vec<u16>,
+    /// Start this command, and show only packets of conversations in which it or a child of its
+    /// holds an end; the capture ends with it. It has this program's user, stdin, stdout and
+    /// stderr, and Ctrl-C; a second Ctrl-C kills it.
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["read", "list_interfaces"])]
+    command: Vec<OsString>,
+
+    #[command(flatten)]
+    wanted: WantedFlags,
 
     /// Capture on this interface only (see -D).
     #[arg(short, long, value_name = "NAME")]
     interface: Option<String>,
+
+    /// Capture in this network namespace: a name (as in ip netns), a process id, an inode or a
+    /// path. Sockets and their owners are looked up there too.
+    #[arg(long, value_name = "NETNS", conflicts_with = "read")]
+    netns: Option<String>,
+
+    /// Once the capture is open, run on as this user, with no right left but to see whose the
+    /// sockets are (cap_sys_ptrace and cap_dac_read_search), and without that one too where no
+    /// owners are shown. Files are opened as this user, and a COMMAND runs as it. Unasked,
+    /// nothing changes: a file would not be where root may write, as it happens with tcpdump.
+    #[arg(short = 'Z', long, value_name = "USER")]
+    run_as: Option<String>,
 
     /// List the interfaces.
     #[arg(short = 'D', long)]
@@ -74,14 +96,21 @@ pub struct Flags {
     #[arg(short = 'A', long, overrides_with = "ascii")]
     ascii: bool,
 
+    /// Show the bytes of each packet in hexadecimal; -xx with its link header.
+    #[arg(short = 'x', action = clap::ArgAction::Count)]
+    hex: u8,
+
+    /// Show the bytes of each packet in hexadecimal and ASCII; -XX with its link header.
+    #[arg(short = 'X', action = clap::ArgAction::Count)]
+    hex_and_ascii: u8,
     /// Show what was said instead of the packets: every stream, put together in order, with what
     /// is missing marked.
-    #[arg(long, conflicts_with_all = ["write", "ascii"])]
+    #[arg(long, conflicts_with_all = ["write", "ascii", "hex", "hex_and_ascii"])]
     follow: bool,
 
     /// Show a table of the conversations at the end instead of the packets: how much, how long,
     /// whose, and how it went.
-    #[arg(long, conflicts_with_all = ["write", "ascii", "follow"])]
+    #[arg(long, conflicts_with_all = ["write", "ascii", "hex", "hex_and_ascii", "follow"])]
     summary: bool,
 
     /// Memory for what waits for missing segments: 64M, 1G; a bare number is MiB.
@@ -136,7 +165,7 @@ pub struct Flags {
     owners_buffer: u32,
 
     /// Write JSON Lines.
-    #[arg(long, conflicts_with_all = ["ascii", "heading"])]
+    #[arg(long, conflicts_with_all = ["ascii", "hex", "hex_and_ascii", "heading"])]
     json: bool,
 
     /// A heading for each conversation, also in a pipe.
@@ -151,14 +180,26 @@ pub struct Flags {
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The ports, as a selection.
+    /// Ports and hosts, as a selection: what a packet tells by itself.
     pub selection: Selection,
-    /// The ports, as typed.
-    pub ports: Vec<u16>,
+    /// The ports.
+    pub ports: Vec<Ports>,
+    /// What is wanted of the owners of an end, users apart.
+    pub owned: Selection,
+    /// Whose sockets are wanted, as typed; every user's when empty.
+    pub users: Vec<String>,
+    /// What else is wanted, for people, with a space before it; or nothing.
+    pub wanted: String,
     /// libpcap's filter, or nothing.
     pub filter: String,
     /// Where packets come from.
     pub from: From,
+    /// The user to run as once the capture is open.
+    pub run_as: Option<String>,
+    /// The command to start, and its arguments; or nothing.
+    pub command: Vec<OsString>,
+    /// The network namespace; `None` is this process's.
+    pub netns: Option<String>,
     /// End after this many packets.
     pub count: Option<u64>,
     /// End after this time.
@@ -200,6 +241,15 @@ pub enum From {
     List,
 }
 
+/// Bytes in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dump {
+    /// With what of them is ASCII.
+    pub ascii: bool,
+    /// The link header too.
+    pub link_header: bool,
+}
+
 /// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -209,15 +259,25 @@ pub enum Shape {
         heading: Option<bool>,
         /// With whole payloads below.
         whole_payloads: bool,
+        /// With the packets' bytes below.
+        dump: Option<Dump>,
     },
     /// JSON Lines.
     Json,
 }
 
 impl Request {
-    /// Whether anything is made of the owners of packets; a pcap file has no place for them.
-    pub fn wants_owners(&self) -> bool {
-        self.write.is_none() || self.saving.print || self.saving.format == Format::Pcapng
+    /// Whether packets are chosen by who holds their ends.
+    pub fn chooses_by_owner(&self) -> bool {
+        !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
+    }
+
+    /// Whether anything is made of the owners of packets: they are shown, written down, or chosen
+    /// by. A pcap file has no place for them.
+    pub fn needs_owners(&self) -> bool {
+        let tells =
+            self.write.is_none() || self.saving.print || self.saving.format == Format::Pcapng;
+        tells || self.chooses_by_owner()
     }
 }
 
@@ -226,14 +286,17 @@ impl Flags {
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn validate(self) -> Result<Request, String> {
-        let mut ports = self.port;
+    pub fn validate(self, names: &dyn Names) -> Result<Request, String> {
+        let mut ports = Vec::new();
+        for word in &self.wanted.port {
+            ports.extend(wanted::ports(word, names)?);
+        }
         let typed = self.filter.join(" ");
         // A filter may come as one word of the shell.
         let all: Vec<&str> = typed.split_whitespace().collect();
         let mut words = all.as_slice();
-        while let Some(short) = words.first().and_then(|word| short_port(word)) {
-            ports.push(short?);
+        while let Some(short) = words.first().and_then(|word| word.strip_prefix(':')) {
+            ports.extend(wanted::ports(short, names)?);
             words = &words[1..];
         }
         // :PORT and the rest hold together anyway, with tcpdump's word for it or without.
@@ -255,11 +318,34 @@ impl Flags {
         if self.json && self.write.is_some() && !saving.print {
             return Err("a file is written in place of records: --json takes --print".to_owned());
         }
+        if self.netns.as_deref() == Some("all") {
+            return Err(
+                "--netns all: a packet socket is in one network namespace; capture in each by \
+                 a command of its own"
+                    .to_owned(),
+            );
+        }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
             (Some(path), false) => From::File(path),
             (None, false) => From::Interface(self.interface.filter(|name| name != "any")),
         };
+        if matches!(from, From::File(_)) && !self.wanted.user.is_empty() {
+            return Err(
+                "--user needs a live capture: a file does not tell whose the sockets were"
+                    .to_owned(),
+            );
+        }
+        let asks = match self.command.is_empty() {
+            true => self.wanted.asks_for_owners(),
+            false => Some("a command"),
+        };
+        let owners: owners::Choice = self.owners.into();
+        if let (Some(flag), owners::Choice::None) = (asks, owners) {
+            return Err(format!(
+                "{flag} chooses packets by their owners, which --owners none does not find"
+            ));
+        }
         let shape = if self.json {
             Shape::Json
         } else {
@@ -270,20 +356,38 @@ impl Flags {
                     _ => None,
                 },
                 whole_payloads: self.ascii,
+                // Of several the one that shows most, as in tcpdump.
+                dump: match (self.hex, self.hex_and_ascii) {
+                    (0, 0) => None,
+                    (hex, 0) => Some(Dump {
+                        ascii: false,
+                        link_header: hex > 1,
+                    }),
+                    (_, both) => Some(Dump {
+                        ascii: true,
+                        link_header: both > 1,
+                    }),
+                },
             }
         };
         Ok(Request {
-            selection: Selection::one_of(ports.iter().copied().map(Test::Port)),
+            selection: self.wanted.on_the_wire(&ports, names)?,
+            wanted: self.wanted.words(),
+            owned: self.wanted.of_owners(),
+            users: self.wanted.user,
             ports,
             filter: words.join(" "),
             from,
+            run_as: self.run_as,
+            command: self.command,
+            netns: self.netns,
             count: self.count,
             duration: self.duration,
             snaplen: self.snaplen,
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
-            owners: self.owners.into(),
+            owners,
             owners_buffer_kib: self.owners_buffer,
             saving,
             shape,
@@ -357,6 +461,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, View};
+    use crate::selection::Numbers;
 
     fn request(words: &[&str]) -> Result<Request, String> {
         let words = ["inspect", "capture"].iter().chain(words);
@@ -364,16 +469,20 @@ mod tests {
             .map_err(|error| error.to_string())?
             .view
         {
-            View::Capture(flags) => flags.validate(),
+            View::Capture(flags) => flags.validate(&Numbers),
             _ => Err("another view".to_owned()),
         }
+    }
+
+    fn shown(ports: &[Ports]) -> Vec<String> {
+        ports.iter().map(Ports::to_string).collect()
     }
 
     #[test]
     fn filter_words_are_joined_and_a_leading_colon_is_a_port() {
         let request =
             request(&[":2345", "tcp", "and", "not", "host", "10.0.0.1", "-c", "5"]).unwrap();
-        assert_eq!(request.ports, [2345]);
+        assert_eq!(shown(&request.ports), ["2345"]);
         assert_eq!(request.filter, "tcp and not host 10.0.0.1");
         assert_eq!(request.count, Some(5));
         assert_eq!(request.from, From::Interface(None));
@@ -393,7 +502,7 @@ mod tests {
             &[":2345", "tcp"],
         ] {
             let request = request(words).unwrap();
-            assert_eq!(request.ports, [2345], "{words:?}");
+            assert_eq!(shown(&request.ports), ["2345"], "{words:?}");
             assert_eq!(request.filter, "tcp", "{words:?}");
         }
         // What is left hanging is libpcap's to refuse.

@@ -147,7 +147,7 @@ mod tests {
             .map_err(|error| error.to_string())?
             .view
         {
-            View::Capture(flags) => flags.validate(),
+            View::Capture(flags) => flags.validate(&crate::selection::Numbers),
             _ => Err("another view".to_owned()),
         }
     }
@@ -164,10 +164,12 @@ mod tests {
         ] {
             let request = request(words).unwrap();
             assert_eq!(request.saving.format, format, "{words:?}");
-            assert_eq!(request.wants_owners(), format == Format::Pcapng);
+            assert_eq!(request.needs_owners(), format == Format::Pcapng);
         }
-        assert!(request(&[]).unwrap().wants_owners());
-        assert!(request(&["-w", "a", "--print"]).unwrap().wants_owners());
+        assert!(request(&[]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--print"]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--pid", "1"]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--", "true"]).unwrap().needs_owners());
     }
 
     #[test]

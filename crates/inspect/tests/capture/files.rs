@@ -282,7 +282,7 @@ fn a_malformed_packet_is_shown_and_not_lost() {
 
 #[test]
 fn an_unknown_flag_is_not_taken_for_a_value() {
-    for flag in ["-X", "-e", "-tttt"] {
+    for flag in ["-S", "-e", "-tttt"] {
         let output = run(&[flag]);
         assert_eq!(output.status.code(), Some(2), "{flag}");
         let message = text(&output.stderr);

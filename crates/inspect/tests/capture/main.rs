@@ -11,19 +11,25 @@
 )]
 
 mod blocking;
+mod command;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
+mod dump;
 mod files;
 mod live;
 mod lives;
+mod netns;
 mod pcapng;
 mod program;
+mod reach;
+mod rights;
 mod rotation;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../../../benches/capture/traffic.rs"]
 mod traffic;
+mod whose;
 mod wire;
 mod wrapped;
 mod wrong;

@@ -50,6 +50,10 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(LIMIT).expect("a line in time").1
     }

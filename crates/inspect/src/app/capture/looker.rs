@@ -11,6 +11,7 @@ use crate::attribution::Table;
 use crate::capture::interfaces;
 use crate::cli::capture::Request;
 use crate::clock;
+use crate::launch::Kin;
 use crate::model::Timestamp;
 use crate::owners::{self, Finder, Source as _};
 use crate::sockets::{self, Choice, Query, Source as _, Tables};
@@ -76,14 +77,15 @@ const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once.
-    pub(super) fn start(request: &Request) -> io::Result<Self> {
+    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once,
+    /// unless packets are chosen by them.
+    pub(super) fn start(request: &Request, kin: Option<Kin>) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
         let choice = request.owners;
-        let mut looker = Self::with(move || look(choice, &stop))?;
+        let mut looker = Self::with(move || look(choice, &stop, kin.as_ref()))?;
         looker.is_off = choice == owners::Choice::None;
-        if request.wants_owners() && !looker.is_off {
+        if request.needs_owners() && !looker.is_off {
             looker.ask();
             looker.receive(FIRST);
         }
@@ -170,6 +172,15 @@ impl Looker {
         self.newest.table.clone()
     }
 
+    /// A look from now, due or not, waited for: at the end nothing else waits any more.
+    pub(super) fn last(&mut self) {
+        const LIMIT: Duration = Duration::from_secs(1);
+        // The one that is under way may have begun too early.
+        self.receive(LIMIT);
+        self.send();
+        self.receive(LIMIT);
+    }
+
     /// After how long there may be an answer, or the next question is due; never, when nobody
     /// looks any more.
     pub(super) fn due(&self) -> Option<Duration> {
@@ -234,12 +245,18 @@ impl Looker {
     }
 }
 
-fn look(choice: owners::Choice, stop: &Stop) -> Table {
+fn look(choice: owners::Choice, stop: &Stop, kin: Option<&Kin>) -> Table {
     use sockets::Table::{Tcp, Tcp6, Udp, Udp6};
     // Sockets first: an owner found later may hold one that is gone, never the other way round.
     let sockets =
         Tables::new(Choice::Auto, None, stop.clone()).look(&Query::all_of([Tcp, Tcp6, Udp, Udp6]));
     let holdings = Finder::new(choice, "/proc", stop.clone()).look();
+    // While they live: later nobody could tell whose children they were.
+    if let Some(kin) = kin {
+        for process in holdings.processes() {
+            kin.has(process.pid, process.started);
+        }
+    }
     let addresses = interfaces().into_iter().flat_map(|it| it.addresses);
     Table::new(&sockets.sockets, holdings, addresses)
 }
@@ -250,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, View};
+    use crate::selection::Numbers;
 
     #[test]
     fn a_new_conversation_has_a_look_of_its_own_soon_after_another() {
@@ -278,7 +296,7 @@ mod tests {
             let View::Capture(flags) = Cli::try_parse_from(typed).unwrap().view else {
                 panic!("another view")
             };
-            let mut looker = Looker::start(&flags.validate().unwrap()).unwrap();
+            let mut looker = Looker::start(&flags.validate(&Numbers).unwrap(), None).unwrap();
             assert_eq!(looker.asked.is_some(), looks == 1, "{words:?}");
             // The line about silence has its look all the same.
             looker.rest = Duration::ZERO;

@@ -18,7 +18,15 @@ pub(super) fn capturing(request: &Request) -> String {
         From::Interface(Some(name)) => name.as_str(),
         _ => "every interface",
     };
-    format!("Capturing{} on {place}. Ctrl-C ends.", wanted(request))
+    let wanted = wanted(request);
+    let end = match request.command.first() {
+        Some(name) => format!("{} ends it", name.to_string_lossy()),
+        None => "Ctrl-C ends".to_owned(),
+    };
+    match &request.netns {
+        Some(netns) => format!("Capturing{wanted} on {place} of namespace {netns}. {end}."),
+        None => format!("Capturing{wanted} on {place}. {end}."),
+    }
 }
 
 /// What is wanted, with a space before it, or nothing.
@@ -28,6 +36,7 @@ fn wanted(request: &Request) -> String {
         let before = if index == 0 { " port " } else { ", " };
         let _ = write!(text, "{before}{port}");
     }
+    text.push_str(&request.wanted);
     if !request.filter.is_empty() {
         let and = if text.is_empty() { " " } else { " and " };
         let _ = write!(text, "{and}{:?}", request.filter);
@@ -40,7 +49,11 @@ const PAIR: u16 = 2345;
 
 /// After two silent seconds: what is awaited.
 pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
-    let (Some(table), [port]) = (table, request.ports.as_slice()) else {
+    let port = match request.ports.as_slice() {
+        [ports] if request.wanted.is_empty() => ports.alone(),
+        _ => None,
+    };
+    let (Some(table), Some(port)) = (table, port) else {
         return format!(
             "Nothing yet{}.",
             match wanted(request) {
@@ -49,13 +62,17 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
             }
         );
     };
-    let usage = table.port_use(*port);
+    let here = match &request.netns {
+        Some(netns) => format!("in namespace {netns}"),
+        None => "here".to_owned(),
+    };
+    let usage = table.port_use(port);
     let sockets = |count: usize| if count == 1 { "socket" } else { "sockets" };
     match (usage.waiting, usage.connected) {
-        (0, 0) if *port == PAIR => format!(
-            "Nothing yet. No socket here uses port {port}; chat pair starts a conversation."
+        (0, 0) if port == PAIR && request.netns.is_none() => format!(
+            "Nothing yet. No socket {here} uses port {port}; chat pair starts a conversation."
         ),
-        (0, 0) => format!("Nothing yet. No socket here uses port {port}."),
+        (0, 0) => format!("Nothing yet. No socket {here} uses port {port}."),
         (1, 0) => format!("Nothing yet. 1 listener on port {port} waits."),
         (waiting, 0) => format!("Nothing yet. {waiting} listeners on port {port} wait."),
         (_, connected) => format!(
@@ -63,6 +80,24 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
             sockets(connected)
         ),
     }
+}
+
+/// Packets of a file that has no owners shall be chosen by them.
+pub(super) fn needs_owners() -> &'static str {
+    "--process and --pid need a live capture, or a pcapng file with owners: a pcap file does not \
+     tell who held the sockets"
+}
+
+/// Packets were to be chosen by owners, and the file turned out to have none.
+pub(super) fn no_owners(request: &Request) -> String {
+    let name = match &request.from {
+        From::File(path) => path.display().to_string(),
+        _ => "the capture".to_owned(),
+    };
+    format!(
+        "inspect: {name} does not tell who held the sockets: --process and --pid need a live \
+         capture, or a pcapng file that a capture with owners has written"
+    )
 }
 
 /// The thread that looks for owners has ended, which it never should.

@@ -1,15 +1,19 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod chooser;
+mod command;
 mod follow;
 mod lives;
 mod looker;
 mod messages;
+mod open;
 mod output;
 mod overview;
 mod patient;
 mod recalled;
 mod savefile;
 mod show;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -22,100 +26,35 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit, signals};
-use crate::capture::{
-    self, Conversations, Event, Fault, File, FileError, FilterError, Fragments, Frame, Live,
-    OpenError, Options, Source, SourceError, decode, selects,
-};
+use super::{Context, Exit};
+use crate::capture::{Conversations, Event, FilterError, Fragments, Source, SourceError};
 use crate::cli::capture::{From, Request};
 use crate::clock;
 use crate::model::{Gap, Origin};
-use crate::owners::Choice;
 use crate::render::packet::Totals;
 use crate::selection::Selection;
 use crate::stop::Stop;
+use chooser::Chooser;
 use lives::Watched;
 use looker::Looker;
+pub(super) use open::run;
 use output::Output;
 use patient::Patient;
 use show::Known;
+use step::{Step, Took};
 
 /// Nothing on the screen for so long means a line saying what is awaited.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often a busy capture looks at the clock: after so many frames.
 const LOOK_EVERY: u64 = 64;
+/// How often packets that are held back are looked after.
+const HELD_EVERY: Duration = Duration::from_millis(50);
 /// A line waits for others to be written together at most this long.
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
 const READER_EVERY: Duration = Duration::from_millis(500);
-
 /// How often a quiet capture takes in what the kernel tells of sockets.
 const LIVES_EVERY: Duration = Duration::from_millis(100);
-
-pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = signals::stop_on_signals().context("cannot listen for Ctrl-C")?;
-    match &request.from {
-        From::List => messages::list_interfaces(&capture::interfaces(), context.screen.charset)
-            .map(|()| Exit::Done),
-        From::File(path) => {
-            match File::open(path, &request.selection, &request.filter, stop.clone()) {
-                Ok(mut file) => Run::new(request, context, &stop, &mut file, None)?.run(),
-                Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
-                Err(error) => Err(error.into()),
-            }
-        }
-        From::Interface(interface) => {
-            let options = Options {
-                interface: interface.clone(),
-                snaplen: request.snaplen,
-                buffer_kib: request.buffer_kib,
-                promiscuous: request.promiscuous,
-                selection: request.selection.clone(),
-                filter: request.filter.clone(),
-            };
-            // A file has no owners, and needs nobody to watch.
-            let choice = match request.wants_owners() {
-                true => request.owners,
-                false => Choice::None,
-            };
-            let watched = lives::start(choice, request.owners_buffer_kib);
-            match Live::open(&options, stop.clone()) {
-                Ok(mut live) => {
-                    let mut looker = Looker::start(request)?;
-                    say_owners(context, request, watched.as_ref().err());
-                    looker.lives = watched.ok();
-                    Run::new(request, context, &stop, &mut live, Some(looker))?.run()
-                }
-                Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
-                Err(OpenError::Permission) => {
-                    context.say(&messages::permission(context));
-                    Ok(Exit::Failed)
-                }
-                Err(error) => Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Where owners come from, and why not from where one knows more.
-fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
-    match (request.owners, refused) {
-        (Choice::Bpf, Some(reason)) if request.wants_owners() => context.say(&format!(
-            "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
-             go: {reason}"
-        )),
-        _ if !context.verbose || !request.wants_owners() => {}
-        (Choice::None, _) => context.say("Owners are not looked for."),
-        (_, None) => context.say(
-            "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
-        ),
-        (Choice::Proc, _) => context.say("Owners from /proc, as asked."),
-        (_, Some(reason)) => context.say(&format!(
-            "Owners from /proc: who is gone within some milliseconds is missed. The kernel does \
-             not tell of sockets as they come and go: {reason}."
-        )),
-    }
-}
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
     // What a cooked link of all interfaces does not have, one interface may.
@@ -138,6 +77,7 @@ struct Run<'a> {
     output: Output,
     conversations: Conversations<Known>,
     fragments: Fragments,
+    chooser: Option<Chooser>,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
     undecided: u64,
@@ -178,6 +118,7 @@ impl<'a> Run<'a> {
             output,
             conversations: Conversations::new(),
             fragments: Fragments::default(),
+            chooser: None,
             totals: Totals::default(),
             undecided: 0,
             began: Instant::now(),
@@ -253,6 +194,11 @@ impl<'a> Run<'a> {
         if let Some(error) = failed {
             return Err(self.output.explain(error));
         }
+        let is_told = self.chooser.is_none() || self.output.recalled.knows_owners();
+        if !self.is_live() && !is_told {
+            self.context.say(&messages::no_owners(self.request));
+            return Ok(Exit::Failed);
+        }
         let Some(error) = broken else {
             return Ok(Exit::Done);
         };
@@ -293,7 +239,10 @@ impl<'a> Run<'a> {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
                 Ok(Event::Comment(comment)) => self.output.comment(comment),
-                Ok(Event::Remark(remark)) => self.output.remark(remark, &mut self.conversations),
+                Ok(Event::Remark(remark)) => {
+                    self.output
+                        .remark(remark, &mut self.conversations, self.chooser.as_mut())
+                }
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);
@@ -305,33 +254,75 @@ impl<'a> Run<'a> {
                         output: &mut self.output,
                         conversations: &mut self.conversations,
                         fragments: &mut self.fragments,
+                        chooser: &mut self.chooser,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
                     }
                     .take(link, &frame)?;
                     match took {
                         Took::Over => return Ok(None),
-                        Took::Shown if self.request.count == Some(self.totals.packets) => {
-                            return Ok(None);
-                        }
+                        Took::Shown if self.is_enough() => return Ok(None),
                         Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
                     if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
                         self.look_at_clock()?;
+                        if self.is_enough() {
+                            return Ok(None);
+                        }
                     }
                 }
                 Ok(Event::Quiet) => {
                     self.output.flush()?;
                     self.look_at_clock()?;
+                    if self.is_enough() {
+                        return Ok(None);
+                    }
                     if let Err(error) = self.source.wait(self.patience()) {
                         return Ok(Some(error));
                     }
                 }
-                Ok(Event::End) => return Ok(None),
-                Err(error) => return Ok(Some(error)),
+                Ok(Event::End) => {
+                    self.release(true)?;
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.release(true)?;
+                    return Ok(Some(error));
+                }
             }
         }
+    }
+
+    /// Whether as many were shown as were asked for.
+    fn is_enough(&self) -> bool {
+        self.request.count == Some(self.totals.packets)
+    }
+
+    /// Shows what has waited and is wanted; at the `end`, as far as can be told then.
+    fn release(&mut self, end: bool) -> anyhow::Result<()> {
+        let Some(chooser) = &mut self.chooser else {
+            return Ok(());
+        };
+        if let Some(looker) = &mut self.looker {
+            if end && chooser.waits() {
+                looker.last();
+            }
+            chooser.tend(looker);
+        }
+        Step {
+            everything: false,
+            request: self.request,
+            looker: &mut self.looker,
+            output: &mut self.output,
+            conversations: &mut self.conversations,
+            fragments: &mut self.fragments,
+            chooser: &mut self.chooser,
+            totals: &mut self.totals,
+            undecided: &mut self.undecided,
+        }
+        .release(self.source.link(), end)?;
+        Ok(())
     }
 
     /// What time brings: the end, a line about silence, lines that have waited.
@@ -359,8 +350,11 @@ impl<'a> Run<'a> {
                 self.context.say(messages::NO_OWNERS);
             }
         }
+        self.release(false)?;
         if self.is_live() {
-            self.output.settle()?;
+            // What waits may fill what is missing in a stream.
+            let held = self.chooser.as_ref().and_then(Chooser::waits_since);
+            self.output.settle(held.unwrap_or_else(clock::now))?;
         }
         if self.output.asks_for_gaps() {
             let gaps = self.source.gaps();
@@ -384,7 +378,11 @@ impl<'a> Run<'a> {
         if self.looker.as_ref().is_some_and(|it| it.lives.is_some()) {
             patience = patience.min(LIVES_EVERY);
         }
-        if self.output.awaits_owners() {
+        let held = self.chooser.as_ref().is_some_and(Chooser::waits);
+        if held {
+            patience = patience.min(HELD_EVERY);
+        }
+        if held || self.output.awaits_owners() {
             let due = self.looker.as_ref().and_then(Looker::due);
             patience = due.map_or(patience, |due| patience.min(due));
         }
@@ -401,78 +399,13 @@ impl<'a> Run<'a> {
             ));
         }
         gaps.extend(self.output.recalled_gaps());
+        gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }
         let lives = self.looker.as_mut().and_then(|it| it.lives.as_mut());
         gaps.extend(lives.map(Watched::gaps).unwrap_or_default());
         gaps
-    }
-}
-
-/// What became of a frame.
-enum Took {
-    /// It is shown, or written.
-    Shown,
-    /// It is not wanted, or nobody can tell.
-    PassedOver,
-    /// It comes after all the files that were asked for.
-    Over,
-}
-
-/// What is needed for one frame.
-struct Step<'s> {
-    everything: bool,
-    request: &'s Request,
-    looker: &'s mut Option<Looker>,
-    output: &'s mut Output,
-    conversations: &'s mut Conversations<Known>,
-    fragments: &'s mut Fragments,
-    totals: &'s mut Totals,
-    undecided: &'s mut u64,
-}
-
-impl Step<'_> {
-    /// Shows a frame, if it is wanted; tells what became of it.
-    fn take(self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
-        let packet = decode(link, frame);
-        if !self.everything {
-            let answer = selects(&self.request.selection, &packet);
-            match self.fragments.decide(&packet, answer) {
-                Some(true) => {}
-                Some(false) => return Ok(Took::PassedOver),
-                None => {
-                    *self.undecided += 1;
-                    return Ok(Took::PassedOver);
-                }
-            }
-        }
-        if self.output.is_over_at(frame.time) {
-            return Ok(Took::Over);
-        }
-        self.totals.packets += 1;
-        self.totals.payload += u64::from(packet.said());
-        if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
-            self.totals.malformed += 1;
-        }
-        let seen = self.conversations.see(&packet);
-        if seen.as_ref().is_some_and(|seen| seen.is_new) {
-            self.totals.conversations += 1;
-        }
-        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
-            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
-        }
-        let mark = self.output.packet(
-            self.totals.packets,
-            frame,
-            &packet,
-            seen,
-            self.looker.as_mut(),
-        )?;
-        if let Some(mark) = mark {
-            self.totals.troubles.count(mark);
-        }
-        Ok(Took::Shown)
     }
 }
 

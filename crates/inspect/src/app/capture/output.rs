@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use super::chooser::Chooser;
 use super::follow::{Follow, Paper};
 use super::looker::Looker;
 use super::messages::owners_missed;
@@ -21,11 +22,10 @@ use super::show::{self, Ends, Known, Tally, Watch, Witnesses};
 use crate::app::{Context, machine};
 use crate::capture::{Conversations, Direction, Frame, Link, Packet, Relative, Seen, plain};
 use crate::cli::capture::{From, Request, Shape};
-use crate::clock;
 use crate::model::{ForeignText, Gap, Origin, Timestamp};
 use crate::names::{Interfaces, Users};
 use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Dialogue, Heading, Line, Lines, TimeOfDay, Totals, summary};
+use crate::render::packet::{Dialogue, Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
 use crate::render::{Charset, Screen};
 use crate::stop::{Stop, wait_for};
 use crate::streams::Mark;
@@ -45,7 +45,8 @@ pub(super) struct Output {
     interfaces: Interfaces,
     interface: Option<ForeignText>,
     watch: Watch,
-    recalled: Recalled,
+    /// What a file says of owners.
+    pub(super) recalled: Recalled,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
@@ -101,10 +102,15 @@ impl Output {
             Shape::Lines {
                 heading,
                 whole_payloads,
+                dump,
             } => Shown::Lines(Box::new(Lines {
                 screen: context.screen,
                 headings: heading.unwrap_or(context.screen.is_terminal()),
                 whole_payloads,
+                dump: dump.map(|dump| Dump {
+                    ascii: dump.ascii,
+                    link_header: dump.link_header,
+                }),
                 brief: request.brief,
                 clock: TimeOfDay::new(zone),
             })),
@@ -199,7 +205,15 @@ impl Output {
         };
         match &mut self.shape {
             Shown::Lines(lines) => {
-                lines_of(lines, &mut self.out, packet, mark, seen.as_ref(), interface);
+                lines_of(
+                    lines,
+                    &mut self.out,
+                    frame,
+                    packet,
+                    mark,
+                    seen.as_ref(),
+                    interface,
+                );
             }
             Shown::Json => {
                 record_of(
@@ -241,9 +255,22 @@ impl Output {
         self.recalled.hear(comment);
     }
 
-    /// Takes in a comment that a file has behind packets.
-    pub(super) fn remark(&mut self, remark: &[u8], conversations: &mut Conversations<Known>) {
-        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
+    /// Takes in a comment that a file has behind packets. Where those that are shown are chosen by
+    /// it, the chooser has heard it before.
+    pub(super) fn remark(
+        &mut self,
+        remark: &[u8],
+        conversations: &mut Conversations<Known>,
+        chooser: Option<&mut Chooser>,
+    ) {
+        let told = match chooser {
+            None => self.recalled.hear_late(remark, conversations),
+            Some(chooser) => {
+                chooser.remark(remark, &mut self.recalled);
+                Recalled::find(remark, conversations)
+            }
+        };
+        let Some((note, conversation)) = told else {
             return;
         };
         let mut news = News {
@@ -257,8 +284,8 @@ impl Output {
     }
 
     /// Whether a packet of this time comes after all the files that were asked for.
-    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
-        let savefile = self.savefile.as_mut();
+    pub(super) fn is_over_at(&self, time: Timestamp) -> bool {
+        let savefile = self.savefile.as_ref();
         savefile.is_some_and(|savefile| savefile.is_over_at(time))
     }
 
@@ -377,9 +404,9 @@ impl Output {
         }
     }
 
-    /// What time brings for streams that are followed.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.streams(|follow, paper| follow.settle(clock::now(), paper))
+    /// What time brings for streams that are followed; every packet from before `now` was shown.
+    pub(super) fn settle(&mut self, now: Timestamp) -> io::Result<()> {
+        self.streams(|follow, paper| follow.settle(now, paper))
     }
 
     /// Writes what streams that are followed still have; gives what they lack.
@@ -563,6 +590,7 @@ fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
 fn lines_of(
     lines: &mut Lines,
     out: &mut Vec<u8>,
+    frame: &Frame<'_>,
     packet: &Packet<'_>,
     mark: Option<Mark>,
     seen: Option<&Seen<'_, Known>>,
@@ -571,6 +599,7 @@ fn lines_of(
     let mut line = Line {
         packet,
         mark,
+        bytes: frame.bytes,
         relative: Relative::default(),
         conversation: None,
         interface,

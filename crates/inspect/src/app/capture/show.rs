@@ -48,10 +48,15 @@ pub(super) struct Ends {
     look: u64,
     /// Looks that were asked.
     looks: u8,
-    /// A look is wanted that began after this.
-    wanted: Timestamp,
+    /// A look is due that began after this.
+    due: Timestamp,
     /// It waits in [`Watch`] for that look.
     watched: bool,
+    /// A process that was asked for holds an end, or did.
+    pub(super) wanted: bool,
+    /// The same conversation where it was chosen, and the version of that that is in this.
+    pub(super) earlier: Option<Known>,
+    taken_over: u64,
     /// What the reader was told last, by the marks of the labels.
     told: [(Grounds, u64); 2],
     /// Told apart without being compared for each packet.
@@ -102,8 +107,11 @@ impl Default for Ends {
             began: long_ago,
             look: 0,
             looks: 0,
-            wanted: long_ago,
+            due: long_ago,
             watched: false,
+            wanted: false,
+            earlier: None,
+            taken_over: 0,
             told: Default::default(),
             marks: Default::default(),
             course: Course::default(),
@@ -259,7 +267,7 @@ pub(super) fn attribute(
     if is_new {
         ends.begin(conversation, packet);
     }
-    let mut changed = is_new | ends.notice(conversation, packet);
+    let mut changed = is_new | ends.take_over(conversation) | ends.notice(conversation, packet);
     let looker = witnesses.looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
         ends.latest = packet.time;
@@ -296,8 +304,8 @@ pub(super) fn attribute(
         } else if ends.watched {
             looker.ask();
             changed |= ends.consult(&looker.newest());
-        } else if packet.time.as_nanos() - ends.wanted.as_nanos() >= AGAIN && ends.is_here() {
-            ends.wanted = packet.time;
+        } else if packet.time.as_nanos() - ends.due.as_nanos() >= AGAIN && ends.is_here() {
+            ends.due = packet.time;
             looker.ask();
             changed |= ends.consult(&looker.newest());
         }
@@ -325,6 +333,7 @@ impl Ends {
     fn begin(&mut self, conversation: &Conversation<Known>, packet: &Packet<'_>) {
         let (client, server) = conversation.ends();
         let segment = packet.segment();
+        let earlier = self.earlier.take();
         *self = Self {
             number: conversation.number,
             interface: packet.interface,
@@ -332,9 +341,40 @@ impl Ends {
             protocol: segment.map(|segment| segment.protocol),
             opening_seen: conversation.opening_seen(),
             began: packet.time,
-            wanted: packet.time,
+            due: packet.time,
             ..Self::default()
         };
+        self.earlier = earlier;
+    }
+
+    /// Takes over what is known where the conversation was chosen: at first, and whenever a file
+    /// told more there. Tells whether it did.
+    fn take_over(&mut self, conversation: &mut Conversation<Known>) -> bool {
+        let Some(earlier) = self.earlier.clone() else {
+            return false;
+        };
+        let earlier = earlier.borrow();
+        let is_first = self.taken_over == 0;
+        let has_more = earlier.is_recalled && earlier.version > self.taken_over;
+        if !(is_first || has_more) {
+            return false;
+        }
+        self.taken_over = earlier.version;
+        let [first, _] = earlier.places;
+        if earlier.is_recalled && !self.opening_seen && self.places[0] != first {
+            conversation.set_client(first);
+            self.places.reverse();
+        }
+        self.sides.clone_from(&earlier.sides);
+        self.users.clone_from(&earlier.users);
+        self.witnesses = earlier.witnesses;
+        if self.places[0] != first {
+            self.sides.reverse();
+            self.users.reverse();
+            self.witnesses.reverse();
+        }
+        self.is_recalled = earlier.is_recalled;
+        true
     }
 
     /// The protocol of its segments, its client's end and its server's.
@@ -406,6 +446,11 @@ impl Ends {
         }
     }
 
+    /// TCP or UDP; `None`: another, so that no socket can be looked for.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.protocol
+    }
+
     /// Whether an end is this machine's, as far as known.
     fn is_here(&self) -> bool {
         let mut sides = self.sides.iter();
@@ -424,9 +469,9 @@ impl Ends {
 
     /// Whether a look after this one may tell more, so that it is worth to be asked for.
     fn wants_more(&self, look: &Look) -> bool {
-        let is_old = look.began.is_none_or(|began| began < self.wanted);
-        let is_wanted = is_old && !self.is_witnessed();
-        self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
+        let is_old = look.began.is_none_or(|began| began < self.due);
+        let is_due = is_old && !self.is_witnessed();
+        self.is_here() && (is_due || self.looks < LOOKS && self.may_improve())
     }
 
     /// Whether all that is to be known was told when it happened.
@@ -437,7 +482,7 @@ impl Ends {
     }
 
     /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
-    fn hear(&mut self, lives: &Watched) -> bool {
+    pub(super) fn hear(&mut self, lives: &Watched) -> bool {
         let Some(protocol) = self.protocol else {
             return false;
         };

@@ -18,6 +18,7 @@ use crate::capture::{Described, File, Frame, Link, PcapngWriter, Recorded, Writi
 use crate::cli::{Cli, View};
 use crate::model::Timestamp;
 use crate::render::{Charset, Screen};
+use crate::selection::Numbers;
 use crate::stop::Stop;
 
 #[derive(Clone, Default)]
@@ -57,7 +58,7 @@ fn printed_with(looker: Option<Looker>, file: &[u8], screen: Screen, words: &[&s
     let View::Capture(flags) = cli.view else {
         panic!("another view")
     };
-    let request = flags.validate().unwrap();
+    let request = flags.validate(&Numbers).unwrap();
     let context = Context {
         screen,
         messages: screen,

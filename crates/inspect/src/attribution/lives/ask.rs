@@ -217,5 +217,6 @@ fn known(life: &Life, owners: Vec<Owner>, grounds: Grounds) -> Attribution {
         owners,
         grounds,
         socket: life.socket.inode,
+        user: life.socket.user,
     }
 }

@@ -393,7 +393,7 @@ fn details_for(tests: &[&Test]) -> Details {
 }
 
 /// A process has 15 bytes for its name (TASK_COMM_LEN less its NUL); the kernel cuts longer ones.
-fn process_name(name: &str) -> ForeignText {
+pub(super) fn process_name(name: &str) -> ForeignText {
     ForeignText::new(&name.as_bytes()[..name.len().min(15)])
 }
 

@@ -245,6 +245,7 @@ mod tests {
                 .collect(),
             grounds: Grounds::Exact,
             socket: None,
+            user: None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod dialogue;
 mod digits;
+mod dump;
 mod heading;
 mod payload;
 mod talks;
@@ -12,6 +13,7 @@ mod words;
 
 pub use dialogue::{Dialogue, Said};
 pub use digits::TimeOfDay;
+pub use dump::Dump;
 pub use heading::{Heading, Totals, end_label, summary};
 pub use talks::{Talk, write_talks};
 
@@ -33,6 +35,8 @@ pub struct Lines {
     pub headings: bool,
     /// Payloads on lines of their own.
     pub whole_payloads: bool,
+    /// The bytes of each packet below its line; in the place of its payload there.
+    pub dump: Option<Dump>,
     /// Without sequence numbers and windows.
     pub brief: bool,
     /// The clock.
@@ -44,6 +48,8 @@ pub struct Lines {
 pub struct Line<'a> {
     /// The packet.
     pub packet: &'a Packet<'a>,
+    /// Its bytes, from the link header on.
+    pub bytes: &'a [u8],
     /// Its numbers from the beginning of the conversation.
     pub relative: Relative,
     /// The number of its conversation, and its direction there.
@@ -75,7 +81,9 @@ impl Lines {
             self.whole(out, line);
         }
         let payload = line.packet.payload();
-        if self.whole_payloads && !payload.is_empty() {
+        if let Some(dump) = self.dump {
+            dump.write(out, line.bytes, line.packet.network);
+        } else if self.whole_payloads && !payload.is_empty() {
             payload::block(out, payload, self.screen.charset);
         }
     }
@@ -111,7 +119,7 @@ impl Lines {
             field(out, b" len ", length.into());
         }
         words::notes(out, line.packet, line.mark, b" ");
-        if !payload.is_empty() && !self.whole_payloads {
+        if !payload.is_empty() && !self.is_below() {
             out.push(b' ');
             self.paint(out, Style::Payload, |out, charset| {
                 payload::quoted(out, payload, charset)
@@ -174,7 +182,7 @@ impl Lines {
         }
         trim(out);
         words::notes(out, line.packet, line.mark, b"  ");
-        if !payload.is_empty() && !self.whole_payloads {
+        if !payload.is_empty() && !self.is_below() {
             out.extend_from_slice(b"  ");
             match width {
                 None => self.paint(out, Style::Payload, |out, charset| {
@@ -193,6 +201,11 @@ impl Lines {
         }
         trim(out);
         out.push(b'\n');
+    }
+
+    /// Whether a payload has lines of its own, and so no place in the packet's.
+    fn is_below(&self) -> bool {
+        self.whole_payloads && self.dump.is_none()
     }
 
     /// Appends the name of the interface, if there is one to say, and what stands behind it.
@@ -291,6 +304,7 @@ mod tests {
             screen,
             headings,
             whole_payloads: false,
+            dump: None,
             brief: false,
             clock: TimeOfDay::new(TimeZone::UTC),
         };
@@ -308,6 +322,7 @@ mod tests {
         let line = Line {
             mark: None,
             packet: &packet,
+            bytes: &bytes,
             relative: Relative::default(),
             conversation: None,
             interface: Some(name),

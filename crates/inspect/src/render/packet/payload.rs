@@ -96,7 +96,8 @@ fn literal(out: &mut Vec<u8>, text: &[u8]) -> usize {
     1
 }
 
-fn hex(digit: u8) -> u8 {
+/// A digit below 16.
+pub(super) fn hex(digit: u8) -> u8 {
     if digit < 10 {
         b'0' + digit
     } else {

@@ -48,7 +48,6 @@ pub(super) struct Savefile {
     lost: Lost,
     /// What a failure is about, where that is not the file being written.
     blamed: Option<PathBuf>,
-    is_over: bool,
 }
 
 /// How each file is written.
@@ -115,7 +114,6 @@ impl Savefile {
             before: 0,
             lost: Lost::default(),
             blamed: None,
-            is_over: false,
         };
         if let Some(stdout) = stdout {
             savefile.current = Some(savefile.how.begin(stdout));
@@ -146,14 +144,13 @@ impl Savefile {
 
     /// Before a frame of this time: whether another file is to begin. `-G` with `-W` may have had
     /// all its files; then it is over.
-    pub(super) fn is_over_at(&mut self, time: Timestamp) -> bool {
+    pub(super) fn is_over_at(&self, time: Timestamp) -> bool {
         let rotation = self.how.rotation;
-        if let (Some(count), None, true) = (rotation.count, rotation.size, self.is_late(time))
-            && self.turns + 1 >= count
-        {
-            self.is_over = true;
-        }
-        self.is_over
+        let has_last = rotation.size.is_none()
+            && rotation
+                .count
+                .is_some_and(|count| self.turns.saturating_add(1) >= count);
+        has_last && self.is_late(time)
     }
 
     fn is_late(&self, time: Timestamp) -> bool {

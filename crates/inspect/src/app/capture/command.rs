@@ -1,0 +1,60 @@
+//! `-- COMMAND`: a command that lives as long as the capture.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::Signal;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
+
+use crate::app::Context;
+use crate::cli::capture::Request;
+use crate::launch::Launched;
+use crate::stop::Stop;
+
+/// The last packets of a command may follow its end.
+const DRAIN: Duration = Duration::from_millis(200);
+/// `si_code` of what the terminal sends (sigaction(2)): to the command as well, as both are in
+/// its foreground.
+const SI_KERNEL: i32 = 0x80;
+
+/// Starts the command. Its end raises the stop signal.
+pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> {
+    // This, and not the handlers of `app::signals`: who has sent a signal matters here.
+    let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])
+        .context("cannot listen for Ctrl-C")?;
+    let ended = stop.clone();
+    let launched = Launched::start(&request.command, DRAIN, move || ended.raise())?;
+    let (command, stop) = (launched.clone(), stop.clone());
+    std::thread::Builder::new()
+        .name("inspect-signals".to_owned())
+        .spawn(move || {
+            for (index, told) in signals.forever().enumerate() {
+                let signal = match (index, told.si_signo) {
+                    // Whoever asks twice does not want to wait.
+                    (1.., _) => Signal::KILL,
+                    (0, SIGTERM) => Signal::TERM,
+                    (0, _) => Signal::INT,
+                };
+                if index == 0 && told.si_code == SI_KERNEL {
+                    continue;
+                }
+                if !command.signal(signal) {
+                    stop.raise();
+                }
+            }
+        })
+        .context("cannot start a thread for signals")?;
+    Ok(launched)
+}
+
+/// Waits for the end of the command, which may outlive a capture that was ended by a count, a
+/// time or an error; and says how it ended, if not well.
+pub(super) fn finish(launched: &Launched, request: &Request, context: &Context) {
+    let ending = launched.wait();
+    if !ending.is_success() {
+        let name = request.command.first().map(|name| name.to_string_lossy());
+        context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
+    }
+}

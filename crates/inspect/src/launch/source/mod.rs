@@ -1,0 +1,11 @@
+//! The running command, its descendants in /proc, descriptors it shall not have, and rights given up.
+
+mod command;
+mod descriptors;
+mod kin;
+mod shed;
+
+pub use command::{Ending, LaunchError, Launched};
+pub use descriptors::Descriptors;
+pub use kin::Kin;
+pub use shed::{Account, ShedError, forbid_new_rights, run_as};
