@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint bench bpf bpf-check install uninstall programs clean
+.PHONY: demo test lint bench bench-sockets bench-capture bpf bpf-check install uninstall programs clean
 
 ## demo: build, and show one conversation from every side
 demo: programs
@@ -23,10 +23,20 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-## bench: how fast, beside ss and lsof; for one row `make bench ARGS="--only port"` (`--help` tells more)
-bench: programs
+## bench: how fast, beside the tools replaced: bench-sockets and bench-capture
+bench: bench-sockets bench-capture
+
+RUN_AS_ROOT = --config 'target."cfg(unix)".runner="$(CURDIR)/.ci/as-root"'
+
+## bench-sockets: beside ss and lsof; for one row `make bench-sockets ARGS="--only port"` (`--help` tells more)
+bench-sockets: programs
 	@./.ci/need ss lsof python3
-	@$(CARGO) bench --quiet --bench sockets --config 'target."cfg(unix)".runner="$(CURDIR)/.ci/as-root"' -- $(ARGS)
+	@$(CARGO) bench --quiet --bench sockets $(RUN_AS_ROOT) -- $(ARGS)
+
+## bench-capture: beside tcpdump, tcpflow and tshark, likewise
+bench-capture: programs
+	@./.ci/need ss tcpdump tcpflow tshark
+	@$(CARGO) bench --quiet --bench capture $(RUN_AS_ROOT) -- $(ARGS)
 
 ## bpf: compile the programs that the kernel runs; the objects are committed
 bpf:

@@ -23,7 +23,7 @@ use works::{Bench, Work};
 
 /// Compares inspect with ss and lsof. Needs root.
 #[derive(Debug, Parser)]
-#[command(bin_name = "make bench ARGS=...")]
+#[command(bin_name = "make bench-sockets ARGS=...")]
 struct Options {
     /// How many sockets the largest load has
     #[arg(long, value_name = "N", default_value_t = 100_000)]

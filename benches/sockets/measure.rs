@@ -1,7 +1,7 @@
 //! One process: what it took. Several: how they compare.
 
 use std::io::{self, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -27,17 +27,32 @@ pub(crate) fn run(tool: &Tool) -> anyhow::Result<Cost> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot run {}", tool.line()))?;
-    let (code, usage) = wait(child.id()).with_context(|| tool.line())?;
-    let wall = begun.elapsed();
+    let (code, mut cost) = reap_with_code(child.id()).with_context(|| tool.line())?;
+    cost.wall = begun.elapsed();
     // lsof says 1 of a listing in which it could not read everything.
     if !matches!(code, Some(0 | 1)) {
         bail!("{} ended with {code:?}", tool.line());
     }
-    Ok(Cost {
-        wall,
+    Ok(cost)
+}
+
+/// Waits for the end of a child; what it took, without its time.
+#[allow(dead_code, reason = "the captures' benchmark uses it")]
+pub(crate) fn reap(child: &Child) -> anyhow::Result<Cost> {
+    match reap_with_code(child.id())? {
+        (Some(0), cost) => Ok(cost),
+        (code, _) => bail!("it ended with {code:?}"),
+    }
+}
+
+fn reap_with_code(pid: u32) -> anyhow::Result<(Option<i32>, Cost)> {
+    let (code, usage) = wait(pid)?;
+    let cost = Cost {
+        wall: Duration::ZERO,
         cpu: duration(usage.ru_utime)? + duration(usage.ru_stime)?,
         peak: u64::try_from(usage.ru_maxrss)?,
-    })
+    };
+    Ok((code, cost))
 }
 
 /// How many lines a tool prints: that it is fast is worth something only if it answers.

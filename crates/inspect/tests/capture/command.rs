@@ -231,3 +231,39 @@ fn a_count_ends_the_capture_and_not_the_command() {
     assert!(ended.status.success());
     assert_eq!(ended.lines, ["to its own end"]);
 }
+
+/// Children one after the other, each gone as soon as it has spoken.
+const HASTE: &str = "\
+import subprocess, sys
+child = '''
+import socket, sys
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+s.sendall(b'gone')
+'''
+for _ in range(5):
+    subprocess.run([sys.executable, '-S', '-c', child, sys.argv[1]], check=True)
+";
+
+#[test]
+fn what_children_say_that_are_gone_at_once_is_shown_too() {
+    let name = "what_children_say_that_are_gone_at_once_is_shown_too";
+    if !crate::lives::is_told(name) {
+        return;
+    }
+    own_network();
+    let (listener, port) = listener();
+    let text = port.to_string();
+    let running = capture_records(&["--", "python3", "-c", HASTE, &text]);
+    let _heard: Vec<_> = (0..5).map(|_| listener.accept().unwrap()).collect();
+    let ended = running.end();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    let records = ended.records();
+    let gone = records.iter().filter(|it| it["payload"]["text"] == "gone");
+    assert_eq!(gone.count(), 5, "{:?} {:?}", records.last(), ended.messages);
+    assert_eq!(
+        records.last().unwrap()["complete"],
+        true,
+        "{:?}",
+        ended.messages
+    );
+}

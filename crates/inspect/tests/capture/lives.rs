@@ -17,7 +17,7 @@ use crate::support::{own_network, wait_for};
 const CLIENTS: usize = 300;
 
 /// Whether the kernel would tell; where it would not, that is said loudly.
-fn is_told(test: &str) -> bool {
+pub(crate) fn is_told(test: &str) -> bool {
     is_root(test) && inspect::bpf::allowed().is_ok()
 }
 
