@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+mod numbers;
 mod wanted;
 
 use super::duration;
@@ -15,6 +16,7 @@ use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::life::RING as LIFE_RING;
 use crate::owners;
 use crate::selection::{Names, Selection};
+use numbers::{buffer_size, count, memory, owners_buffer, snaplen};
 pub use wanted::{Ports, WantedFlags};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
@@ -396,62 +398,6 @@ impl Flags {
             stream_memory: self.stream_memory,
             brief: self.brief,
         })
-    }
-}
-
-fn count(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("-c takes a number from 1".to_owned()),
-    }
-}
-
-/// As in tcpdump, 0 is what one gets without asking.
-fn snaplen(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(0) => Ok(SNAPLEN),
-        Ok(number) if number <= SNAPLEN => Ok(number),
-        _ => Err(format!(
-            "-s takes a number from 1 to {SNAPLEN}, or 0 for the default"
-        )),
-    }
-}
-
-/// A size in bytes; a bare number counts MiB.
-fn memory(text: &str) -> Result<usize, String> {
-    let lower = text.to_ascii_lowercase();
-    let (number, unit) = match lower.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => lower.split_at(at),
-        None => (lower.as_str(), "m"),
-    };
-    let shift = match unit.trim_end_matches("ib") {
-        "k" => Some(10),
-        "m" => Some(20),
-        "g" => Some(30),
-        _ => None,
-    };
-    shift
-        .and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "a size is written 500K, 64M or 1G".to_owned())
-}
-
-/// libpcap takes bytes, in a signed number.
-const MOST_KIB: u32 = 2_000_000;
-
-fn buffer_size(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
-        _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
-    }
-}
-
-/// Such buffers have a power of two of bytes, of whole pages.
-fn owners_buffer(text: &str) -> Result<u32, String> {
-    let most = 1 << 20;
-    match text.parse::<u32>() {
-        Ok(number) if (4..=most).contains(&number) => Ok(number.next_power_of_two()),
-        _ => Err(format!("--owners-buffer takes a number from 4 to {most}")),
     }
 }
 

@@ -17,10 +17,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -406,27 +403,5 @@ impl<'a> Run<'a> {
         let lives = self.looker.as_mut().and_then(|it| it.lives.as_mut());
         gaps.extend(lives.map(Watched::gaps).unwrap_or_default());
         gaps
-    }
-}
-
-/// Whether what is read and what is written are one file, or one FIFO; `-` is what the shell
-/// has opened.
-fn same_file(read: &Path, written: &Path) -> bool {
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
-    let of = |path: &Path, standard: BorrowedFd<'_>| {
-        if path != Path::new("-") {
-            return fs::metadata(path);
-        }
-        fs::File::from(standard.try_clone_to_owned()?).metadata()
-    };
-    match (
-        of(read, io::stdin().as_fd()),
-        of(written, io::stdout().as_fd()),
-    ) {
-        (Ok(read), Ok(written)) => {
-            (read.dev(), read.ino()) == (written.dev(), written.ino())
-                && (read.is_file() || read.file_type().is_fifo())
-        }
-        _ => false,
     }
 }

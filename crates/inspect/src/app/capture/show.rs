@@ -1,20 +1,27 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
+mod notes;
+mod told;
+mod watch;
+
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use super::lives::Watched;
 use super::looker::{Look, Looker};
 use super::recalled::Recalled;
-use crate::attribution::{Attribution, Grounds, Note, Question, Side, Table, Witness};
+use crate::attribution::{Attribution, Grounds, Table, Witness};
 use crate::capture::{Conversation, Direction, Flags, Packet};
 use crate::model::{Endpoint, ForeignText, Protocol, Timestamp};
 use crate::names::Users;
 use crate::render::packet::end_label;
 use crate::render::{Charset, Escaped};
 use crate::streams::{Course, Handle};
+
+pub(super) use notes::remember;
+use watch::Tallied;
+pub(super) use watch::{Tally, Watch};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -134,122 +141,10 @@ const LOOKS: u8 = 8;
 /// on, and servers started again.
 const AGAIN: i64 = 1_500_000_000;
 
-/// The conversations of which the next look may tell more. It comes by the clock, not only with
-/// their packets.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    waiting: Vec<Weak<RefCell<Ends>>>,
-    look: u64,
-    /// How many conversations have their owners.
-    pub(super) tally: Tally,
-}
-
-impl Watch {
-    /// Whether the next look may tell anything.
-    pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    fn add(&mut self, known: &Known, ends: &mut Ends) {
-        if !ends.watched {
-            ends.watched = true;
-            // Forgotten conversations must not pile up while a look takes its time.
-            if self.waiting.len() == self.waiting.capacity() {
-                self.waiting.retain(|waiting| waiting.strong_count() > 0);
-                self.waiting.reserve(self.waiting.len().max(64));
-            }
-            self.waiting.push(Rc::downgrade(known));
-        }
-    }
-
-    /// Asks for the next look when it is due, and hands those conversations to `tell` of which
-    /// the newest one tells what the reader should know.
-    pub(super) fn tend(
-        &mut self,
-        looker: &mut Looker,
-        users: &mut Users,
-        charset: Charset,
-        mut tell: impl FnMut(&mut Ends),
-    ) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        looker.ask();
-        let look = looker.newest();
-        if look.number == self.look {
-            return;
-        }
-        self.look = look.number;
-        let (lives, tally) = (looker.lives.as_ref(), &mut self.tally);
-        self.waiting.retain(|waiting| {
-            let Some(known) = waiting.upgrade() else {
-                return false;
-            };
-            let mut ends = known.borrow_mut();
-            if ends.consult(&look) | lives.is_some_and(|lives| ends.hear(lives)) {
-                ends.label(users, charset);
-            }
-            tally.count(&mut ends);
-            if ends.has_news() {
-                tell(&mut ends);
-                ends.is_told();
-            }
-            ends.watched = ends.wants_more(&look);
-            ends.watched
-        });
-    }
-}
-
-/// Conversations with an end on this machine, and those of which every such end has its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tally {
-    pub(super) here: u64,
-    pub(super) known: u64,
-}
-
-/// What of a conversation is in the tally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Tallied {
-    here: bool,
-    known: bool,
-}
-
-impl Tally {
-    fn count(&mut self, ends: &mut Ends) {
-        let known = ends.is_known();
-        let now = Tallied {
-            here: known.is_some(),
-            known: known == Some(true),
-        };
-        let before = std::mem::replace(&mut ends.tallied, now);
-        self.here = self.here + u64::from(now.here) - u64::from(before.here);
-        self.known = self.known + u64::from(now.known) - u64::from(before.known);
-    }
-}
-
 /// Who may know the owners: one who looks now, or a file that remembers.
 pub(super) struct Witnesses<'a> {
     pub(super) looker: Option<&'a mut Looker>,
     pub(super) recalled: &'a mut Recalled,
-}
-
-/// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
-/// the reader should know.
-pub(super) fn remember(
-    conversation: &mut Conversation<Known>,
-    note: Note,
-    users: &mut Users,
-    charset: Charset,
-    mut tell: impl FnMut(&mut Ends),
-) {
-    let known = Rc::clone(&conversation.note);
-    let mut ends = known.borrow_mut();
-    ends.recall(conversation, note);
-    ends.label(users, charset);
-    if ends.has_news() {
-        tell(&mut ends);
-        ends.is_told();
-    }
 }
 
 /// Finds out who holds the two ends, as far as that can be told now.
@@ -345,36 +240,6 @@ impl Ends {
             ..Self::default()
         };
         self.earlier = earlier;
-    }
-
-    /// Takes over what is known where the conversation was chosen: at first, and whenever a file
-    /// told more there. Tells whether it did.
-    fn take_over(&mut self, conversation: &mut Conversation<Known>) -> bool {
-        let Some(earlier) = self.earlier.clone() else {
-            return false;
-        };
-        let earlier = earlier.borrow();
-        let is_first = self.taken_over == 0;
-        let has_more = earlier.is_recalled && earlier.version > self.taken_over;
-        if !(is_first || has_more) {
-            return false;
-        }
-        self.taken_over = earlier.version;
-        let [first, _] = earlier.places;
-        if earlier.is_recalled && !self.opening_seen && self.places[0] != first {
-            conversation.set_client(first);
-            self.places.reverse();
-        }
-        self.sides.clone_from(&earlier.sides);
-        self.users.clone_from(&earlier.users);
-        self.witnesses = earlier.witnesses;
-        if self.places[0] != first {
-            self.sides.reverse();
-            self.users.reverse();
-            self.witnesses.reverse();
-        }
-        self.is_recalled = earlier.is_recalled;
-        true
     }
 
     /// The protocol of its segments, its client's end and its server's.
@@ -474,75 +339,6 @@ impl Ends {
         self.is_here() && (is_due || self.looks < LOOKS && self.may_improve())
     }
 
-    /// Whether all that is to be known was told when it happened.
-    fn is_witnessed(&self) -> bool {
-        self.sides
-            .iter()
-            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
-    }
-
-    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
-    pub(super) fn hear(&mut self, lives: &Watched) -> bool {
-        let Some(protocol) = self.protocol else {
-            return false;
-        };
-        if lives.changes() == self.heard && self.heard_all {
-            return false;
-        }
-        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
-        // one socket after the other, without a sign between them.
-        let is_tcp = protocol == Protocol::Tcp;
-        let time = if is_tcp { self.began } else { self.latest };
-        self.heard = lives.changes();
-        self.heard_all = is_tcp || lives.is_settled(time);
-        let refused = self.is_refused();
-        let [client, server] = self.places;
-        let mut changed = false;
-        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
-        {
-            let side = &mut self.sides[index];
-            let witness = self.witnesses[index];
-            let is_known = side.grounds == Grounds::Witnessed;
-            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
-                continue;
-            }
-            let question = Question {
-                namespace: lives.namespace(),
-                protocol,
-                local: local.on_the_wire(),
-                remote: remote.on_the_wire(),
-                time,
-                now: self.latest,
-                opening: self.opening_seen && is_tcp,
-                here: local.is_loopback()
-                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
-            };
-            if lives.is_still(witness, &question) {
-                continue;
-            }
-            let told = lives.attribute(&question);
-            if let Some((told, witness)) = told {
-                self.witnesses[index] = witness;
-                changed |= side.hear(told, protocol);
-            }
-        }
-        changed
-    }
-
-    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
-    fn is_known(&self) -> Option<bool> {
-        let [_, server] = &self.sides;
-        let refused = self.is_refused() && server.grounds == Grounds::Closed;
-        let here = || {
-            let sides = self.sides.iter().enumerate();
-            sides.filter(|(index, side)| {
-                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
-            })
-        };
-        here().next()?;
-        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
-    }
-
     /// Asks a look, if it was not asked already; tells whether it told anything.
     fn consult(&mut self, look: &Look) -> bool {
         let Some(protocol) = self.protocol else {
@@ -610,51 +406,6 @@ impl Ends {
             self.labels[index] = label;
         }
         self.version += 1;
-    }
-
-    /// Takes over what a file says. Who opened is seen, or else what its writer found.
-    fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
-        let [client, server] = note.sides;
-        if !self.opening_seen && self.places[0] != client.end {
-            conversation.set_client(client.end);
-            self.places.reverse();
-        }
-        let is_in_order = self.places[0] == client.end;
-        let sides = if is_in_order {
-            [client, server]
-        } else {
-            [server, client]
-        };
-        for (index, side) in sides.into_iter().enumerate() {
-            self.sides[index] = side.attribution;
-            self.users[index] = side.user;
-        }
-        self.is_recalled = true;
-    }
-
-    /// What a file is to say of the ends with the next packet, if it has not said it yet; `file`
-    /// is another number for each.
-    pub(super) fn comment(&mut self, file: u64) -> Option<String> {
-        let noted = self.noted.filter(|(_, noted)| *noted == file);
-        if noted.is_some_and(|(version, _)| version == self.version) {
-            return None;
-        }
-        let side = |index: usize| Side {
-            end: self.places[index],
-            attribution: self.sides[index].clone(),
-            user: self.users[index].clone(),
-            more: 0,
-        };
-        let note = Note {
-            protocol: self.protocol?,
-            sides: [side(0), side(1)],
-        };
-        // Nothing is worth a word only until something was said.
-        if noted.is_none() && !note.says_something() {
-            return None;
-        }
-        self.noted = Some((self.version, file));
-        Some(note.text())
     }
 
     /// Whether something became known that the heading does not say. That there is no socket

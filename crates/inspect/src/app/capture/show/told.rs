@@ -1,0 +1,77 @@
+//! What the lives of sockets tell of the ends.
+
+use super::Ends;
+use crate::app::capture::lives::Watched;
+use crate::attribution::{Grounds, Question};
+use crate::model::Protocol;
+
+impl Ends {
+    /// Whether all that is to be known was told when it happened.
+    pub(super) fn is_witnessed(&self) -> bool {
+        self.sides
+            .iter()
+            .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
+    }
+
+    /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
+    pub(in crate::app::capture) fn hear(&mut self, lives: &Watched) -> bool {
+        let Some(protocol) = self.protocol else {
+            return false;
+        };
+        if lives.changes() == self.heard && self.heard_all {
+            return false;
+        }
+        // A segment is of the socket that had the first one. Datagrams of the same ends may be of
+        // one socket after the other, without a sign between them.
+        let is_tcp = protocol == Protocol::Tcp;
+        let time = if is_tcp { self.began } else { self.latest };
+        self.heard = lives.changes();
+        self.heard_all = is_tcp || lives.is_settled(time);
+        let refused = self.is_refused();
+        let [client, server] = self.places;
+        let mut changed = false;
+        for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
+        {
+            let side = &mut self.sides[index];
+            let witness = self.witnesses[index];
+            let is_known = side.grounds == Grounds::Witnessed;
+            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
+                continue;
+            }
+            let question = Question {
+                namespace: lives.namespace(),
+                protocol,
+                local: local.on_the_wire(),
+                remote: remote.on_the_wire(),
+                time,
+                now: self.latest,
+                opening: self.opening_seen && is_tcp,
+                here: local.is_loopback()
+                    || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
+            };
+            if lives.is_still(witness, &question) {
+                continue;
+            }
+            let told = lives.attribute(&question);
+            if let Some((told, witness)) = told {
+                self.witnesses[index] = witness;
+                changed |= side.hear(told, protocol);
+            }
+        }
+        changed
+    }
+
+    /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
+    pub(super) fn is_known(&self) -> Option<bool> {
+        let [_, server] = &self.sides;
+        let refused = self.is_refused() && server.grounds == Grounds::Closed;
+        let here = || {
+            let sides = self.sides.iter().enumerate();
+            sides.filter(|(index, side)| {
+                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
+            })
+        };
+        here().next()?;
+        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
+    }
+}
