@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint bench bench-sockets bench-capture bpf bpf-check install uninstall programs clean
+.PHONY: demo test lint bench bench-sockets bench-capture fuzz bpf bpf-check install uninstall programs clean
 
 ## demo: build, and show one conversation from every side
 demo: programs
@@ -37,6 +37,16 @@ bench-sockets: programs
 bench-capture: programs
 	@./.ci/need ss tcpdump tcpflow tshark
 	@$(CARGO) bench --quiet --bench capture $(RUN_AS_ROOT) -- $(ARGS)
+
+## fuzz: hostile frames, files, segments and notes, a minute each; FUZZ_SECONDS=N for longer
+FUZZ_SECONDS ?= 60
+fuzz:
+	@./.ci/need rust cc g++ libpcap cargo-fuzz
+	@for target in decode file streams note; do \
+		mkdir -p fuzz/corpus/$$target && cp tests/fixtures/capture-pair.pcap fuzz/corpus/file/ 2>/dev/null; \
+		$(CARGO) fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=512 -print_final_stats=1 || exit 1; \
+	done
 
 ## bpf: compile the programs that the kernel runs; the objects are committed
 bpf:

@@ -3,6 +3,8 @@
 //! Keyed by the socket, never by its ends alone: two sockets that had the same ends one after the
 //! other are told apart by when they lived, and equal ends in two network namespaces by those.
 
+mod ask;
+mod keep;
 mod processes;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +16,9 @@ use crate::model::{
 };
 use processes::Processes;
 
-/// Lives remembered at once, some 300 bytes each. Those that ended first make room first.
+/// Lives remembered at once, some 800 bytes each with their names. Half of it is for those that
+/// ended: at 10,000 new conversations a second on loopback those of 0.8 seconds, and a packet waits
+/// for a tenth, unless the capture falls behind.
 const LIMIT: usize = 32_768;
 /// Processes that are remembered of one socket.
 const USERS: usize = 32;
@@ -43,7 +47,6 @@ pub struct Lives {
     changes: u64,
     renames: u64,
     latest: Option<Timestamp>,
-    forgotten: u64,
 }
 
 /// Counts lives; never used twice.
@@ -153,11 +156,6 @@ impl Lives {
         self.latest
     }
 
-    /// Sockets that were alive, as far as known, and had to make room for others.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
-    }
-
     /// Something was lost, and it cannot be told what: whose end was lost would have the ends of
     /// those that come after it. So nothing that was told holds any more.
     pub fn forget_all(&mut self) {
@@ -165,7 +163,6 @@ impl Lives {
             next: self.next,
             changes: self.changes + 1,
             renames: self.renames,
-            forgotten: self.forgotten,
             ..Self::default()
         };
     }
@@ -318,217 +315,7 @@ impl Lives {
         self.used_by(serial, user);
         self.index(serial, &socket);
     }
-
-    /// The life of this socket, if one is known.
-    fn find(&self, socket: &Socket) -> Option<Serial> {
-        if let Some(serial) = socket.cookie.and_then(|it| self.by_cookie.get(&it)) {
-            return Some(*serial);
-        }
-        let serial = *self.by_inode.get(&socket.inode?)?;
-        let life = self.lives.get(&serial)?;
-        // A cookie is given later, and never changed.
-        let same = life.socket.cookie.is_none() || socket.cookie.is_none();
-        same.then_some(serial)
-    }
-
-    fn begin(&mut self, socket: Socket, born: Option<Timestamp>) -> Serial {
-        self.make_room();
-        let serial = self.next;
-        self.next += 1;
-        let unbound = Endpoint::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-        self.lives.insert(
-            serial,
-            Life {
-                socket: Socket {
-                    local: unbound,
-                    remote: unbound,
-                    ..socket
-                },
-                role: Role::Unknown,
-                since: born,
-                born,
-                ended: None,
-                users: Vec::new(),
-                sent: false,
-                in_ends: false,
-                in_port: false,
-                version: 0,
-            },
-        );
-        self.begun.push_back(serial);
-        self.identify(serial, &socket);
-        serial
-    }
-
-    /// The same socket begins a life with other ends.
-    fn again(&mut self, serial: Serial, time: Timestamp) -> Serial {
-        self.end(serial, time);
-        let Some(life) = self.lives.get(&serial) else {
-            return serial;
-        };
-        let (socket, users, born) = (life.socket, life.users.clone(), life.born);
-        let next = self.begin(socket, Some(time));
-        self.set(next, |life| {
-            life.users = users;
-            life.born = born;
-        });
-        next
-    }
-
-    fn has_had_ends(&self, serial: Serial) -> bool {
-        self.lives
-            .get(&serial)
-            .is_some_and(|life| life.in_ends || life.in_port || life.ended.is_some())
-    }
-
-    fn set(&mut self, serial: Serial, change: impl FnOnce(&mut Life)) {
-        if let Some(life) = self.lives.get_mut(&serial) {
-            change(life);
-        }
-    }
-
-    /// Remembers the names that a socket has now.
-    fn identify(&mut self, serial: Serial, socket: &Socket) {
-        let Some(life) = self.lives.get_mut(&serial) else {
-            return;
-        };
-        life.socket.user = socket.user.or(life.socket.user);
-        if let Some(cookie) = socket.cookie {
-            life.socket.cookie = Some(cookie);
-            self.by_cookie.insert(cookie, serial);
-        }
-        if let Some(inode) = socket.inode {
-            life.socket.inode = Some(inode);
-            self.by_inode.insert(inode, serial);
-        }
-    }
-
-    fn used_by(&mut self, serial: Serial, user: Option<(Process, Option<Fd>)>) {
-        let (Some((process, fd)), Some(life)) = (user, self.lives.get_mut(&serial)) else {
-            return;
-        };
-        let process = self.processes.named(process);
-        let known = life.users.iter().position(|user| {
-            (user.process.pid, user.process.started_ns) == (process.pid, process.started_ns)
-        });
-        match known {
-            Some(index) => {
-                let user = &mut life.users[index];
-                if fd.is_none() || user.fd == fd {
-                    return;
-                }
-                user.fd = fd;
-            }
-            None if life.users.len() < USERS => life.users.push(User { process, fd }),
-            None => return,
-        }
-        life.version = life.version.wrapping_add(1);
-        self.changes += 1;
-    }
-
-    /// Makes a life known by its ends, as far as they are set now.
-    fn index(&mut self, serial: Serial, socket: &Socket) {
-        let Some(life) = self.lives.get_mut(&serial) else {
-            return;
-        };
-        if life.ended.is_some() || socket.local.port == 0 {
-            return;
-        }
-        let waits = matches!(life.role, Role::Listener) || socket.remote.port == 0;
-        if waits {
-            let may_wait = matches!(life.role, Role::Listener | Role::Datagram);
-            if life.in_port || life.in_ends || !may_wait {
-                return;
-            }
-            life.in_port = true;
-            life.socket.local = socket.local;
-            life.socket.reuse = socket.reuse;
-            let key = (socket.namespace, socket.protocol, socket.local.port);
-            self.by_port.entry(key).or_default().push_back(serial);
-        } else {
-            if life.in_ends {
-                return;
-            }
-            life.in_ends = true;
-            life.socket.local = socket.local;
-            life.socket.remote = socket.remote;
-            let key = (life.place(), socket.remote);
-            self.by_ends.entry(key).or_default().push_back(serial);
-        }
-        life.version = life.version.wrapping_add(1);
-        self.changes += 1;
-    }
-
-    fn end(&mut self, serial: Serial, time: Timestamp) {
-        if let Some(life) = self.lives.get_mut(&serial)
-            && life.ended.is_none()
-        {
-            life.ended = Some(time);
-            self.ended.push_back(serial);
-        }
-    }
-
-    fn make_room(&mut self) {
-        while self.lives.len() >= LIMIT {
-            let oldest = self.ended.pop_front().or_else(|| self.begun.pop_front());
-            let Some(serial) = oldest else { return };
-            self.forget(serial);
-        }
-        if self.begun.len() > 2 * LIMIT {
-            self.begun.retain(|serial| self.lives.contains_key(serial));
-        }
-    }
-
-    fn forget(&mut self, serial: Serial) {
-        let Some(life) = self.lives.remove(&serial) else {
-            return;
-        };
-        if life.ended.is_none() && !life.users.iter().all(|it| self.processes.is_over(it)) {
-            self.forgotten += 1;
-        }
-        // Another life may have the name by now.
-        if let Some(cookie) = life.socket.cookie
-            && self.by_cookie.get(&cookie) == Some(&serial)
-        {
-            self.by_cookie.remove(&cookie);
-        }
-        if let Some(inode) = life.socket.inode
-            && self.by_inode.get(&inode) == Some(&serial)
-        {
-            self.by_inode.remove(&inode);
-        }
-        if life.in_ends {
-            take_out(
-                &mut self.by_ends,
-                (life.place(), life.socket.remote),
-                serial,
-            );
-        }
-        if life.in_port {
-            let (namespace, protocol, local) = life.place();
-            take_out(&mut self.by_port, (namespace, protocol, local.port), serial);
-        }
-    }
 }
 
-fn take_out<K: Eq + std::hash::Hash>(
-    index: &mut HashMap<K, VecDeque<Serial>>,
-    key: K,
-    serial: Serial,
-) {
-    use std::collections::hash_map::Entry;
-    let Entry::Occupied(mut entry) = index.entry(key) else {
-        return;
-    };
-    // The oldest goes first, but for a few.
-    if let Some(at) = entry.get().iter().position(|it| *it == serial) {
-        entry.get_mut().remove(at);
-    }
-    if entry.get().is_empty() {
-        entry.remove();
-    }
-}
-
-mod ask;
 #[cfg(test)]
 mod tests;

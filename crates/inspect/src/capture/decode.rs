@@ -38,6 +38,7 @@ pub fn decode<'a>(link: Link, frame: &Frame<'a>) -> Packet<'a> {
         vlans: header.vlans,
         network: u32::try_from(network).unwrap_or(u32::MAX),
         content,
+        fragments: 0,
         fault,
     }
 }

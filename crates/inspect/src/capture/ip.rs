@@ -23,6 +23,8 @@ pub(crate) struct IpHeader {
     pub(crate) fragment: Option<Fragment>,
     /// Whether they were read to their end: what is left begins with what they carry.
     pub(crate) read_whole: bool,
+    /// Headers were walked over that are part of what is in pieces.
+    pub(crate) walked_into: bool,
     /// The first thing that was wrong.
     pub(crate) fault: Option<Fault>,
 }
@@ -48,6 +50,7 @@ pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
         protocol: ip.get_next_level_protocol().0,
         fragment: v4_fragment(&ip),
         read_whole: false,
+        walked_into: false,
         fault: None,
     };
     let header_length = usize::from(ip.get_header_length()) * 4;
@@ -65,6 +68,7 @@ pub(crate) fn read_v4(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
         }
         left.take(header_length, "IPv4 header length")?;
         if header.fragment.is_none_or(|fragment| fragment.offset == 0) {
+            header.walked_into = header.protocol == AUTHENTICATION;
             walk_authentication(&mut header.protocol, left)?;
         }
         Ok(())
@@ -118,6 +122,7 @@ pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
         protocol: ip.get_next_header().0,
         fragment: None,
         read_whole: false,
+        walked_into: false,
         fault: None,
     };
     let payload_length = usize::from(ip.get_payload_length());
@@ -134,6 +139,7 @@ pub(crate) fn read_v6(left: &mut Left<'_>) -> Result<IpHeader, Fault> {
 /// Every header is at least 8 bytes, so the walk ends with the frame.
 fn walk_extensions(header: &mut IpHeader, left: &mut Left<'_>) -> Result<(), Fault> {
     loop {
+        header.walked_into |= header.fragment.is_some() && EXTENSIONS.contains(&header.protocol);
         match header.protocol {
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 => {
                 // RFC 6564: next header, length in 8-byte units without the first.

@@ -51,6 +51,7 @@ mod batch;
 mod conversations;
 #[cfg(test)]
 pub(crate) mod crafted;
+mod datagrams;
 mod decode;
 mod fields;
 mod filter;
@@ -66,6 +67,7 @@ mod tests;
 mod transport;
 
 pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
+pub use datagrams::{Datagrams, Whole};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};
 pub use fragments::Fragments;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Link;
+use super::{Frame, Link, Recorded, Whole, decode};
 use crate::model::{Endpoint, Protocol, Timestamp};
 
 /// One frame, decoded as far as it goes.
@@ -28,6 +28,8 @@ pub struct Packet<'a> {
     pub network: u32,
     /// What it carried.
     pub content: Content<'a>,
+    /// Of how many fragments the content was put together; 0 where it came in one.
+    pub fragments: u32,
     /// Where decoding stopped short, and why.
     pub fault: Option<Fault>,
 }
@@ -294,6 +296,27 @@ impl Fault {
 }
 
 impl<'a> Packet<'a> {
+    /// The packet that completed a datagram, with the whole of it.
+    pub fn put_together<'w>(&self, whole: &Whole<'w>) -> Packet<'w> {
+        let frame = Frame {
+            time: self.time,
+            bytes: whole.bytes,
+            original_length: u32::try_from(whole.bytes.len()).unwrap_or(u32::MAX),
+            recorded: Recorded::default(),
+        };
+        Packet {
+            captured: self.captured,
+            original_length: self.original_length,
+            link: self.link,
+            interface: self.interface,
+            direction: self.direction,
+            vlans: self.vlans,
+            network: self.network,
+            fragments: u32::try_from(whole.pieces).unwrap_or(u32::MAX),
+            ..decode(Link::Raw, &frame)
+        }
+    }
+
     /// The segment, where it carried one.
     pub fn segment(&self) -> Option<&Segment<'a>> {
         match &self.content {

@@ -11,17 +11,22 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[group(id = "savefile")]
 pub struct Flags {
-    /// Format of the file: pcapng has names of interfaces, owners and what was lost; else by the
-    /// name, FILE.pcapng or another.
-    #[arg(long, value_name = "FORMAT", requires = "write")]
+    /// pcap, which every program reads, or pcapng, which also has names of interfaces, owners and
+    /// what was lost. Without it the name decides: FILE.pcapng or another.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        requires = "write",
+        hide_possible_values = true
+    )]
     file_format: Option<Format>,
 
     /// Show packets also when they are written into a file.
     #[arg(long, requires = "write", overrides_with = "print")]
     print: bool,
 
-    /// Begin another file, with a number behind its name, when one is larger than this many
-    /// millions of bytes; with k, m or g of KiB, MiB or GiB.
+    /// Begin another file, with a number behind its name, when one is larger than so many millions
+    /// of bytes, or so many KiB, MiB or GiB: 500k, 64m, 1g.
     #[arg(short = 'C', long, value_name = "SIZE", requires = "write", value_parser = size)]
     rotate_size: Option<u64>,
 

@@ -101,12 +101,13 @@ fn said(records: &[Value]) -> Vec<(String, &Value)> {
         .collect()
 }
 
+/// Each once: a process may hold a socket by two descriptors.
 fn pids(record: &Value, side: &str) -> Vec<u64> {
     let owners = record[format!("{side}_owners")].as_array().unwrap();
-    owners
-        .iter()
-        .map(|it| it["pid"].as_u64().unwrap())
-        .collect()
+    let pids = owners.iter().map(|it| it["pid"].as_u64().unwrap());
+    let mut pids: Vec<u64> = pids.collect();
+    pids.dedup();
+    pids
 }
 
 /// Whether each of these is the first owner of its own hello, exactly.
@@ -128,7 +129,7 @@ fn each_of_300_short_lives_has_its_owner_and_so_has_the_server() {
     }
     own_network();
     let (listener, port) = listener();
-    let running = capture_records(&["--port", &port.to_string()]);
+    let running = capture_records(&["-v", "--port", &port.to_string()]);
     let server = serve(listener, CLIENTS);
     let clients: Vec<u32> = (0..CLIENTS)
         .map(|_| {
@@ -139,7 +140,16 @@ fn each_of_300_short_lives_has_its_owner_and_so_has_the_server() {
         })
         .collect();
     server.join().unwrap();
-    let records = running.interrupt().records();
+    let ended = running.interrupt();
+    let line =
+        "Owners as the kernel tells of sockets (bpf), and from tables for those from before.";
+    assert!(
+        ended.messages.iter().any(|it| it == line),
+        "{:?}",
+        ended.messages
+    );
+    let records = ended.records();
+    assert!(records[0]["type"] == "packet");
     each_has_its_own(&records, &clients);
     let own = u64::from(std::process::id());
     // A hello may be shown before accept() has returned; not what the server does after that.
@@ -315,6 +325,40 @@ fn without_the_rights_it_captures_and_says_how_many_owners_were_missed() {
     assert!(ended.messages.contains(&line), "{:?}", ended.messages);
     let end = records.last().unwrap();
     assert_eq!((&end["lost"], &end["complete"]), (&0.into(), &true.into()));
+}
+
+#[test]
+fn processes_have_the_numbers_of_the_readers_pid_namespace() {
+    let test = "processes_have_the_numbers_of_the_readers_pid_namespace";
+    if !is_told(test) || !crate::support::have_program("unshare", test) {
+        return;
+    }
+    own_network();
+    let (listener, port) = listener();
+    // Its number outside is of no meaning inside, as is that of this process.
+    std::thread::spawn(move || {
+        while let Ok((mut accepted, _)) = listener.accept() {
+            let _ = accepted.read_to_end(&mut Vec::new());
+        }
+    });
+    // Clients come until the capture has enough; with it, the first process, all of them end.
+    let script = format!(
+        "while :; do bash -c 'exec 7<>/dev/tcp/127.0.0.1/{port}; printf \"hello $$\" >&7'; \
+         sleep 0.05; done & exec \"$0\" capture --json --port {port} -c 40"
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--mount-proc", "sh", "-c", &script])
+        .arg(env!("CARGO_BIN_EXE_inspect"));
+    let records = Running::start(&mut command).end().records();
+    let said = said(&records);
+    assert!(said.len() >= 2, "{records:?}");
+    for (text, record) in said {
+        let own: u64 = text["hello ".len()..].parse().unwrap();
+        assert_eq!(pids(record, "source"), [own], "{record}");
+        assert_eq!(record["source_attribution"], "exact", "{record}");
+        assert_eq!(record["destination_attribution"], "unknown", "{record}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod command;
 mod crafted;
 mod dump;
 mod files;
+mod fragments;
 mod live;
 mod lives;
 mod netns;

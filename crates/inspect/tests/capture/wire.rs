@@ -35,6 +35,11 @@ impl Wire {
         wire
     }
 
+    /// `ip`, on one side.
+    pub(crate) fn ip(&self, side: usize, arguments: &[&str]) {
+        run("ip", &[&["-n", &self.0[side]][..], arguments].concat());
+    }
+
     pub(crate) fn inside(&self, side: usize, command: &Command) -> Command {
         let mut inside = Command::new("ip");
         inside

@@ -307,13 +307,19 @@ impl Chooser {
     /// Asks who is not known yet, when that is due.
     pub(super) fn tend(&mut self, looker: &mut Looker) {
         self.watch
-            .tend(looker, &mut self.users, Charset::Utf8, |_| {});
+            .tend(looker, &mut self.users, Charset::Utf8, |_, _| {});
     }
 
     /// Takes in a comment that a file has behind packets.
     pub(super) fn remark(&mut self, remark: &[u8], recalled: &mut Recalled) {
         if let Some((note, conversation)) = recalled.hear_late(remark, &mut self.conversations) {
-            show::remember(conversation, note, &mut self.users, Charset::Utf8, |_| {});
+            show::remember(
+                conversation,
+                note,
+                &mut self.users,
+                Charset::Utf8,
+                |_, _| {},
+            );
         }
     }
 

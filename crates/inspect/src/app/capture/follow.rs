@@ -68,7 +68,8 @@ impl Follow {
         if let Some(stream) = seen.displaced.as_ref().and_then(|old| old.borrow().stream) {
             streams.finish(stream, *now, &mut emit);
         }
-        let Some(segment) = packet.segment() else {
+        // A piece is said when the datagram is whole.
+        let Some(segment) = packet.segment().filter(|it| it.fragment.is_none()) else {
             return pen.end();
         };
         let known = &seen.conversation.note;

@@ -6,7 +6,7 @@ use crate::attribution::{Attribution, Lives, Question, Witness};
 use crate::clock;
 use crate::launch::Kin;
 use crate::life::{Change, Kernel, Source};
-use crate::model::{Gap, NetworkNamespace, Origin, Timestamp};
+use crate::model::{Gap, NetworkNamespace, Timestamp};
 use crate::namespaces;
 use crate::owners::Choice;
 
@@ -122,15 +122,6 @@ impl Watched {
 
     /// What was lost.
     pub(super) fn gaps(&mut self) -> Vec<Gap> {
-        let mut gaps = self.source.gaps();
-        match self.lives.forgotten() {
-            0 => {}
-            count => gaps.push(Gap::counted(
-                Origin::Owners,
-                "sockets forgotten, though alive: there were too many",
-                count,
-            )),
-        }
-        gaps
+        self.source.gaps()
     }
 }

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::{Context, Exit};
-use crate::capture::{Conversations, Event, FilterError, Fragments, Source, SourceError};
+use crate::capture::{Conversations, Datagrams, Event, Fragments, Source, SourceError};
 use crate::cli::capture::{From, Request};
 use crate::clock;
 use crate::model::{Gap, Origin};
@@ -53,17 +53,6 @@ const READER_EVERY: Duration = Duration::from_millis(500);
 /// How often a quiet capture takes in what the kernel tells of sockets.
 const LIVES_EVERY: Duration = Duration::from_millis(100);
 
-fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
-    // What a cooked link of all interfaces does not have, one interface may.
-    let elsewhere = if error.reason.contains("cooked") {
-        " (-i NAME captures on one interface alone, as its link is)"
-    } else {
-        ""
-    };
-    context.say(&format!("inspect: {error}{elsewhere}"));
-    Exit::WrongUsage
-}
-
 /// One capture from beginning to end.
 struct Run<'a> {
     request: &'a Request,
@@ -74,6 +63,7 @@ struct Run<'a> {
     output: Output,
     conversations: Conversations<Known>,
     fragments: Fragments,
+    datagrams: Datagrams,
     chooser: Option<Chooser>,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
@@ -115,6 +105,7 @@ impl<'a> Run<'a> {
             output,
             conversations: Conversations::new(),
             fragments: Fragments::default(),
+            datagrams: Datagrams::default(),
             chooser: None,
             totals: Totals::default(),
             undecided: 0,
@@ -251,6 +242,7 @@ impl<'a> Run<'a> {
                         output: &mut self.output,
                         conversations: &mut self.conversations,
                         fragments: &mut self.fragments,
+                        datagrams: &mut self.datagrams,
                         chooser: &mut self.chooser,
                         totals: &mut self.totals,
                         undecided: &mut self.undecided,
@@ -314,6 +306,7 @@ impl<'a> Run<'a> {
             output: &mut self.output,
             conversations: &mut self.conversations,
             fragments: &mut self.fragments,
+            datagrams: &mut self.datagrams,
             chooser: &mut self.chooser,
             totals: &mut self.totals,
             undecided: &mut self.undecided,
@@ -393,6 +386,14 @@ impl<'a> Run<'a> {
                 Origin::Capture,
                 "packets not shown: the ports are in another fragment, or were cut off",
                 self.undecided,
+            ));
+        }
+        let broken = self.datagrams.lost() + self.datagrams.waiting() as u64;
+        if broken > 0 {
+            gaps.push(Gap::counted(
+                Origin::Capture,
+                "datagrams not put together: fragments are missing, or contradict each other",
+                broken,
             ));
         }
         gaps.extend(self.output.recalled_gaps());

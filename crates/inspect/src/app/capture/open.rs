@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use super::chooser::Chooser;
 use super::looker::Looker;
-use super::{Run, command, lives, messages, wrong_filter};
+use super::{Run, command, lives, messages};
 use crate::app::{Context, Exit, Usage, look, names, signals};
-use crate::capture::{self, File, FileError, Live, OpenError, Options};
+use crate::capture::{self, File, FileError, FilterError, Live, OpenError, Options};
 use crate::cli::capture::{From, Request};
 use crate::launch::{self, Account, Descriptors, Kin};
 use crate::namespaces;
@@ -164,4 +164,15 @@ pub(super) fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Opt
     let users = Selection::one_of(names::users(&request.users)?);
     let wanted = Selection::All(vec![request.owned.clone(), users]);
     Ok(Some(Chooser::new(wanted, kin)))
+}
+
+fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
+    // What a cooked link of all interfaces does not have, one interface may.
+    let elsewhere = if error.reason.contains("cooked") {
+        " (-i NAME captures on one interface alone, as its link is)"
+    } else {
+        ""
+    };
+    context.say(&format!("inspect: {error}{elsewhere}"));
+    Exit::WrongUsage
 }

@@ -1,6 +1,7 @@
 //! Where packets go: lines, records, or a file.
 
 mod ending;
+mod files;
 mod written;
 
 use std::io::{self, Write};
@@ -11,15 +12,14 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags};
 
-use super::chooser::Chooser;
 use super::follow::{Follow, Paper};
 use super::looker::Looker;
 use super::overview::Overview;
 use super::recalled::Recalled;
 use super::savefile::{self, Savefile};
-use super::show::{self, Known, Watch, Witnesses};
+use super::show::{self, Known, Late, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Conversations, Frame, Link, Packet, Seen};
+use crate::capture::{Frame, Link, Packet, Seen};
 use crate::cli::capture::{From, Request, Shape};
 use crate::model::{ForeignText, Gap, Timestamp};
 use crate::names::{Interfaces, Users};
@@ -47,6 +47,7 @@ pub(super) struct Output {
     watch: Watch,
     /// What a file says of owners.
     pub(super) recalled: Recalled,
+    late: Late,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
     /// A write failed, and what would close the output is not in it.
@@ -134,6 +135,7 @@ impl Output {
             interface,
             watch: Watch::default(),
             recalled: Recalled::default(),
+            late: Late::default(),
             unwritten: Vec::new(),
             is_cut: false,
         })
@@ -158,13 +160,13 @@ impl Output {
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
     ) -> io::Result<Option<Mark>> {
+        let notes = self.notes_owners();
         let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
         let name = match (self.interface.as_ref().or(recorded), packet.interface) {
             (None, Some(index)) => self.interfaces.name(index),
             (name, _) => name,
         };
         let shows = !matches!(self.shape, Shown::Nothing);
-        let notes = self.savefile.as_ref().is_some_and(Savefile::has_owners);
         let mut seen = seen;
         if let Some(seen) = &mut seen
             && (shows || notes)
@@ -183,7 +185,10 @@ impl Output {
             );
         }
         if let Some(savefile) = &mut self.savefile {
-            savefile.turn(frame.time)?;
+            if savefile.is_turn_at(frame.time) {
+                files::note_late(savefile, &mut self.late);
+                savefile.turn(frame.time)?;
+            }
             let file = savefile.files();
             let comment = match &seen {
                 Some(seen) if notes => seen.conversation.note.borrow_mut().comment(file),
@@ -250,73 +255,6 @@ impl Output {
         Ok(mark)
     }
 
-    /// Takes in a comment that a file has on its next packet.
-    pub(super) fn comment(&mut self, comment: &[u8]) {
-        self.recalled.hear(comment);
-    }
-
-    /// Takes in a comment that a file has behind packets. Where those that are shown are chosen by
-    /// it, the chooser has heard it before.
-    pub(super) fn remark(
-        &mut self,
-        remark: &[u8],
-        conversations: &mut Conversations<Known>,
-        chooser: Option<&mut Chooser>,
-    ) {
-        let told = match chooser {
-            None => self.recalled.hear_late(remark, conversations),
-            Some(chooser) => {
-                chooser.remark(remark, &mut self.recalled);
-                Recalled::find(remark, conversations)
-            }
-        };
-        let Some((note, conversation)) = told else {
-            return;
-        };
-        let mut news = News {
-            shape: &self.shape,
-            savefile: self.savefile.as_mut(),
-            out: &mut self.out,
-        };
-        show::remember(conversation, note, &mut self.users, self.charset, |ends| {
-            news.tell(ends);
-        });
-    }
-
-    /// Whether a packet of this time comes after all the files that were asked for.
-    pub(super) fn is_over_at(&self, time: Timestamp) -> bool {
-        let savefile = self.savefile.as_ref();
-        savefile.is_some_and(|savefile| savefile.is_over_at(time))
-    }
-
-    /// Whether it should be told what was lost so far.
-    pub(super) fn asks_for_gaps(&mut self) -> bool {
-        let savefile = self.savefile.as_mut();
-        savefile.is_some_and(Savefile::asks_for_gaps)
-    }
-
-    /// What was lost so far.
-    pub(super) fn tell_gaps(&mut self, gaps: &[Gap]) {
-        if let Some(savefile) = &mut self.savefile {
-            savefile.tell_gaps(gaps);
-        }
-    }
-
-    /// Says whose word it is where owners are from a file.
-    pub(super) fn say_whose_owners(&self, context: &Context) {
-        match self.recalled.taken() {
-            0 => {}
-            count => context.say(&format!(
-                "Owners are from the file, which says who they were {count} times."
-            )),
-        }
-    }
-
-    /// What a file told and could not be kept.
-    pub(super) fn recalled_gaps(&self) -> impl Iterator<Item = Gap> {
-        self.recalled.gaps()
-    }
-
     /// Whether the next look of the looker may tell more than was written.
     pub(super) fn awaits_owners(&self) -> bool {
         self.watch.waits()
@@ -325,14 +263,15 @@ impl Output {
     /// Asks who is not known yet, and writes below the headings who has become known.
     pub(super) fn tend_owners(&mut self, looker: &mut Looker) -> io::Result<()> {
         let before = self.out.len();
+        let notes = self.notes_owners();
         let mut news = News {
             shape: &self.shape,
-            savefile: self.savefile.as_mut(),
+            late: notes.then_some(&mut self.late),
             out: &mut self.out,
         };
         self.watch
-            .tend(looker, &mut self.users, self.charset, |ends| {
-                news.tell(ends)
+            .tend(looker, &mut self.users, self.charset, |known, ends| {
+                news.tell(known, ends)
             });
         if self.out.len() > before {
             self.flush()?;

@@ -1,7 +1,7 @@
 //! What is known of a conversation while its packets are shown, and what becomes known later.
 
-mod notes;
-mod told;
+mod heard;
+mod noted;
 mod watch;
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ use crate::render::packet::end_label;
 use crate::render::{Charset, Escaped};
 use crate::streams::{Course, Handle};
 
-pub(super) use notes::remember;
+pub(super) use noted::{Late, remember};
 use watch::Tallied;
 pub(super) use watch::{Tally, Watch};
 
@@ -86,6 +86,8 @@ pub(super) struct Ends {
     version: u64,
     /// The version last noted, and in which of the files that are written.
     noted: Option<(u64, u64)>,
+    /// It waits in [`Late`].
+    is_late: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +133,7 @@ impl Default for Ends {
             is_recalled: false,
             version: 0,
             noted: None,
+            is_late: false,
         }
     }
 }
@@ -182,7 +185,7 @@ pub(super) fn attribute(
                     ends.hear(lives);
                 }
             }
-            if ends.may_improve() {
+            if ends.may_improve() && !ends.will_be_told() {
                 looker.ask_and_wait();
                 let look = looker.newest();
                 ends.orient(conversation, protocol, &look.table);

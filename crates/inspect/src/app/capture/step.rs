@@ -1,4 +1,4 @@
-//! What is done with one frame.
+//! One frame: is it wanted, to which conversation does it belong, what does it mean.
 
 use std::io;
 use std::rc::Rc;
@@ -7,7 +7,9 @@ use super::chooser::{Chooser, Verdict};
 use super::looker::Looker;
 use super::output::Output;
 use super::show::{Known, Witnesses};
-use crate::capture::{Conversations, Fault, Fragments, Frame, Link, Packet, decode, selects};
+use crate::capture::{
+    Conversations, Datagrams, Fault, Fragments, Frame, Link, Packet, decode, selects,
+};
 use crate::cli::capture::Request;
 use crate::render::packet::Totals;
 
@@ -29,6 +31,7 @@ pub(super) struct Step<'s> {
     pub(super) output: &'s mut Output,
     pub(super) conversations: &'s mut Conversations<Known>,
     pub(super) fragments: &'s mut Fragments,
+    pub(super) datagrams: &'s mut Datagrams,
     pub(super) chooser: &'s mut Option<Chooser>,
     pub(super) totals: &'s mut Totals,
     pub(super) undecided: &'s mut u64,
@@ -92,6 +95,14 @@ impl Step<'_> {
         }
         self.totals.packets += 1;
         self.totals.payload += u64::from(packet.said());
+        let together;
+        let mut packet = packet;
+        if packet.fragment().is_some()
+            && let Some(whole) = self.datagrams.take(packet.link, frame)
+        {
+            together = packet.put_together(&whole);
+            packet = &together;
+        }
         if packet.fault.is_some_and(|fault| fault != Fault::Cut) {
             self.totals.malformed += 1;
         }

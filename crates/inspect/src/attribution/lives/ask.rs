@@ -144,7 +144,14 @@ impl Lives {
             }
         };
         match self.datagram_life(question) {
-            Some(one) => self.one_of(std::iter::once(one), question, grounds),
+            Some((serial, life)) => {
+                let found = match self.owners(life, question.now) {
+                    Some(owners) => known(life, owners, grounds(life)),
+                    // It is another's, who has no number here.
+                    None => known(life, Vec::new(), Grounds::Hidden(life.socket.user)),
+                };
+                Some((found, Some(self.witness(serial, life))))
+            }
             None => {
                 let candidates = self.of_port(question);
                 let candidates = candidates.filter(|(_, life)| self.had_datagram(life, question));

@@ -370,38 +370,49 @@ fn a_cookie_that_is_given_later_does_not_make_another_socket() {
 }
 
 #[test]
-fn the_oldest_that_ended_make_room_and_what_lived_is_counted() {
+fn room_is_made_and_who_has_just_ended_is_still_known() {
     let mut lives = Lives::default();
+    let listener = tcp(5, "0.0.0.0:80", ANY);
+    let listen = Change::State(listener, State::Closed, State::Listen, Some(Fd(3)));
+    told(&mut lives, 0, 7, listen);
+    // The end of none of these is told.
     let many = u64::try_from(LIMIT).unwrap();
-    call(
-        &mut lives,
-        0,
-        1,
-        udp(1_000_000, "0.0.0.0:53", ANY),
-        Call::Bind,
-    );
-    for number in 0..many + 100 {
-        let remote = format!("10.0.{}.{}:80", number / 250 % 250, number % 250);
-        connect(&mut lives, 1, 100, number, CLIENT, &remote);
-        close(&mut lives, 2, tcp(number, CLIENT, &remote));
-    }
-    assert_eq!(lives.lives.len(), LIMIT);
-    assert_eq!(lives.forgotten(), 0);
-    let asked = question(Protocol::Udp, "127.0.0.1:53", CLIENT, 3);
-    assert_eq!(who(&lives, asked), (vec![1], "local_port"));
-    // None of these ends.
-    for number in 0..many {
+    for number in 0..2 * many {
         let local = format!("0.0.0.0:{}", 1_000 + number % 60_000);
         call(
             &mut lives,
-            5,
+            0,
             100,
             udp(2_000_000 + number, &local, ANY),
             Call::Bind,
         );
     }
+    let some = many / 2;
+    let remote_of = |number: u64| format!("10.0.{}.{}:80", number / 250 % 250, number % 250);
+    for number in 0..some + 100 {
+        let remote = remote_of(number);
+        connect(&mut lives, 1, 100, 10 + number, CLIENT, &remote);
+        close(&mut lives, 2, tcp(10 + number, CLIENT, &remote));
+    }
     assert_eq!(lives.lives.len(), LIMIT);
-    assert_eq!(lives.forgotten(), 1);
+    for number in 101..some + 100 {
+        let remote = remote_of(number);
+        let asked = question(Protocol::Tcp, CLIENT, &remote, 1);
+        assert_eq!(who(&lives, asked), (vec![100], "socket_events"), "{number}");
+    }
+    let asked = question(Protocol::Tcp, SERVER, CLIENT, 1);
+    assert_eq!(who(&lives, asked), (vec![7], "local_port"));
+    // Where all are alive, the oldest goes.
+    for number in 0..2 * many {
+        let remote = format!(
+            "10.1.{}.{}:{}",
+            number / 250 % 250,
+            number % 250,
+            80 + number / 62_500
+        );
+        connect(&mut lives, 5, 100, 5_000_000 + number, CLIENT, &remote);
+    }
+    assert_eq!(lives.lives.len(), LIMIT);
     assert_is_whole(&lives);
 }
 

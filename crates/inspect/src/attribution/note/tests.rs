@@ -85,6 +85,23 @@ fn owners_for_whom_there_is_no_room_are_counted() {
 }
 
 #[test]
+fn the_longest_note_is_no_longer_than_comments_that_are_read() {
+    let most = u32::MAX;
+    let side = || {
+        let many = (0..100).map(|_| owner(most, most - 1, most, &[0xff; 15], Some(i64::MAX)));
+        side(
+            "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535",
+            Grounds::LocalPort,
+            many.collect(),
+        )
+    };
+    let text = note(side(), side()).text();
+    // See the reader of pcapng.
+    assert!(text.len() < 10 << 10, "{}", text.len());
+    assert!(Note::parse(text.as_bytes()).is_some());
+}
+
+#[test]
 fn what_does_not_fit_exactly_is_no_note() {
     let good = "tcp client 1.1.1.1:1 a[1] fd 3 (exact), server 1.1.1.1:2 (unknown: hidden)";
     assert!(Note::parse(good.as_bytes()).is_some());

@@ -16,8 +16,9 @@ const MOST_INTERFACES: usize = 1 << 16;
 const LONGEST_NAME: usize = 255;
 /// Comments of one block that are looked at.
 const MOST_COMMENTS: usize = 4;
-/// Bytes of a comment that is looked at.
-const LONGEST_COMMENT: usize = 4096;
+/// Bytes of a comment that is looked at: ours have up to 9 KiB, with dozens of owners at either
+/// end.
+const LONGEST_COMMENT: usize = 16 << 10;
 
 /// Why a file cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

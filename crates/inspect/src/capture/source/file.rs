@@ -229,8 +229,12 @@ impl Source for File {
             Format::Pcapng(blocks) => {
                 return match blocks.next() {
                     Ok(Event::End) => end(self.relay.as_ref()),
+                    // The relay ends where the stop signal finds it, or its failure.
                     Err(Broken::Cut) if self.relay.is_some() && self.stop.is_raised() => {
                         Ok(Event::End)
+                    }
+                    Err(Broken::Cut) if self.relay.as_ref().is_some_and(Relay::has_failed) => {
+                        end(self.relay.as_ref())
                     }
                     other => Ok(other?),
                 };

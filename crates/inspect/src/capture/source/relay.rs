@@ -68,6 +68,11 @@ impl Relay {
         matches!(wait_for(&mut polled, Some(Duration::ZERO)), Ok(0))
     }
 
+    /// Whether the input ended by a failure.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.get().is_some()
+    }
+
     /// Why the input ended, when it was not its end.
     pub(super) fn failure(&self) -> Option<&io::Error> {
         self.failure.get()

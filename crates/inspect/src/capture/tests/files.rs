@@ -52,6 +52,38 @@ fn a_file_that_is_no_capture_or_a_filter_that_is_none_is_an_error() {
     assert!(File::open(&path, &port(2345), "tcp) or (udp", stop()).is_err());
 }
 
+#[test]
+fn times_are_read_from_either_kind_of_pcap_in_either_byte_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("times");
+    for (magic, fraction, nanos) in [
+        (0xa1b2_c3d4_u32, 123_456_u32, 123_456_000),
+        (0xa1b2_3c4d, 123_456_789, 123_456_789),
+    ] {
+        for order in [u32::to_le_bytes, u32::to_be_bytes] {
+            let version = if order(1)[0] == 1 {
+                [2, 0, 4, 0]
+            } else {
+                [0, 2, 0, 4]
+            };
+            let mut file = order(magic).to_vec();
+            file.extend(version);
+            for number in [0, 0, 262_144, 101, 1_767_323_045, fraction, 3, 3] {
+                file.extend(order(number));
+            }
+            file.extend(b"abc");
+            std::fs::write(&path, &file).unwrap();
+            let stop = crate::stop::Stop::new().unwrap();
+            let mut read = File::open(&path, &Selection::everything(), "", stop).unwrap();
+            let Event::Frame(frame) = read.next().unwrap() else {
+                panic!("no frame")
+            };
+            assert_eq!(frame.time, Timestamp::from_parts(1_767_323_045, nanos));
+            assert_eq!((read.link(), read.gaps()), (Link::Raw, Vec::new()));
+        }
+    }
+}
+
 /// A pcapng file of two interfaces with different links, a comment on each packet.
 fn blocks() -> Vec<u8> {
     let program = WritingProgram {

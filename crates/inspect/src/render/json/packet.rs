@@ -39,6 +39,9 @@ pub struct PacketRecord<'a> {
     icmp: Option<IcmpRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fragment: Option<FragmentRecord>,
+    /// Of how many fragments the payload was put together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragments: Option<u32>,
     length: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<PayloadRecord<'a>>,
@@ -199,6 +202,7 @@ impl<'a> PacketRecord<'a> {
                 offset: fragment.offset,
                 more: fragment.more,
             }),
+            fragments: (packet.fragments > 0).then_some(packet.fragments),
             length,
             payload,
             fault: packet.fault.map(Into::into),

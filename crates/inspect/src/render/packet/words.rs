@@ -159,6 +159,12 @@ pub(super) fn notes(out: &mut Vec<u8>, packet: &Packet<'_>, mark: Option<Mark>, 
             None => out.extend_from_slice(b"unknown"),
         }
     }
+    if packet.fragments > 0 {
+        out.extend_from_slice(before);
+        out.extend_from_slice(b"[put together from ");
+        number(out, packet.fragments.into());
+        out.extend_from_slice(b" fragments]");
+    }
     if let Some(fragment) = packet.fragment() {
         out.extend_from_slice(before);
         fragment_note(out, fragment);

@@ -13,15 +13,6 @@ use crate::render::json::{self, End, GapRecord};
 use crate::render::packet::{Totals, summary};
 
 impl Output {
-    /// Ends the file that is written beside what is shown; it is whole though nobody reads the
-    /// rest.
-    pub(in crate::app::capture) fn end_file(&mut self, gaps: &[Gap]) -> io::Result<()> {
-        match &mut self.savefile {
-            Some(savefile) => savefile.end(gaps),
-            None => Ok(()),
-        }
-    }
-
     /// Writes what closes the output.
     pub(in crate::app::capture) fn end(
         &mut self,

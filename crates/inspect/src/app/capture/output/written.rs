@@ -3,8 +3,7 @@
 use std::io;
 
 use super::Shown;
-use crate::app::capture::savefile::Savefile;
-use crate::app::capture::show::{Ends, Known};
+use crate::app::capture::show::{Ends, Known, Late};
 use crate::capture::{Direction, Frame, Packet, Relative, Seen};
 use crate::model::ForeignText;
 use crate::render::Screen;
@@ -15,12 +14,13 @@ use crate::streams::Mark;
 /// Where it is told what has become known beside the packets.
 pub(super) struct News<'a> {
     pub(super) shape: &'a Shown,
-    pub(super) savefile: Option<&'a mut Savefile>,
+    /// Where those wait whom a file is to tell of.
+    pub(super) late: Option<&'a mut Late>,
     pub(super) out: &'a mut Vec<u8>,
 }
 
 impl News<'_> {
-    pub(super) fn tell(&mut self, ends: &mut Ends) {
+    pub(super) fn tell(&mut self, known: &Known, ends: &mut Ends) {
         let headed = match self.shape {
             Shown::Lines(lines) => lines.headings.then_some(&lines.screen),
             // Who has said nothing yet has no heading.
@@ -33,10 +33,8 @@ impl News<'_> {
         if let Some(screen) = headed {
             news_of(screen, self.out, ends);
         }
-        if let Some(savefile) = self.savefile.as_mut().filter(|it| it.has_owners())
-            && let Some(comment) = ends.comment(savefile.files())
-        {
-            savefile.remark(&comment);
+        if let Some(late) = &mut self.late {
+            late.add(known, ends);
         }
     }
 }
@@ -58,10 +56,15 @@ fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
 pub(super) fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
     let direction = seen.conversation.direction(seen.source);
     let mut ends = seen.conversation.note.borrow_mut();
-    match packet.segment() {
+    match packet.segment().filter(|it| it.fragment.is_none()) {
         Some(segment) => ends.course.segment(direction, packet.time, segment),
         None => {
-            ends.course.packet(direction, packet.time, packet.said());
+            // What is in pieces counts when it is whole.
+            let said = match packet.fragment() {
+                Some(_) => 0,
+                None => packet.said(),
+            };
+            ends.course.packet(direction, packet.time, said);
             None
         }
     }

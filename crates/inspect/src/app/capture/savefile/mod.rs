@@ -144,15 +144,13 @@ impl Savefile {
         self.how.format == Format::Pcapng
     }
 
-    /// Before a frame of this time: whether another file is to begin. `-G` with `-W` may have had
-    /// all its files; then it is over.
+    /// Whether a frame of this time comes after all the files that were asked for: `-G` with `-W`.
     pub(super) fn is_over_at(&self, time: Timestamp) -> bool {
         let rotation = self.how.rotation;
-        let has_last = rotation.size.is_none()
-            && rotation
-                .count
-                .is_some_and(|count| self.turns.saturating_add(1) >= count);
-        has_last && self.is_late(time)
+        match (rotation.count, rotation.size) {
+            (Some(count), None) => self.turns + 1 >= count && self.is_late(time),
+            _ => false,
+        }
     }
 
     fn is_late(&self, time: Timestamp) -> bool {
@@ -161,30 +159,33 @@ impl Savefile {
         age.zip(limit).is_some_and(|(age, limit)| age >= limit)
     }
 
-    /// Begins another file when one is due. To be called before [`Self::write`].
+    /// Whether another file begins with a frame of this time.
+    pub(super) fn is_turn_at(&self, time: Timestamp) -> bool {
+        self.current
+            .as_ref()
+            .is_none_or(|current| self.is_late(time) || self.is_large(current))
+    }
+
+    fn is_large(&self, current: &Writing) -> bool {
+        let limit = self.how.rotation.size;
+        limit.is_some_and(|limit| current.length() > limit)
+    }
+
+    /// Begins another file with a frame of this time.
     pub(super) fn turn(&mut self, time: Timestamp) -> io::Result<()> {
-        let Some(current) = &self.current else {
-            return self.next(time);
-        };
-        let is_large = self
-            .how
-            .rotation
-            .size
-            .is_some_and(|size| current.length() > size);
-        if self.is_late(time) {
-            self.turns += 1;
-            self.number = 0;
-            self.next(time)
-        } else if is_large {
-            self.number += 1;
+        if self.current.is_some() {
+            if self.is_late(time) {
+                self.turns += 1;
+                self.number = 0;
+            } else {
+                self.number += 1;
+            }
             // With -G too, -W is about names alone, as in tcpdump.
             if let (Some(count), None) = (self.how.rotation.count, self.how.rotation.seconds) {
                 self.number %= count;
             }
-            self.next(time)
-        } else {
-            Ok(())
         }
+        self.next(time)
     }
 
     pub(super) fn write(

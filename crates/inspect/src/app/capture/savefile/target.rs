@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,14 +24,25 @@ pub(in crate::app::capture) fn open(
     zone: &TimeZone,
     stdout: Option<Box<dyn Write>>,
 ) -> anyhow::Result<Savefile> {
-    if matches!(&request.from, From::File(from) if same_file(from, path)) {
+    let read = match &request.from {
+        From::File(path) => Some(path.clone()),
+        From::Interface(_) | From::List => None,
+    };
+    let is_read = move |path: &Path| read.as_ref().is_some_and(|read| same_file(read, path));
+    if is_read(path) {
         anyhow::bail!("cannot write {}: it is the file to read", path.display());
     }
     if stdout.is_some() && io::stdout().is_terminal() {
         anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
     }
     let stopped = stop.clone();
-    let open = Box::new(move |path: &Path| create(path, &stopped));
+    let open = Box::new(move |path: &Path| {
+        // A later one, with a number behind its name, may be it.
+        if is_read(path) {
+            return Err(io::Error::other("it is the file to read"));
+        }
+        create(path, &stopped)
+    });
     Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
 }
 
@@ -63,7 +74,6 @@ fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
 /// Whether what is read and what is written are one file, or one FIFO; `-` is what the shell
 /// has opened.
 fn same_file(read: &Path, written: &Path) -> bool {
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
     let of = |path: &Path, standard: BorrowedFd<'_>| {
         if path != Path::new("-") {
             return fs::metadata(path);

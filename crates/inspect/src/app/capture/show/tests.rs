@@ -107,10 +107,12 @@ impl Scene {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut told = None;
         while told.is_none() && self.watch.waits() && Instant::now() < deadline {
-            self.watch
-                .tend(&mut self.looker, &mut self.users, Charset::Utf8, |ends| {
-                    told = Some(ends.labels.clone())
-                });
+            self.watch.tend(
+                &mut self.looker,
+                &mut self.users,
+                Charset::Utf8,
+                |_, ends| told = Some(ends.labels.clone()),
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
         told

@@ -43,7 +43,7 @@ impl Watch {
         looker: &mut Looker,
         users: &mut Users,
         charset: Charset,
-        mut tell: impl FnMut(&mut Ends),
+        mut tell: impl FnMut(&Known, &mut Ends),
     ) {
         if self.waiting.is_empty() {
             return;
@@ -65,7 +65,7 @@ impl Watch {
             }
             tally.count(&mut ends);
             if ends.has_news() {
-                tell(&mut ends);
+                tell(&known, &mut ends);
                 ends.is_told();
             }
             ends.watched = ends.wants_more(&look);

@@ -1,12 +1,45 @@
 //! What files say of owners: taken over from one that is read, and said to one that is written.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use super::{Ends, Known};
 use crate::attribution::{Note, Side};
 use crate::capture::Conversation;
 use crate::names::Users;
 use crate::render::Charset;
+
+/// Conversations of which something became known without a packet. If one comes, it is noted with
+/// that; else behind the last.
+#[derive(Debug, Default)]
+pub(in crate::app::capture) struct Late {
+    waiting: Vec<Weak<RefCell<Ends>>>,
+}
+
+impl Late {
+    pub(in crate::app::capture) fn add(&mut self, known: &Known, ends: &mut Ends) {
+        if ends.is_late {
+            return;
+        }
+        ends.is_late = true;
+        // Forgotten conversations must not pile up.
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|waiting| waiting.strong_count() > 0);
+            self.waiting.reserve(self.waiting.len().max(64));
+        }
+        self.waiting.push(Rc::downgrade(known));
+    }
+
+    /// What the file that ends, of this number, has not said of them.
+    pub(in crate::app::capture) fn comments(&mut self, file: u64) -> impl Iterator<Item = String> {
+        self.waiting.drain(..).filter_map(move |waiting| {
+            let known = waiting.upgrade()?;
+            let mut ends = known.borrow_mut();
+            ends.is_late = false;
+            ends.comment(file)
+        })
+    }
+}
 
 /// Takes over what a file says of a conversation behind its packets, and hands it to `tell` where
 /// the reader should know.
@@ -15,14 +48,14 @@ pub(in crate::app::capture) fn remember(
     note: Note,
     users: &mut Users,
     charset: Charset,
-    mut tell: impl FnMut(&mut Ends),
+    mut tell: impl FnMut(&Known, &mut Ends),
 ) {
     let known = Rc::clone(&conversation.note);
     let mut ends = known.borrow_mut();
     ends.recall(conversation, note);
     ends.label(users, charset);
     if ends.has_news() {
-        tell(&mut ends);
+        tell(&known, &mut ends);
         ends.is_told();
     }
 }

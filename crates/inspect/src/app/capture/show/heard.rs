@@ -1,4 +1,4 @@
-//! What the lives of sockets tell of the ends.
+//! What the lives of sockets tell of a conversation.
 
 use super::Ends;
 use crate::app::capture::lives::Watched;
@@ -11,6 +11,16 @@ impl Ends {
         self.sides
             .iter()
             .all(|side| matches!(side.grounds, Grounds::Witnessed | Grounds::Elsewhere))
+    }
+
+    /// Whether what is not known yet will be told by itself: who accepts it. Its listener is known,
+    /// and a look would find no more.
+    pub(super) fn will_be_told(&self) -> bool {
+        let mut sides = self.sides.iter().zip(&self.witnesses);
+        sides.all(|(side, witness)| match side.grounds {
+            Grounds::LocalPort => witness.is_some() && self.protocol == Some(Protocol::Tcp),
+            grounds => !grounds.may_improve(),
+        })
     }
 
     /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
@@ -54,8 +64,15 @@ impl Ends {
             }
             let told = lives.attribute(&question);
             if let Some((told, witness)) = told {
+                let was_another = is_known && self.witnesses[index] != witness;
                 self.witnesses[index] = witness;
-                changed |= side.hear(told, protocol);
+                // Datagrams have come to another socket, of whose owner less is known.
+                if !is_tcp && was_another && told.grounds != Grounds::Witnessed {
+                    *side = told;
+                    changed = true;
+                } else if !matches!(told.grounds, Grounds::Hidden(_)) {
+                    changed |= side.hear(told, protocol);
+                }
             }
         }
         changed
