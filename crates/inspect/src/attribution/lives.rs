@@ -189,6 +189,8 @@ impl Lives {
                     self.changes += 1;
                 }
             }
+            // Who is whose child is no matter of sockets.
+            Change::Fork(_) => {}
             Change::State(socket, from, to, fd) => {
                 self.state(socket, (from, to), process.map(|it| (it, fd)), time);
             }

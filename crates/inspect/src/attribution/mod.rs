@@ -138,9 +138,6 @@ impl Attribution {
         match (self.grounds, told.grounds) {
             (_, Grounds::Witnessed) => {
                 let before = std::mem::replace(self, told);
-                if before.socket.is_some() && before.socket == self.socket {
-                    self.user = self.user.or(before.user);
-                }
                 if before.grounds.is_exact() {
                     self.join(Self {
                         grounds: Grounds::Exact,
@@ -162,7 +159,6 @@ impl Attribution {
         if newer.grounds != Grounds::Exact || newer.socket != self.socket {
             return false;
         }
-        self.user = self.user.or(newer.user);
         let before = self.owners.len();
         for owner in newer.owners {
             let known = |it: &Owner| (it.pid, it.fd) == (owner.pid, owner.fd);

@@ -55,6 +55,7 @@ enum kind {
 	SEND,
 	EXEC,
 	EXIT,
+	FORK,
 };
 
 /* include/net/tcp_states.h */
@@ -79,7 +80,7 @@ struct record {
 	__u32 pid; /* 0 where it is not told */
 	__u32 tid;
 	__s32 fd;
-	__s32 result; /* of the call */
+	__u32 user; /* of the socket; of a fork the number of the parent */
 	__u8 kind;
 	__u8 family;
 	__u8 old_state;
@@ -96,6 +97,7 @@ struct record {
 struct settings {
 	__u32 pid_namespace; /* whose numbers are wanted */
 	__u32 network; /* only its sockets; 0: all */
+	__u32 forks; /* whether they are wanted too */
 };
 
 /* The first pid namespace, in which a task's own numbers count (PROC_PID_INIT_INO). */
@@ -215,7 +217,7 @@ static __always_inline void write_process(struct record *record, struct task_str
 	record->pid = number_in(leader, namespace);
 	record->started = leader->start_boottime;
 	__builtin_memcpy(record->name, leader->comm, NAME_LENGTH);
-	if (record->kind != EXIT)
+	if (record->kind != EXIT && record->kind != FORK)
 		bpf_map_update_elem(&told, &process, &yes, 0);
 }
 
@@ -230,6 +232,7 @@ static __always_inline void write_ends(struct record *record, struct sock *sk)
 		record->flags |= REUSE;
 	record->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	record->protocol = BPF_CORE_READ(sk, sk_protocol);
+	record->user = BPF_CORE_READ(sk, sk_uid.val);
 	bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
 	if (net)
 		bpf_core_read(&record->namespace, sizeof(record->namespace), &net->ns.inum);
@@ -434,7 +437,6 @@ int call_ended(__u64 *ctx)
 		if (!record)
 			return 0;
 		record->fd = fd;
-		record->result = result < -4095 || result > 0x7fffffff ? 0 : result;
 		record->inode = use.inode;
 		record->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 		record->new_state = BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -444,6 +446,25 @@ int call_ended(__u64 *ctx)
 	}
 	if (kind == SEND)
 		bpf_map_update_elem(&used, &use, &yes, 0);
+	return 0;
+}
+
+/* Whose child a process is, while there is somebody to ask. Threads are no processes. */
+SEC("tp_btf/sched_process_fork")
+int process_begun(__u64 *ctx)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	struct settings *settings = wanted();
+	struct record *record;
+
+	if (!settings || !settings->forks || parent->tgid == child->tgid)
+		return 0;
+	record = begin(FORK);
+	if (!record)
+		return 0;
+	record->user = number_in(parent->group_leader, settings->pid_namespace);
+	write_process(record, child);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

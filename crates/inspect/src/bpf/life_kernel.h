@@ -102,9 +102,14 @@ struct sock_common {
 
 struct socket;
 
+typedef struct {
+	unsigned int val;
+} KERNEL kuid_t;
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
+	kuid_t sk_uid;
 	struct socket *sk_socket;
 } KERNEL;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::{Cookie, Endpoint, Fd, ForeignText, Inode, NetworkNamespace, Pid};
+use crate::model::{Cookie, Endpoint, Fd, ForeignText, Inode, NetworkNamespace, Pid, Uid};
 
 /// Bytes of a record (`struct record` in life.bpf.c).
 pub(super) const LENGTH: usize = 112;
@@ -36,6 +36,8 @@ pub enum LifeKind {
     Exec,
     /// The last thread of a process has ended.
     Exit,
+    /// fork(2) and its like: a process has begun.
+    Fork,
 }
 
 impl LifeKind {
@@ -49,6 +51,7 @@ impl LifeKind {
             6 => Self::Send,
             7 => Self::Exec,
             8 => Self::Exit,
+            9 => Self::Fork,
             _ => return None,
         })
     }
@@ -70,8 +73,11 @@ pub struct LifeRecord {
     pub tid: Pid,
     /// The descriptor that the call was about.
     pub fd: Option<Fd>,
-    /// What the call returned.
-    pub result: i32,
+    /// The user of the socket, as of fchown(2); `None` without a socket.
+    pub user: Option<Uid>,
+    /// Of a process that has begun, the one it comes from; `None` where the pid namespace does
+    /// not show that.
+    pub parent: Option<Pid>,
     /// The socket, where it has one already.
     pub cookie: Option<Cookie>,
     /// The socket, where a descriptor was made for it.
@@ -117,6 +123,7 @@ impl LifeRecord {
         let end = |at, at_port| Some(Endpoint::new(address(at)?, port(at_port)));
         let fd = i32::from_ne_bytes(part(bytes, 44));
         let some = |number: u64| (number != 0).then_some(number);
+        let is_about_socket = !matches!(kind, LifeKind::Exec | LifeKind::Exit | LifeKind::Fork);
         Some(Self {
             kind,
             time_ns: word(0),
@@ -124,7 +131,8 @@ impl LifeRecord {
             pid: (number(36) != 0).then_some(Pid(number(36))),
             tid: Pid(number(40)),
             fd: u32::try_from(fd).ok().map(Fd),
-            result: i32::from_ne_bytes(part(bytes, 48)),
+            user: is_about_socket.then_some(Uid(number(48))),
+            parent: (kind == LifeKind::Fork && number(48) != 0).then_some(Pid(number(48))),
             cookie: some(word(16)).map(Cookie),
             inode: some(word(24)).map(Inode),
             namespace: NetworkNamespace(number(32).into()),
@@ -170,7 +178,7 @@ mod tests {
             (36, &6u32.to_ne_bytes()),
             (40, &7u32.to_ne_bytes()),
             (44, &8i32.to_ne_bytes()),
-            (48, &(-111i32).to_ne_bytes()),
+            (48, &1_000u32.to_ne_bytes()),
             (52, &[4, V4, 7, 2]),
             (56, &6u16.to_ne_bytes()),
             (58, &40_000u16.to_ne_bytes()),
@@ -190,7 +198,8 @@ mod tests {
                 pid: Some(Pid(6)),
                 tid: Pid(7),
                 fd: Some(Fd(8)),
-                result: -111,
+                user: Some(Uid(1_000)),
+                parent: None,
                 cookie: Some(Cookie(3)),
                 inode: Some(Inode(4)),
                 namespace: NetworkNamespace(5),
@@ -216,8 +225,11 @@ mod tests {
         assert_eq!((record.cookie, record.inode), (None, None));
         assert!(record.ends.is_some_and(|(here, _)| here.address.is_ipv6()));
         let exit = LifeRecord::decode(&bytes(&[(52, &[8, 0, 0, 0])])).unwrap();
-        assert_eq!(exit.ends, None);
-        assert_eq!(LifeRecord::decode(&bytes(&[(52, &[9])])), None);
+        assert_eq!((exit.ends, exit.user, exit.parent), (None, None, None));
+        let fork = bytes(&[(48, &12u32.to_ne_bytes()), (52, &[9, 0, 0, 0])]);
+        let fork = LifeRecord::decode(&fork).unwrap();
+        assert_eq!((fork.parent, fork.user), (Some(Pid(12)), None));
+        assert_eq!(LifeRecord::decode(&bytes(&[(52, &[10])])), None);
         assert_eq!(LifeRecord::decode(&written[1..]), None);
     }
 
@@ -225,12 +237,12 @@ mod tests {
         #[test]
         fn any_bytes_are_a_record_or_none(
             bytes in proptest::collection::vec(any::<u8>(), LENGTH - 1..LENGTH + 2),
-            kind in 0u8..10,
+            kind in 0u8..11,
         ) {
             let mut bytes = bytes;
             bytes[52] = kind;
             let record = LifeRecord::decode(&bytes);
-            let is_one = bytes.len() == LENGTH && (1..=8).contains(&kind);
+            let is_one = bytes.len() == LENGTH && (1..=9).contains(&kind);
             prop_assert_eq!(record.is_some(), is_one);
             if let Some(record) = record {
                 prop_assert!(record.command().as_bytes().len() <= NAME_LENGTH);

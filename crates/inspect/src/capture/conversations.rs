@@ -298,6 +298,11 @@ impl<T: Default> Conversations<T> {
         })
     }
 
+    /// What is remembered of each.
+    pub fn notes(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|slot| &slot.conversation.note)
+    }
+
     /// The conversation of the packet that an ICMP error quotes, where it is remembered.
     pub fn of_quoted(&self, quoted: &Quoted) -> Option<&Conversation<T>> {
         let (from, to) = quoted.ports.unwrap_or_default();
@@ -306,11 +311,6 @@ impl<T: Default> Conversations<T> {
         let (key, _) = Key::of(source, destination, quoted.protocol);
         let index = self.places.get(&key)?;
         self.slots.get(*index).map(|slot| &slot.conversation)
-    }
-
-    /// What is remembered of each.
-    pub fn notes(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().map(|slot| &slot.conversation.note)
     }
 
     #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+mod numbers;
 mod wanted;
 
 use super::duration;
@@ -15,6 +16,7 @@ use crate::capture::{BUFFER_KIB, SNAPLEN};
 use crate::life::RING as LIFE_RING;
 use crate::owners;
 use crate::selection::{Names, Selection};
+use numbers::{buffer_size, count, memory, owners_buffer, snaplen};
 pub use wanted::{Ports, WantedFlags};
 
 /// The flags as typed. Those that tcpdump users type keep their letter.
@@ -103,7 +105,6 @@ pub struct Flags {
     /// Show the bytes of each packet in hexadecimal and ASCII; -XX with its link header.
     #[arg(short = 'X', action = clap::ArgAction::Count)]
     hex_and_ascii: u8,
-
     /// Show what was said instead of the packets: every stream, put together in order, with what
     /// is missing marked.
     #[arg(long, conflicts_with_all = ["write", "ascii", "hex", "hex_and_ascii"])]
@@ -268,12 +269,17 @@ pub enum Shape {
 }
 
 impl Request {
-    /// Whether anything is made of the owners of packets; a pcap file has no place for them.
-    pub fn wants_owners(&self) -> bool {
-        self.chooses_by_owner()
-            || self.write.is_none()
-            || self.saving.print
-            || self.saving.format == Format::Pcapng
+    /// Whether packets are chosen by who holds their ends.
+    pub fn chooses_by_owner(&self) -> bool {
+        !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
+    }
+
+    /// Whether anything is made of the owners of packets: they are shown, written down, or chosen
+    /// by. A pcap file has no place for them.
+    pub fn needs_owners(&self) -> bool {
+        let tells =
+            self.write.is_none() || self.saving.print || self.saving.format == Format::Pcapng;
+        tells || self.chooses_by_owner()
     }
 }
 
@@ -310,6 +316,10 @@ impl Flags {
                 "{number} alone is no filter: a port is written :{number}"
             ));
         }
+        let saving = self.saving.validate(self.write.as_deref())?;
+        if self.json && self.write.is_some() && !saving.print {
+            return Err("a file is written in place of records: --json takes --print".to_owned());
+        }
         if self.netns.as_deref() == Some("all") {
             return Err(
                 "--netns all: a packet socket is in one network namespace; capture in each by \
@@ -317,24 +327,25 @@ impl Flags {
                     .to_owned(),
             );
         }
-        let saving = self.saving.validate(self.write.as_deref())?;
-        if self.json && self.write.is_some() && !saving.print {
-            return Err("a file is written in place of records: --json takes --print".to_owned());
-        }
         let from = match (self.read, self.list_interfaces) {
             (_, true) => From::List,
             (Some(path), false) => From::File(path),
             (None, false) => From::Interface(self.interface.filter(|name| name != "any")),
         };
-        let choice: owners::Choice = self.owners.into();
-        let asks = self.wanted.asks_for_owners();
-        let asks = asks.or((!self.command.is_empty()).then_some("a COMMAND"));
-        if let (owners::Choice::None, Some(flag)) = (choice, asks) {
-            return Err(format!("{flag} needs owners; --owners none does without"));
+        if matches!(from, From::File(_)) && !self.wanted.user.is_empty() {
+            return Err(
+                "--user needs a live capture: a file does not tell whose the sockets were"
+                    .to_owned(),
+            );
         }
-        if let (From::File(_), Some(flag)) = (&from, self.wanted.asks_for_owners()) {
+        let asks = match self.command.is_empty() {
+            true => self.wanted.asks_for_owners(),
+            false => Some("a command"),
+        };
+        let owners: owners::Choice = self.owners.into();
+        if let (Some(flag), owners::Choice::None) = (asks, owners) {
             return Err(format!(
-                "{flag} needs a live capture: a file does not tell who held the sockets"
+                "{flag} chooses packets by their owners, which --owners none does not find"
             ));
         }
         let shape = if self.json {
@@ -378,7 +389,7 @@ impl Flags {
             buffer_kib: self.buffer_size,
             promiscuous: !self.no_promiscuous_mode,
             write: self.write,
-            owners: self.owners.into(),
+            owners,
             owners_buffer_kib: self.owners_buffer,
             saving,
             shape,
@@ -387,69 +398,6 @@ impl Flags {
             stream_memory: self.stream_memory,
             brief: self.brief,
         })
-    }
-}
-
-impl Request {
-    /// Whether packets are chosen by who holds their ends.
-    pub fn chooses_by_owner(&self) -> bool {
-        !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
-    }
-}
-
-fn count(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("-c takes a number from 1".to_owned()),
-    }
-}
-
-/// As in tcpdump, 0 is what one gets without asking.
-fn snaplen(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(0) => Ok(SNAPLEN),
-        Ok(number) if number <= SNAPLEN => Ok(number),
-        _ => Err(format!(
-            "-s takes a number from 1 to {SNAPLEN}, or 0 for the default"
-        )),
-    }
-}
-
-/// A size in bytes; a bare number counts MiB.
-fn memory(text: &str) -> Result<usize, String> {
-    let lower = text.to_ascii_lowercase();
-    let (number, unit) = match lower.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => lower.split_at(at),
-        None => (lower.as_str(), "m"),
-    };
-    let shift = match unit.trim_end_matches("ib") {
-        "k" => Some(10),
-        "m" => Some(20),
-        "g" => Some(30),
-        _ => None,
-    };
-    shift
-        .and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "a size is written 500K, 64M or 1G".to_owned())
-}
-
-/// libpcap takes bytes, in a signed number.
-const MOST_KIB: u32 = 2_000_000;
-
-fn buffer_size(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(number) if (1..=MOST_KIB).contains(&number) => Ok(number),
-        _ => Err(format!("-B takes a number from 1 to {MOST_KIB}")),
-    }
-}
-
-/// Such buffers have a power of two of bytes, of whole pages.
-fn owners_buffer(text: &str) -> Result<u32, String> {
-    let most = 1 << 20;
-    match text.parse::<u32>() {
-        Ok(number) if (4..=most).contains(&number) => Ok(number.next_power_of_two()),
-        _ => Err(format!("--owners-buffer takes a number from 4 to {most}")),
     }
 }
 

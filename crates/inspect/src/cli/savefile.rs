@@ -169,10 +169,12 @@ mod tests {
         ] {
             let request = request(words).unwrap();
             assert_eq!(request.saving.format, format, "{words:?}");
-            assert_eq!(request.wants_owners(), format == Format::Pcapng);
+            assert_eq!(request.needs_owners(), format == Format::Pcapng);
         }
-        assert!(request(&[]).unwrap().wants_owners());
-        assert!(request(&["-w", "a", "--print"]).unwrap().wants_owners());
+        assert!(request(&[]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--print"]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--pid", "1"]).unwrap().needs_owners());
+        assert!(request(&["-w", "a", "--", "true"]).unwrap().needs_owners());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who descends from whom, by lines of parents. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{Pid, Timestamp};
 
@@ -8,16 +8,17 @@ use crate::model::{Pid, Timestamp};
 #[derive(Debug)]
 pub struct Family {
     ancestor: Pid,
-    seen: HashMap<Pid, Timestamp>,
     known: HashMap<(Pid, Option<Timestamp>), bool>,
+    /// Descendants by what was told of their births: numbers that nobody else had since.
+    told: HashSet<Pid>,
+    /// Every birth is told, so that who is not of the family is of another.
+    is_told: bool,
 }
 
 /// Processes remembered at once; then all are asked anew.
 const REMEMBERED: usize = 65_536;
 /// Lines are not longer than this, unless they change while they are read.
 const LONGEST: usize = 4_096;
-/// The clock of starts is so coarse (USER_HZ), and counts from a boot that is known to the second.
-const TICK: i64 = 1_010_000_000;
 /// How often a line is begun again, because one in it ended meanwhile.
 const TRIES: usize = 8;
 
@@ -26,18 +27,44 @@ impl Family {
     pub fn of(ancestor: Pid) -> Self {
         Self {
             ancestor,
-            seen: HashMap::new(),
             known: HashMap::new(),
+            told: HashSet::new(),
+            is_told: false,
         }
     }
 
-    /// Takes in a descendant that was seen to be one, first at this time: it may have ended when
-    /// it is asked about.
-    pub fn take_in(&mut self, descendant: Pid, time: Timestamp) {
-        if self.seen.len() >= REMEMBERED {
-            self.seen.clear();
+    /// From now on every birth of a descendant is told, before anything else that it does.
+    pub fn is_told(&mut self) {
+        self.is_told = true;
+    }
+
+    /// Some births were lost: who is not known may be of the family again.
+    pub fn may_have_missed(&mut self) {
+        self.is_told = false;
+        self.told.clear();
+    }
+
+    /// A process was born.
+    pub fn born(&mut self, pid: Pid, started: Option<Timestamp>, parent: Pid) {
+        if parent != self.ancestor && !self.told.contains(&parent) {
+            // The number may have been a descendant's.
+            self.told.remove(&pid);
+            return;
         }
-        self.seen.entry(descendant).or_insert(time);
+        if self.told.len() >= REMEMBERED {
+            self.may_have_missed();
+        }
+        self.told.insert(pid);
+        self.remember(pid, started, true);
+    }
+
+    fn remember(&mut self, pid: Pid, started: Option<Timestamp>, is_kin: bool) {
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+            // What was told of those that have ended is gone.
+            self.is_told = false;
+        }
+        self.known.insert((pid, started), is_kin);
     }
 
     /// Whether a process descends from the ancestor, who is not his own descendant. `parent`
@@ -49,21 +76,13 @@ impl Family {
         started: Option<Timestamp>,
         parent: &mut dyn FnMut(Pid) -> Option<Pid>,
     ) -> Option<bool> {
-        // Who started later has the number after it.
-        let is_it = |seen: &Timestamp| {
-            started.is_none_or(|started| started.as_nanos() <= seen.as_nanos() + TICK)
-        };
-        if self.seen.get(&pid).is_some_and(is_it) {
-            return Some(true);
-        }
         if let Some(known) = self.known.get(&(pid, started)) {
             return Some(*known);
         }
-        let found = self.line(pid, parent)?;
-        if self.known.len() >= REMEMBERED {
-            self.known.clear();
-        }
-        self.known.insert((pid, started), found);
+        let Some(found) = self.line(pid, parent) else {
+            return self.is_told.then_some(false);
+        };
+        self.remember(pid, started, found);
         Some(found)
     }
 
@@ -136,25 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn who_was_seen_once_is_known_after_its_end_and_no_later_one_of_its_number() {
-        let mut family = Family::of(Pid(20));
-        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        family.take_in(Pid(77), at(10));
-        let mut gone = |_| None;
-        for (started, expected) in [
-            (None, Some(true)),
-            (Some(at(9)), Some(true)),
-            (Some(at(12)), None),
-        ] {
-            assert_eq!(
-                family.has(Pid(77), started, &mut gone),
-                expected,
-                "{started:?}"
-            );
-        }
-    }
-
-    #[test]
     fn a_parent_that_ends_meanwhile_is_no_end_of_the_line() {
         let mut asked = 0;
         let mut parent = |pid: Pid| {
@@ -169,6 +169,29 @@ mod tests {
         };
         let mut family = Family::of(Pid(20));
         assert_eq!(family.has(Pid(40), None, &mut parent), Some(true));
+    }
+
+    #[test]
+    fn who_is_told_of_is_known_after_its_end_and_its_parents() {
+        let mut family = Family::of(Pid(20));
+        let mut gone = |_| None;
+        let at = |time| Some(Timestamp::from_nanos(time));
+        family.is_told();
+        family.born(Pid(70), at(1), Pid(20));
+        family.born(Pid(71), at(2), Pid(70));
+        family.born(Pid(72), at(3), Pid(9));
+        assert_eq!(family.has(Pid(70), at(1), &mut gone), Some(true));
+        assert_eq!(family.has(Pid(71), at(2), &mut gone), Some(true));
+        assert_eq!(family.has(Pid(72), at(3), &mut gone), Some(false));
+        // Another has the number now, and children.
+        family.born(Pid(70), at(4), Pid(9));
+        family.born(Pid(73), at(5), Pid(70));
+        assert_eq!(family.has(Pid(70), at(4), &mut gone), Some(false));
+        assert_eq!(family.has(Pid(73), at(5), &mut gone), Some(false));
+        assert_eq!(family.has(Pid(70), at(1), &mut gone), Some(true));
+        family.may_have_missed();
+        assert_eq!(family.has(Pid(72), at(3), &mut gone), None);
+        assert_eq!(family.has(Pid(71), at(2), &mut gone), Some(true));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! children to its nearest living ancestor that asked for them (PR_SET_CHILD_SUBREAPER of
 //! prctl(2)), and that is this process: so the line of every descendant that lives ends here,
 //! and that of no other. This needs no control group, and no right.
+//!
+//! A child that lives some microseconds is gone before anybody can ask. Where the kernel tells of
+//! births, every descendant is known by that of its own.
 
 mod family;
 mod rights;

@@ -26,6 +26,7 @@ pub(super) fn event(record: &LifeRecord, time: Timestamp, boot: &Boot) -> Option
         LifeKind::Send => call(Call::Send)?,
         LifeKind::Exec => Change::Exec,
         LifeKind::Exit => Change::Exit,
+        LifeKind::Fork => Change::Fork(record.parent),
     };
     Some(Event {
         time,
@@ -54,6 +55,7 @@ fn socket(record: &LifeRecord) -> Option<Socket> {
         protocol,
         local: local.on_the_wire(),
         remote: remote.on_the_wire(),
+        user: record.user,
         reuse: record.reuse,
     })
 }

@@ -9,7 +9,7 @@ mod source;
 
 use crate::model::{
     Cookie, Endpoint, Fd, ForeignText, Gap, Inode, NetworkNamespace, Pid, Protocol, State,
-    Timestamp,
+    Timestamp, Uid,
 };
 
 pub use source::{Kernel, RING};
@@ -38,6 +38,8 @@ pub enum Change {
     Exec,
     /// The process has ended.
     Exit,
+    /// The process has begun, as a child of this one; `None` where that has no number here.
+    Fork(Option<Pid>),
 }
 
 /// A call that makes a process one that uses a socket.
@@ -70,6 +72,8 @@ pub struct Socket {
     pub local: Endpoint,
     /// The other end, unspecified where it is not connected.
     pub remote: Endpoint,
+    /// Its user, where that is told: who made it, but for fchown(2).
+    pub user: Option<Uid>,
     /// Others may share its port (SO_REUSEADDR, SO_REUSEPORT).
     pub reuse: bool,
 }

@@ -34,16 +34,21 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// From now on. `room` is the kernel's buffer, bytes: [`RING`], but in tests.
+    /// From now on; `forks` with which process begins which. `room` is the kernel's buffer,
+    /// bytes: [`RING`], but in tests.
     ///
     /// # Errors
     /// When the rights, the kernel, or a limit do not allow it.
-    pub fn open(network: Option<NetworkNamespace>, room: u32) -> Result<Self, bpf::Error> {
+    pub fn open(
+        network: Option<NetworkNamespace>,
+        forks: bool,
+        room: u32,
+    ) -> Result<Self, bpf::Error> {
         let link = std::fs::read_link(Path::new("/proc/self/ns/pid")).ok();
         let own = link.and_then(|link| inode_of_link(link.as_os_str()));
         let stat = std::fs::read("/proc/stat").unwrap_or_default();
         Ok(Self {
-            lives: Lives::open(own.unwrap_or(0), network, room)?,
+            lives: Lives::open(own.unwrap_or(0), network, forks, room)?,
             bracket: Bracket::take(),
             compared_ns: clock::monotonic_ns(),
             boot: Boot::from_stat(&stat, procfs::ticks_per_second()),
@@ -132,7 +137,7 @@ mod tests {
     fn open(room: u32) -> Option<Kernel> {
         // The tests of the program say loudly what they skip without rights.
         bpf::allowed().ok()?;
-        Some(Kernel::open(crate::namespaces::current(), room).unwrap())
+        Some(Kernel::open(crate::namespaces::current(), true, room).unwrap())
     }
 
     fn collect(kernel: &mut Kernel, enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {

@@ -84,6 +84,56 @@ fn what_a_command_and_its_children_say_is_shown_and_nothing_else() {
     assert!(records.iter().filter(finished).count() >= 3, "{records:#?}");
 }
 
+/// Children of children that each say their number on a connection and a datagram of their own, and
+/// are gone.
+const BRIEF: &str = "\
+for i in $(seq 50); do
+    ( ( exec 7<>/dev/tcp/127.0.0.1/$1; printf %s tcp.$i >&7 ) )
+    ( ( printf %s udp.$i > /dev/udp/127.0.0.1/$2 ) )
+done
+";
+
+#[test]
+fn children_that_are_gone_at_once_are_known_by_what_the_kernel_tells() {
+    let test = "children_that_are_gone_at_once_are_known_by_what_the_kernel_tells";
+    if !is_root(test) || inspect::bpf::allowed().is_err() {
+        return;
+    }
+    own_network();
+    let (listener, port) = listener();
+    let (sink, datagrams) = udp_sink();
+    let [tcp, udp] = [port, datagrams].map(|port| port.to_string());
+    let running = capture_records(&["--", "bash", "-c", BRIEF, "bash", &tcp, &udp]);
+    for _ in 0..50 {
+        let (mut said, _) = listener.accept().unwrap();
+        assert!(said.read_to_end(&mut Vec::new()).unwrap() > 0);
+        // Others, as brief.
+        let to = sink.local_addr().unwrap();
+        let script = format!("printf %s strange > /dev/udp/127.0.0.1/{}", to.port());
+        let done = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .status();
+        assert!(done.unwrap().success());
+    }
+    let ended = running.end();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    let records = ended.records();
+    let mut said: Vec<&str> = records
+        .iter()
+        .filter_map(|it| it["payload"]["text"].as_str())
+        .filter(|it| !it.is_empty())
+        .collect();
+    let mut expected: Vec<String> = (1..=50)
+        .flat_map(|number| [format!("tcp.{number}"), format!("udp.{number}")])
+        .collect();
+    said.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(said, expected);
+    let end = records.last().unwrap();
+    assert_eq!(end["complete"], true, "{end} {:?}", ended.messages);
+    assert_eq!(end["counts"]["conversation"], 100, "{end}");
+}
+
 #[test]
 fn the_status_of_the_command_is_said_and_is_not_ours() {
     if !is_root("the_status_of_the_command_is_said_and_is_not_ours") {

@@ -187,6 +187,83 @@ fn a_file_has_the_packets_of_the_process_alone_and_a_count_counts_them() {
 }
 
 #[test]
+fn a_pcapng_file_has_the_process_alone_and_tells_it_when_it_is_read_by_process() {
+    let test = "a_pcapng_file_has_the_process_alone_and_tells_it_when_it_is_read_by_process";
+    if !is_root(test) {
+        return;
+    }
+    own_network();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (all, alone, none) = (
+        file("all.pcapng"),
+        file("alone.pcapng"),
+        file("none.pcapng"),
+    );
+    let (listener, port) = listener();
+    let mut mine = Speaker::start("mine", port, 0);
+    let mut others = Speaker::start("others", port, 0);
+    let pid = mine.child.id().to_string();
+    let start = |flags: &[&str]| {
+        let running = capture_records(&[&["--print", "-w"], flags].concat());
+        crate::support::wait_for("the file", || {
+            (std::fs::metadata(flags[0]).map_or(0, |it| it.len()) > 0).then_some(())
+        });
+        running
+    };
+    let every = start(&[&all]);
+    let chosen = start(&[&alone, "--pid", &pid]);
+    let unknown = start(&[&none, "--owners", "none"]);
+    let mut expected = Vec::new();
+    for number in 0..4 {
+        let word = format!("mine {number}");
+        let _others = others.say(&format!("other {number}"), &listener);
+        let _mine = mine.say(&word, &listener);
+        expected.push(word);
+    }
+    let shown = [every, chosen, unknown].map(|running| {
+        let ended = running.interrupt();
+        assert!(ended.status.success(), "{:?}", ended.messages);
+        packets(&ended)
+    });
+    assert_eq!(words(&shown[1]), expected);
+    let read = |flags: &[&str]| Running::start(inspect().arg("--json").args(flags)).end();
+    // What was written is what was shown, with its bytes, times and owners.
+    let written = packets(&read(&["-r", &alone]));
+    assert_eq!(words(&written), expected);
+    let times =
+        |packets: &[Value]| -> Vec<Value> { packets.iter().map(|it| it["time"].clone()).collect() };
+    assert_eq!(times(&written), times(&shown[1]));
+    // Every capture has times of its own for the same packets, and an end of its own: an
+    // acknowledgement may come late.
+    let said = |packets: &[Value]| -> Vec<[Value; 3]> {
+        let of = |it: &Value| ["seq", "flags", "payload"].map(|field| it[field].clone());
+        let speaks = |it: &&Value| it["length"] != 0 || it["ack"].is_null();
+        packets.iter().filter(speaks).map(of).collect()
+    };
+    assert_eq!(written[0]["source_owners"][0]["pid"].to_string(), pid);
+    // Out of a file with others, by its owners, as it was chosen live.
+    for flags in [["--pid", &pid], ["--process", "mine"]] {
+        let again = read(&[&["-r", &all][..], &flags].concat());
+        assert!(again.status.success(), "{:?}", again.messages);
+        assert_eq!(said(&packets(&again)), said(&written), "{flags:?}");
+        let end = again.records().pop().unwrap();
+        assert_eq!(end["counts"]["conversation"], expected.len(), "{end}");
+    }
+    let summed = read(&["-r", &all, "--pid", &pid, "--summary"]);
+    let is_conversation = |it: &&Value| it["type"] == "conversation";
+    let listed = summed.records().iter().filter(is_conversation).count();
+    assert_eq!(listed, expected.len(), "{:?}", summed.lines);
+    let followed = read(&["-r", &all, "--pid", &pid, "--follow"]);
+    assert!(followed.lines.iter().all(|it| !it.contains("other ")));
+    assert!(followed.lines.iter().any(|it| it.contains("mine 3")));
+    let lacking = read(&["-r", &none, "--pid", &pid]);
+    assert_eq!(lacking.status.code(), Some(1));
+    let says = |line: &String| line.contains("does not tell who held the sockets");
+    assert!(lacking.messages.iter().any(says), "{:?}", lacking.messages);
+}
+
+#[test]
 fn what_may_have_been_wanted_and_could_not_be_told_is_counted() {
     if !is_root("what_may_have_been_wanted_and_could_not_be_told_is_counted") {
         return;
@@ -195,7 +272,7 @@ fn what_may_have_been_wanted_and_could_not_be_told_is_counted() {
     let (listener, port) = listener();
     let mut mine = Speaker::start("mine", port, 0);
     let pid = mine.child.id().to_string();
-    let running = capture_records(&["--owners", "proc", "--pid", &pid]);
+    let running = capture_records(&["--pid", &pid, "--owners", "proc"]);
     // It lives and ends while nobody can look.
     running.signal(Signal::STOP);
     drop(mine.say("gone before anybody looked", &listener));
@@ -219,10 +296,18 @@ fn what_cannot_be_meant_is_refused() {
         assert_eq!(message.lines().count(), 1, "{message}");
         (output.status.code(), message)
     };
+    // A pcap file without packets: it has no place for owners.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.pcap");
+    std::fs::write(&path, crate::crafted::pcap(1, &[])).unwrap();
+    let path = path.to_str().unwrap();
     for flag in ["--pid", "--process", "--user"] {
-        let (code, message) = refused(&[flag, "1", "-r", "/dev/null"]);
+        let (code, message) = refused(&[flag, "1", "-r", path]);
         assert_eq!(code, Some(2), "{message}");
-        assert!(message.contains("needs a live capture"), "{message}");
+        assert!(message.contains("a live capture"), "{message}");
+        let (code, message) = refused(&[flag, "1", "--owners", "none"]);
+        assert_eq!(code, Some(2), "{message}");
+        assert!(message.contains("--owners none"), "{message}");
     }
     if !is_root("what_cannot_be_meant_is_refused") {
         return;

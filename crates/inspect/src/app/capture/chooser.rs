@@ -13,7 +13,7 @@ use super::looker::Looker;
 use super::recalled::Recalled;
 use super::show::{self, Ends, Known, Watch, Witnesses};
 use crate::attribution::{Attribution, Grounds};
-use crate::capture::{Conversations, Frame, Packet, Recorded};
+use crate::capture::{Conversations, Flow, Frame, Link, Packet, Recorded, RecordedInterface};
 use crate::launch::Kin;
 use crate::model::{Gap, Origin, Protocol, Timestamp};
 use crate::names::Users;
@@ -31,15 +31,14 @@ const PACKETS: usize = 65_536;
 /// Decides whose packets are shown.
 pub(super) struct Chooser {
     wanted: Selection,
-    asks_for_user: bool,
     /// The command whose processes are wanted.
     kin: Option<Kin>,
     conversations: Conversations<Known>,
     watch: Watch,
-    /// Nothing: what is live was never recorded.
-    recalled: Recalled,
     users: Users,
     waiting: VecDeque<Held>,
+    /// When the newest packet passed.
+    newest: Timestamp,
     bytes: usize,
     /// Packets of which it could not be told in time.
     untold: u64,
@@ -60,19 +59,44 @@ pub(super) struct Released {
     time: Timestamp,
     bytes: Box<[u8]>,
     original_length: u32,
+    link: Option<Link>,
+    interface: Option<RecordedInterface>,
+    direction: Option<Flow>,
     /// What is known of its conversation.
     pub(super) known: Known,
 }
 
 impl Released {
+    fn of(frame: &Frame<'_>, known: Known) -> Self {
+        Self {
+            time: frame.time,
+            bytes: frame.bytes.into(),
+            original_length: frame.original_length,
+            link: frame.recorded.link,
+            interface: frame.recorded.interface.cloned(),
+            direction: frame.recorded.direction,
+            known,
+        }
+    }
+
     /// The frame as it was.
     pub(super) fn frame(&self) -> Frame<'_> {
         Frame {
             time: self.time,
             bytes: &self.bytes,
             original_length: self.original_length,
-            recorded: Recorded::default(),
+            recorded: Recorded {
+                link: self.link,
+                interface: self.interface.as_ref(),
+                direction: self.direction,
+            },
         }
+    }
+
+    /// Bytes that it takes, about.
+    fn size(&self) -> usize {
+        let interface = self.interface.as_ref().and_then(|it| it.name.as_ref());
+        self.bytes.len() + interface.map_or(0, |name| name.as_bytes().len())
     }
 }
 
@@ -90,17 +114,14 @@ impl Chooser {
     /// Wants what the selection says of the owners of one of the two ends.
     /// With `kin` the owner must be a process of the command, too.
     pub(super) fn new(wanted: Selection, kin: Option<Kin>) -> Self {
-        let tests = wanted.tests();
-        let asks_for_user = tests.iter().any(|test| matches!(test, Test::User(_)));
         Self {
             wanted,
-            asks_for_user,
             kin,
             conversations: Conversations::new(),
             watch: Watch::default(),
-            recalled: Recalled::default(),
             users: Users::of_this_machine(),
             waiting: VecDeque::new(),
+            newest: Timestamp::from_nanos(i64::MIN),
             bytes: 0,
             untold: 0,
             crowded: 0,
@@ -113,24 +134,30 @@ impl Chooser {
         &mut self,
         frame: &Frame<'_>,
         packet: &Packet<'_>,
-        looker: Option<&mut Looker>,
+        witnesses: Witnesses<'_>,
     ) -> Verdict {
-        let Some(known) = self.known(packet, looker) else {
+        let Witnesses {
+            mut looker,
+            recalled,
+        } = witnesses;
+        self.newest = self.newest.max(frame.time);
+        let known = Witnesses {
+            looker: looker.as_deref_mut(),
+            recalled,
+        };
+        let Some(known) = self.known(packet, known) else {
             return Verdict::Leave;
         };
+        listen(&known, looker);
         match self.verdict(&known) {
             Some(false) => Verdict::Leave,
             // Those before it go first.
             Some(true) if self.waiting.is_empty() => Verdict::Show(known),
             _ => {
-                self.bytes += frame.bytes.len();
+                let frame = Released::of(frame, known);
+                self.bytes += frame.size();
                 self.waiting.push_back(Held {
-                    frame: Released {
-                        time: frame.time,
-                        bytes: frame.bytes.into(),
-                        original_length: frame.original_length,
-                        known,
-                    },
+                    frame,
                     since: Instant::now(),
                 });
                 Verdict::Hold
@@ -140,7 +167,7 @@ impl Chooser {
 
     /// What is known of a packet's conversation; of an ICMP error that of the packet it quotes.
     /// `None` for what no process has.
-    fn known(&mut self, packet: &Packet<'_>, looker: Option<&mut Looker>) -> Option<Known> {
+    fn known(&mut self, packet: &Packet<'_>, witnesses: Witnesses<'_>) -> Option<Known> {
         if let Some(icmp) = packet.icmp_error() {
             let quoted = self.conversations.of_quoted(icmp.about.as_ref()?)?;
             return Some(Rc::clone(&quoted.note));
@@ -150,10 +177,7 @@ impl Chooser {
             seen.conversation,
             seen.is_new,
             packet,
-            Witnesses {
-                looker,
-                recalled: &mut self.recalled,
-            },
+            witnesses,
             &mut self.watch,
             &mut self.users,
             Charset::Utf8,
@@ -233,23 +257,34 @@ impl Chooser {
 
     /// The next packet that is wanted, if those before it are decided. At the `end` nothing waits
     /// any longer.
-    pub(super) fn release(&mut self, looker: Option<&mut Looker>, end: bool) -> Option<Released> {
+    pub(super) fn release(
+        &mut self,
+        mut looker: Option<&mut Looker>,
+        end: bool,
+    ) -> Option<Released> {
         let mut began: Option<Timestamp> = None;
         if !self.waiting.is_empty() {
-            began = looker.and_then(|looker| looker.newest().began);
+            began = looker
+                .as_deref_mut()
+                .and_then(|looker| looker.newest().began);
         }
         while let Some(first) = self.waiting.front() {
             let crowded = self.bytes > BYTES || self.waiting.len() > PACKETS;
-            let age = first.since.elapsed();
+            let age = match looker {
+                Some(_) => first.since.elapsed(),
+                // In a file the time is that of its packets.
+                None => between(first.frame.time, self.newest),
+            };
             let looked = began.is_some_and(|began| began > first.frame.time);
             let over = end || crowded || age >= LONGEST || looked && age >= GRACE;
+            listen(&first.frame.known, looker.as_deref_mut());
             let verdict = self.verdict(&first.frame.known);
             if verdict.is_none() && !over {
                 return None;
             }
             let known = Rc::clone(&first.frame.known);
             let held = self.waiting.pop_front()?;
-            self.bytes -= held.frame.bytes.len();
+            self.bytes -= held.frame.size();
             match verdict {
                 Some(true) => return Some(held.frame),
                 Some(false) => {}
@@ -271,16 +306,26 @@ impl Chooser {
 
     /// Asks who is not known yet, when that is due.
     pub(super) fn tend(&mut self, looker: &mut Looker) {
-        // Whose socket it is, its life does not tell; a look does.
-        if self.asks_for_user && self.waits() {
-            looker.ask();
-            let look = looker.newest();
-            for held in &self.waiting {
-                held.frame.known.borrow_mut().consult(&look);
-            }
-        }
         self.watch
             .tend(looker, &mut self.users, Charset::Utf8, |_, _| {});
+    }
+
+    /// Takes in a comment that a file has behind packets.
+    pub(super) fn remark(&mut self, remark: &[u8], recalled: &mut Recalled) {
+        if let Some((note, conversation)) = recalled.hear_late(remark, &mut self.conversations) {
+            show::remember(
+                conversation,
+                note,
+                &mut self.users,
+                Charset::Utf8,
+                |_, _| {},
+            );
+        }
+    }
+
+    /// When the first of those that wait passed.
+    pub(super) fn waits_since(&self) -> Option<Timestamp> {
+        self.waiting.front().map(|held| held.frame.time)
     }
 
     /// Whether packets wait.
@@ -309,6 +354,21 @@ impl Chooser {
             .map(|(count, reason)| Gap::counted(Origin::Capture, reason, count))
             .collect()
     }
+}
+
+/// Takes in what the kernel tells of a conversation's sockets and of the command's processes: all
+/// that happened before what is known of them by other means.
+fn listen(known: &Known, looker: Option<&mut Looker>) {
+    if let Some(lives) = looker.and_then(|looker| looker.lives.as_mut()) {
+        lives.catch_up();
+        known.borrow_mut().hear(lives);
+    }
+}
+
+/// How much later another packet passed.
+fn between(one: Timestamp, other: Timestamp) -> Duration {
+    let nanos = other.as_nanos().saturating_sub(one.as_nanos());
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
 }
 
 /// Whether an end is wanted.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::attribution::{Attribution, Lives, Question, Witness};
 use crate::clock;
-use crate::life::{Kernel, Source};
+use crate::launch::Kin;
+use crate::life::{Change, Kernel, Source};
 use crate::model::{Gap, NetworkNamespace, Timestamp};
 use crate::namespaces;
 use crate::owners::Choice;
@@ -20,25 +21,36 @@ pub(super) struct Watched {
     lives: Lives,
     /// That of the packets.
     namespace: NetworkNamespace,
+    /// The command whose processes are told of.
+    kin: Option<Kin>,
 }
 
-/// Starts to watch, so that nothing that is captured after it is missed; or says why not.
-/// `buffer_kib` is the room for what is told until it is read.
-pub(super) fn start(choice: Choice, buffer_kib: u32) -> Result<Watched, String> {
+/// Starts to watch in the network namespace of the calling thread, so that nothing that is captured
+/// after it is missed; or says why not. `buffer_kib` is the room for what is told until it is read.
+/// The command of `kin` has not begun yet.
+pub(super) fn start(choice: Choice, buffer_kib: u32, kin: Option<Kin>) -> Result<Watched, String> {
     if !matches!(choice, Choice::Auto | Choice::Bpf) {
         return Err("not asked for".to_owned());
     }
     let namespace =
         namespaces::current().ok_or("it is not told which network namespace this is")?;
     let room = buffer_kib.saturating_mul(1024);
-    let kernel = Kernel::open(Some(namespace), room).map_err(|it| it.to_string())?;
-    Ok(Watched::with(Box::new(kernel), namespace))
+    let kernel = Kernel::open(Some(namespace), kin.is_some(), room).map_err(|it| it.to_string())?;
+    Ok(Watched::with(Box::new(kernel), namespace, kin))
 }
 
 impl Watched {
     /// Watches by other means.
-    pub(super) fn with(source: Box<dyn Source>, namespace: NetworkNamespace) -> Self {
+    pub(super) fn with(
+        source: Box<dyn Source>,
+        namespace: NetworkNamespace,
+        kin: Option<Kin>,
+    ) -> Self {
+        if let Some(kin) = &kin {
+            kin.is_told();
+        }
         Self {
+            kin,
             source,
             lives: Lives::default(),
             namespace,
@@ -48,9 +60,20 @@ impl Watched {
     /// Takes in what was told since: next to nothing when that is nothing.
     pub(super) fn catch_up(&mut self) {
         if !self.source.is_empty() {
-            self.source.drain(&mut |event| self.lives.tell(event));
+            let (lives, kin) = (&mut self.lives, self.kin.as_ref());
+            self.source.drain(&mut |event| {
+                if let (Change::Fork(Some(parent)), Some(process), Some(kin)) =
+                    (&event.change, &event.process, kin)
+                {
+                    kin.born(process.pid, process.started, *parent);
+                }
+                lives.tell(event);
+            });
             if self.source.has_lost() {
                 self.lives.forget_all();
+                if let Some(kin) = &self.kin {
+                    kin.may_have_missed();
+                }
             }
         }
     }

@@ -77,14 +77,15 @@ const FETCH: Duration = Duration::from_millis(15);
 
 impl Looker {
     /// Starts the thread, and waits for a first look: it knows the listeners. Meanwhile the
-    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once.
+    /// kernel keeps the packets. A capture into a pcap file, which has no owners, begins at once,
+    /// unless packets are chosen by them.
     pub(super) fn start(request: &Request, kin: Option<Kin>) -> io::Result<Self> {
         // Never raised: the last look is for the words at the end of the capture.
         let stop = Stop::new()?;
         let choice = request.owners;
         let mut looker = Self::with(move || look(choice, &stop, kin.as_ref()))?;
         looker.is_off = choice == owners::Choice::None;
-        if request.wants_owners() && !looker.is_off {
+        if request.needs_owners() && !looker.is_off {
             looker.ask();
             looker.receive(FIRST);
         }

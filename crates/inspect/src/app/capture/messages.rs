@@ -82,6 +82,24 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
     }
 }
 
+/// Packets of a file that has no owners shall be chosen by them.
+pub(super) fn needs_owners() -> &'static str {
+    "--process and --pid need a live capture, or a pcapng file with owners: a pcap file does not \
+     tell who held the sockets"
+}
+
+/// Packets were to be chosen by owners, and the file turned out to have none.
+pub(super) fn no_owners(request: &Request) -> String {
+    let name = match &request.from {
+        From::File(path) => path.display().to_string(),
+        _ => "the capture".to_owned(),
+    };
+    format!(
+        "inspect: {name} does not tell who held the sockets: --process and --pid need a live \
+         capture, or a pcapng file that a capture with owners has written"
+    )
+}
+
 /// The thread that looks for owners has ended, which it never should.
 pub(super) const NO_OWNERS: &str = "inspect: the look at sockets and owners broke off: owners \
      of what comes now are unknown (the packets themselves are complete)";

@@ -6,7 +6,7 @@ mod follow;
 mod lives;
 mod looker;
 mod messages;
-mod opening;
+mod open;
 mod output;
 mod overview;
 mod patient;
@@ -34,12 +34,11 @@ use crate::stop::Stop;
 use chooser::Chooser;
 use lives::Watched;
 use looker::Looker;
+pub(super) use open::run;
 use output::Output;
 use patient::Patient;
 use show::Known;
 use step::{Step, Took};
-
-pub(crate) use opening::run;
 
 /// Nothing on the screen for so long means a line saying what is awaited.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -51,7 +50,6 @@ const HELD_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_millis(40);
 /// How often a quiet capture sees whether its reader is still there.
 const READER_EVERY: Duration = Duration::from_millis(500);
-
 /// How often a quiet capture takes in what the kernel tells of sockets.
 const LIVES_EVERY: Duration = Duration::from_millis(100);
 
@@ -185,6 +183,11 @@ impl<'a> Run<'a> {
         if let Some(error) = failed {
             return Err(self.output.explain(error));
         }
+        let is_told = self.chooser.is_none() || self.output.recalled.knows_owners();
+        if !self.is_live() && !is_told {
+            self.context.say(&messages::no_owners(self.request));
+            return Ok(Exit::Failed);
+        }
         let Some(error) = broken else {
             return Ok(Exit::Done);
         };
@@ -225,7 +228,10 @@ impl<'a> Run<'a> {
             // The frame borrows the source, so what is beside it is borrowed field by field.
             match self.source.next() {
                 Ok(Event::Comment(comment)) => self.output.comment(comment),
-                Ok(Event::Remark(remark)) => self.output.remark(remark, &mut self.conversations),
+                Ok(Event::Remark(remark)) => {
+                    self.output
+                        .remark(remark, &mut self.conversations, self.chooser.as_mut())
+                }
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
                     let kept = frame.bytes.len().min(self.request.snaplen as usize);
@@ -337,7 +343,9 @@ impl<'a> Run<'a> {
         }
         self.release(false)?;
         if self.is_live() {
-            self.output.settle()?;
+            // What waits may fill what is missing in a stream.
+            let held = self.chooser.as_ref().and_then(Chooser::waits_since);
+            self.output.settle(held.unwrap_or_else(clock::now))?;
         }
         if self.output.asks_for_gaps() {
             let gaps = self.source.gaps();
@@ -389,8 +397,8 @@ impl<'a> Run<'a> {
                 broken,
             ));
         }
-        gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
         gaps.extend(self.output.recalled_gaps());
+        gaps.extend(self.chooser.iter().flat_map(Chooser::gaps));
         if self.looker.as_ref().is_some_and(Looker::has_ended) {
             gaps.push(Gap::uncounted(Origin::Owners, "owners, from some point on"));
         }

@@ -1,6 +1,8 @@
 //! Where packets go: lines, records, or a file.
 
+mod ending;
 mod files;
+mod written;
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -12,22 +14,21 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::follow::{Follow, Paper};
 use super::looker::Looker;
-use super::messages::owners_missed;
 use super::overview::Overview;
 use super::recalled::Recalled;
 use super::savefile::{self, Savefile};
-use super::show::{self, Ends, Known, Late, Tally, Watch, Witnesses};
+use super::show::{self, Known, Late, Watch, Witnesses};
 use crate::app::{Context, machine};
-use crate::capture::{Direction, Frame, Link, Packet, Relative, Seen, plain};
+use crate::capture::{Frame, Link, Packet, Seen};
 use crate::cli::capture::{From, Request, Shape};
-use crate::clock;
-use crate::model::{ForeignText, Gap, Origin};
+use crate::model::{ForeignText, Gap, Timestamp};
 use crate::names::{Interfaces, Users};
-use crate::render::json::{self, End, GapRecord, PacketRecord};
-use crate::render::packet::{Dialogue, Dump, Heading, Line, Lines, TimeOfDay, Totals, summary};
-use crate::render::{Charset, Screen};
+use crate::render::Charset;
+use crate::render::json;
+use crate::render::packet::{Dialogue, Dump, Lines, TimeOfDay};
 use crate::stop::{Stop, wait_for};
 use crate::streams::Mark;
+use written::{News, course_of, lines_of, record_of};
 
 /// Bytes that are written at once when there is no pause.
 const BATCH: usize = 1 << 16;
@@ -44,7 +45,8 @@ pub(super) struct Output {
     interfaces: Interfaces,
     interface: Option<ForeignText>,
     watch: Watch,
-    recalled: Recalled,
+    /// What a file says of owners.
+    pub(super) recalled: Recalled,
     late: Late,
     /// What could not be written of the lines.
     unwritten: Vec<u8>,
@@ -76,7 +78,7 @@ impl Output {
             Some(path) => {
                 let out = (path == Path::new("-"))
                     .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
-                Some(savefile::file(path, request, link, stop, &zone, out)?)
+                Some(savefile::open(path, request, link, stop, &zone, out)?)
             }
             None => None,
         };
@@ -269,7 +271,7 @@ impl Output {
         };
         self.watch
             .tend(looker, &mut self.users, self.charset, |known, ends| {
-                news.tell(known, ends);
+                news.tell(known, ends)
             });
         if self.out.len() > before {
             self.flush()?;
@@ -341,9 +343,9 @@ impl Output {
         }
     }
 
-    /// What time brings for streams that are followed.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.streams(|follow, paper| follow.settle(clock::now(), paper))
+    /// What time brings for streams that are followed; every packet from before `now` was shown.
+    pub(super) fn settle(&mut self, now: Timestamp) -> io::Result<()> {
+        self.streams(|follow, paper| follow.settle(now, paper))
     }
 
     /// Writes what streams that are followed still have; gives what they lack.
@@ -378,211 +380,4 @@ impl Output {
         }
         Ok(())
     }
-
-    /// Writes what closes the output.
-    pub(super) fn end(&mut self, totals: &Totals, gaps: &[Gap]) -> anyhow::Result<()> {
-        self.end_file(gaps)?;
-        if self.is_json() {
-            // Whose owners are not known stands in each packet; the packets are complete.
-            for gap in gaps.iter().chain(&self.owners_missed()) {
-                json::write(&mut self.out, &GapRecord::from(gap))?;
-            }
-            let counts = [
-                ("packet", totals.packets),
-                ("conversation", totals.conversations),
-                ("payload_bytes", totals.payload),
-                ("malformed", totals.malformed),
-            ];
-            let troubles = totals.troubles.counts().into_iter();
-            let counts = counts
-                .into_iter()
-                .chain(troubles.filter(|(_, count)| *count > 0));
-            json::write(&mut self.out, &End::new(counts, gaps))?;
-        }
-        self.flush()?;
-        Ok(())
-    }
-
-    /// Conversations on this machine whose owners were not seen.
-    fn owners_missed(&self) -> Option<Gap> {
-        let Tally { here, known } = self.watch.tally;
-        let missed = here.saturating_sub(known);
-        (missed > 0).then(|| {
-            let reason = format!("conversations of {here} on this machine without an owner seen");
-            Gap::counted(Origin::Owners, reason, missed)
-        })
-    }
-
-    /// After a failed write: leaves a capture file that can be read, and tells how many of the
-    /// packets did not get into it.
-    pub(super) fn close(&mut self, totals: &Totals) -> Option<Gap> {
-        self.is_cut = true;
-        let savefile = self.savefile.as_mut()?;
-        match totals.packets.saturating_sub(savefile.close()) {
-            0 => None,
-            count => Some(Gap::counted(Origin::Capture, "packets not written", count)),
-        }
-    }
-
-    /// A failed write, with its object and in plain words.
-    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        let Some(cause) = error.downcast_ref::<io::Error>() else {
-            return error;
-        };
-        let path = self.savefile.as_ref().and_then(Savefile::path);
-        let name = match path {
-            Some(path) => path.display().to_string(),
-            None => "to stdout".to_owned(),
-        };
-        if cause.kind() != io::ErrorKind::TimedOut {
-            return anyhow::anyhow!("cannot write {name}: {}", plain(cause));
-        }
-        let lines = self.unwritten.split(|byte| *byte == b'\n').count() - 1;
-        let what = match (lines, self.unwritten.len()) {
-            (_, 0) => String::new(),
-            (1, bytes) => format!(" (1 line, {bytes} bytes not written)"),
-            (lines, bytes) => format!(" ({lines} lines, {bytes} bytes not written)"),
-        };
-        anyhow::anyhow!("cannot write {name}: its reader does not read{what}")
-    }
-
-    /// Says on stderr what was shown and what was lost; of records, which say it themselves,
-    /// only what was lost.
-    pub(super) fn summary(&self, context: &Context, totals: &Totals, gaps: &[Gap], live: bool) {
-        let is_json = self.is_json() && !self.is_cut;
-        if let Some(missed) = self.owners_missed() {
-            context.say(&owners_missed(self.watch.tally.here, missed.count));
-        }
-        if gaps.is_empty() && (is_json || context.quiet) {
-            return;
-        }
-        context.say(&summary(totals, gaps, live));
-    }
-}
-
-/// Where it is told what has become known beside the packets.
-struct News<'a> {
-    shape: &'a Shown,
-    late: Option<&'a mut Late>,
-    out: &'a mut Vec<u8>,
-}
-
-/// What has become known since the heading.
-fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
-    let [client, server] = &ends.labels;
-    let heading = Heading {
-        number: ends.number,
-        client,
-        server,
-        interface: None,
-        began_earlier: false,
-    };
-    heading.write_again(out, screen);
-}
-
-/// What a packet means after those before it.
-fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
-    let direction = seen.conversation.direction(seen.source);
-    let mut ends = seen.conversation.note.borrow_mut();
-    match packet.segment().filter(|it| it.fragment.is_none()) {
-        Some(segment) => ends.course.segment(direction, packet.time, segment),
-        None => {
-            // What is in pieces counts when it is whole.
-            let said = match packet.fragment() {
-                Some(_) => 0,
-                None => packet.said(),
-            };
-            ends.course.packet(direction, packet.time, said);
-            None
-        }
-    }
-}
-
-fn lines_of(
-    lines: &mut Lines,
-    out: &mut Vec<u8>,
-    frame: &Frame<'_>,
-    packet: &Packet<'_>,
-    mark: Option<Mark>,
-    seen: Option<&Seen<'_, Known>>,
-    interface: Option<&ForeignText>,
-) {
-    let mut line = Line {
-        packet,
-        bytes: frame.bytes,
-        mark,
-        relative: Relative::default(),
-        conversation: None,
-        interface,
-        ends: None,
-    };
-    let known = seen.map(|seen| Known::clone(&seen.conversation.note));
-    let mut note = known.as_ref().map(|known| known.borrow_mut());
-    if let Some(note) = &mut note
-        && note.has_news()
-    {
-        if lines.headings {
-            news_of(&lines.screen, out, note);
-        }
-        note.is_told();
-    }
-    if let (Some(seen), Some(note)) = (seen, &note) {
-        let conversation = &seen.conversation;
-        let [client, server] = &note.labels;
-        if seen.is_new && lines.headings {
-            let is_tcp = packet
-                .segment()
-                .is_some_and(|segment| segment.tcp.is_some());
-            let heading = Heading {
-                number: conversation.number,
-                client,
-                server,
-                interface,
-                began_earlier: is_tcp && !conversation.opening_seen(),
-            };
-            heading.write(out, &lines.screen);
-        }
-        line.relative = seen.relative;
-        let direction = conversation.direction(seen.source);
-        line.conversation = Some((conversation.number, direction));
-        line.ends = Some(match direction {
-            Direction::Forth => (client, server),
-            Direction::Back => (server, client),
-        });
-        if lines.headings && packet.interface == note.interface {
-            line.interface = None;
-        }
-    }
-    lines.write(out, &line);
-}
-
-fn record_of(
-    out: &mut Vec<u8>,
-    number: u64,
-    packet: &Packet<'_>,
-    mark: Option<Mark>,
-    seen: Option<&Seen<'_, Known>>,
-    interface: Option<&ForeignText>,
-) -> io::Result<()> {
-    let mut owners = None;
-    let note = seen.map(|seen| seen.conversation.note.borrow());
-    if let (Some(seen), Some(note)) = (seen, &note) {
-        let [client, server] = &note.sides;
-        owners = Some(match seen.conversation.direction(seen.source) {
-            Direction::Forth => (client, server),
-            Direction::Back => (server, client),
-        });
-    }
-    let relative = seen.map_or(Relative::default(), |seen| seen.relative);
-    let conversation = seen.map(|seen| seen.conversation.number);
-    let record = PacketRecord::new(
-        number,
-        packet,
-        interface,
-        conversation,
-        relative,
-        mark,
-        owners,
-    );
-    json::write(out, &record)
 }

@@ -42,23 +42,32 @@ impl Recalled {
         comment: &[u8],
         conversations: &'c mut Conversations<T>,
     ) -> Option<(Note, &'c mut Conversation<T>)> {
+        match Self::find(comment, conversations) {
+            Some((note, conversation)) => {
+                self.taken += 1;
+                self.count_left_out(&note);
+                Some((note, conversation))
+            }
+            None => {
+                self.hear(comment);
+                None
+            }
+        }
+    }
+
+    /// What a comment says, with the conversation that it is about, where that is known.
+    pub(super) fn find<'c, T: Default>(
+        comment: &[u8],
+        conversations: &'c mut Conversations<T>,
+    ) -> Option<(Note, &'c mut Conversation<T>)> {
         let note = Note::parse(comment)?;
         let protocol = match note.protocol {
             Protocol::Udp => 17,
             _ => 6,
         };
         let [client, server] = &note.sides;
-        match conversations.between(client.end, server.end, protocol) {
-            Some(conversation) => {
-                self.taken += 1;
-                self.count_left_out(&note);
-                Some((note, conversation))
-            }
-            None => {
-                self.keep(note, comment.len());
-                None
-            }
-        }
+        let conversation = conversations.between(client.end, server.end, protocol)?;
+        Some((note, conversation))
     }
 
     fn count_left_out(&mut self, note: &Note) {
@@ -97,6 +106,11 @@ impl Recalled {
             self.bytes = 0;
         }
         Some(note)
+    }
+
+    /// Whether the file knows any owners.
+    pub(super) fn knows_owners(&self) -> bool {
+        self.taken > 0 || self.lost > 0 || !self.notes.is_empty()
     }
 
     /// How many notes were of use.

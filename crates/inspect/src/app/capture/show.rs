@@ -2,11 +2,12 @@
 
 mod heard;
 mod noted;
+mod watch;
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::looker::{Look, Looker};
 use super::recalled::Recalled;
@@ -17,10 +18,10 @@ use crate::names::Users;
 use crate::render::packet::end_label;
 use crate::render::{Charset, Escaped};
 use crate::streams::{Course, Handle};
-use heard::Tallied;
 
-pub(super) use heard::Tally;
 pub(super) use noted::{Late, remember};
+use watch::Tallied;
+pub(super) use watch::{Tally, Watch};
 
 /// Remembered with each conversation, and shared with those that wait for the next look.
 pub(super) type Known = Rc<RefCell<Ends>>;
@@ -60,8 +61,9 @@ pub(super) struct Ends {
     watched: bool,
     /// A process that was asked for holds an end, or did.
     pub(super) wanted: bool,
-    /// What is known of the same conversation from before it was shown.
+    /// The same conversation where it was chosen, and the version of that that is in this.
     pub(super) earlier: Option<Known>,
+    taken_over: u64,
     /// What the reader was told last, by the marks of the labels.
     told: [(Grounds, u64); 2],
     /// Told apart without being compared for each packet.
@@ -118,6 +120,7 @@ impl Default for Ends {
             watched: false,
             wanted: false,
             earlier: None,
+            taken_over: 0,
             told: Default::default(),
             marks: Default::default(),
             course: Course::default(),
@@ -141,72 +144,6 @@ const LOOKS: u8 = 8;
 /// on, and servers started again.
 const AGAIN: i64 = 1_500_000_000;
 
-/// The conversations of which the next look may tell more. It comes by the clock, not only with
-/// their packets.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    waiting: Vec<Weak<RefCell<Ends>>>,
-    look: u64,
-    /// How many conversations have their owners.
-    pub(super) tally: Tally,
-}
-
-impl Watch {
-    /// Whether the next look may tell anything.
-    pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    fn add(&mut self, known: &Known, ends: &mut Ends) {
-        if !ends.watched {
-            ends.watched = true;
-            // Forgotten conversations must not pile up while a look takes its time.
-            if self.waiting.len() == self.waiting.capacity() {
-                self.waiting.retain(|waiting| waiting.strong_count() > 0);
-                self.waiting.reserve(self.waiting.len().max(64));
-            }
-            self.waiting.push(Rc::downgrade(known));
-        }
-    }
-
-    /// Asks for the next look when it is due, and hands those conversations to `tell` of which
-    /// the newest one tells what the reader should know.
-    pub(super) fn tend(
-        &mut self,
-        looker: &mut Looker,
-        users: &mut Users,
-        charset: Charset,
-        mut tell: impl FnMut(&Known, &mut Ends),
-    ) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        looker.ask();
-        let look = looker.newest();
-        if look.number == self.look {
-            return;
-        }
-        self.look = look.number;
-        let (lives, tally) = (looker.lives.as_ref(), &mut self.tally);
-        self.waiting.retain(|waiting| {
-            let Some(known) = waiting.upgrade() else {
-                return false;
-            };
-            let mut ends = known.borrow_mut();
-            if ends.consult(&look) | lives.is_some_and(|lives| ends.hear(lives)) {
-                ends.label(users, charset);
-            }
-            tally.count(&mut ends);
-            if ends.has_news() {
-                tell(&known, &mut ends);
-                ends.is_told();
-            }
-            ends.watched = ends.wants_more(&look);
-            ends.watched
-        });
-    }
-}
-
 /// Who may know the owners: one who looks now, or a file that remembers.
 pub(super) struct Witnesses<'a> {
     pub(super) looker: Option<&'a mut Looker>,
@@ -228,7 +165,7 @@ pub(super) fn attribute(
     if is_new {
         ends.begin(conversation, packet);
     }
-    let mut changed = is_new | ends.notice(conversation, packet);
+    let mut changed = is_new | ends.take_over(conversation) | ends.notice(conversation, packet);
     let looker = witnesses.looker.filter(|looker| !looker.is_off);
     if let (Some(looker), Some(protocol)) = (looker, ends.protocol) {
         ends.latest = packet.time;
@@ -305,13 +242,7 @@ impl Ends {
             due: packet.time,
             ..Self::default()
         };
-        if let Some(earlier) = earlier {
-            let earlier = earlier.borrow();
-            self.sides.clone_from(&earlier.sides);
-            if earlier.places[0] != client {
-                self.sides.reverse();
-            }
-        }
+        self.earlier = earlier;
     }
 
     /// The protocol of its segments, its client's end and its server's.
@@ -407,12 +338,12 @@ impl Ends {
     /// Whether a look after this one may tell more, so that it is worth to be asked for.
     fn wants_more(&self, look: &Look) -> bool {
         let is_old = look.began.is_none_or(|began| began < self.due);
-        let is_wanted = is_old && !self.is_witnessed();
-        self.is_here() && (is_wanted || self.looks < LOOKS && self.may_improve())
+        let is_due = is_old && !self.is_witnessed();
+        self.is_here() && (is_due || self.looks < LOOKS && self.may_improve())
     }
 
     /// Asks a look, if it was not asked already; tells whether it told anything.
-    pub(super) fn consult(&mut self, look: &Look) -> bool {
+    fn consult(&mut self, look: &Look) -> bool {
         let Some(protocol) = self.protocol else {
             return false;
         };

@@ -6,17 +6,18 @@ use std::rc::Rc;
 use super::chooser::{Chooser, Verdict};
 use super::looker::Looker;
 use super::output::Output;
-use super::show::Known;
-use crate::capture::{self, Conversations, Datagrams, Fault, Fragments, Frame, decode, selects};
+use super::show::{Known, Witnesses};
+use crate::capture::{
+    Conversations, Datagrams, Fault, Fragments, Frame, Link, Packet, decode, selects,
+};
 use crate::cli::capture::Request;
 use crate::render::packet::Totals;
 
-/// What became of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of a frame, and of those that waited before it.
 pub(super) enum Took {
-    /// It is shown, or written.
+    /// One is shown, or written.
     Shown,
-    /// It is not wanted, or nobody can tell.
+    /// None is wanted, or nobody can tell yet.
     PassedOver,
     /// It comes after all the files that were asked for.
     Over,
@@ -30,16 +31,15 @@ pub(super) struct Step<'s> {
     pub(super) output: &'s mut Output,
     pub(super) conversations: &'s mut Conversations<Known>,
     pub(super) fragments: &'s mut Fragments,
+    pub(super) datagrams: &'s mut Datagrams,
     pub(super) chooser: &'s mut Option<Chooser>,
     pub(super) totals: &'s mut Totals,
     pub(super) undecided: &'s mut u64,
-    pub(super) datagrams: &'s mut Datagrams,
 }
 
 impl Step<'_> {
-    /// Shows a frame, if it is wanted, and those that waited before it; tells what
-    /// became of it.
-    pub(super) fn take(mut self, link: capture::Link, frame: &Frame<'_>) -> io::Result<Took> {
+    /// Shows a frame, if it is wanted, and those that waited before it; tells what became of them.
+    pub(super) fn take(mut self, link: Link, frame: &Frame<'_>) -> io::Result<Took> {
         let packet = decode(link, frame);
         if !self.everything {
             let answer = selects(&self.request.selection, &packet);
@@ -55,15 +55,19 @@ impl Step<'_> {
         let Some(chooser) = self.chooser else {
             return self.show(frame, &packet, None);
         };
-        match chooser.take(frame, &packet, self.looker.as_mut()) {
+        let witnesses = Witnesses {
+            looker: self.looker.as_mut(),
+            recalled: &mut self.output.recalled,
+        };
+        match chooser.take(frame, &packet, witnesses) {
             Verdict::Leave => Ok(Took::PassedOver),
             Verdict::Show(known) => self.show(frame, &packet, Some(&known)),
             Verdict::Hold => self.release(link, false),
         }
     }
 
-    /// Shows those that have waited and are wanted; tells what became of the last.
-    pub(super) fn release(&mut self, link: capture::Link, end: bool) -> io::Result<Took> {
+    /// Shows those that have waited and are wanted; tells what became of them.
+    pub(super) fn release(&mut self, link: Link, end: bool) -> io::Result<Took> {
         let mut took = Took::PassedOver;
         while self.request.count != Some(self.totals.packets) {
             let Some(chooser) = self.chooser else { break };
@@ -72,7 +76,7 @@ impl Step<'_> {
             };
             let frame = held.frame();
             took = self.show(&frame, &decode(link, &frame), Some(&held.known))?;
-            if took == Took::Over {
+            if matches!(took, Took::Over) {
                 break;
             }
         }
@@ -83,7 +87,7 @@ impl Step<'_> {
     fn show(
         &mut self,
         frame: &Frame<'_>,
-        packet: &capture::Packet<'_>,
+        packet: &Packet<'_>,
         known: Option<&Known>,
     ) -> io::Result<Took> {
         if self.output.is_over_at(frame.time) {
@@ -106,13 +110,13 @@ impl Step<'_> {
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
         }
+        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
+            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
+        }
         if let (Some(seen), Some(known)) = (&seen, known)
             && seen.is_new
         {
             seen.conversation.note.borrow_mut().earlier = Some(Rc::clone(known));
-        }
-        if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
-            self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
         }
         let mark = self.output.packet(
             self.totals.packets,

@@ -148,10 +148,7 @@ impl Lives {
                 let found = match self.owners(life, question.now) {
                     Some(owners) => known(life, owners, grounds(life)),
                     // It is another's, who has no number here.
-                    None => Attribution {
-                        socket: life.socket.inode,
-                        ..Attribution::nobody(Grounds::Hidden(None))
-                    },
+                    None => known(life, Vec::new(), Grounds::Hidden(life.socket.user)),
                 };
                 Some((found, Some(self.witness(serial, life))))
             }
@@ -227,6 +224,6 @@ fn known(life: &Life, owners: Vec<Owner>, grounds: Grounds) -> Attribution {
         owners,
         grounds,
         socket: life.socket.inode,
-        user: None,
+        user: life.socket.user,
     }
 }

@@ -85,6 +85,7 @@ impl Lives {
         let Some(life) = self.lives.get_mut(&serial) else {
             return;
         };
+        life.socket.user = socket.user.or(life.socket.user);
         if let Some(cookie) = socket.cookie {
             life.socket.cookie = Some(cookie);
             self.by_cookie.insert(cookie, serial);

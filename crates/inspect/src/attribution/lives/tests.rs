@@ -41,6 +41,7 @@ fn socket(protocol: Protocol, number: u64, local: &str, remote: &str) -> Socket 
         protocol,
         local: end(local),
         remote: end(remote),
+        user: None,
         reuse: false,
     }
 }

@@ -17,10 +17,10 @@ fn side(end: &str, grounds: Grounds, owners: Vec<Owner>) -> Side {
     Side {
         end: Endpoint::new(end.ip(), end.port()),
         attribution: Attribution {
+            user: None,
             owners,
             grounds,
             socket: None,
-            user: None,
         },
         user: None,
         more: 0,

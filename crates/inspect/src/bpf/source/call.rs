@@ -77,8 +77,8 @@ struct Element {
     flags: u64,
 }
 
-/// Sets the only element of a table whose key is a 4-byte index, and whose value has 8 bytes.
-pub(super) fn set_first(map: BorrowedFd<'_>, value: [u8; 8]) -> io::Result<()> {
+/// Sets the only element of a table whose key is a 4-byte index, and whose value has `N` bytes.
+pub(super) fn set_first<const N: usize>(map: BorrowedFd<'_>, value: [u8; N]) -> io::Result<()> {
     let key = 0u32;
     let attributes = Element {
         map_fd: map.as_raw_fd(),
@@ -87,12 +87,12 @@ pub(super) fn set_first(map: BorrowedFd<'_>, value: [u8; 8]) -> io::Result<()> {
         value: address(value.as_ptr()),
         flags: 0,
     };
-    // SAFETY: the kernel reads 4 bytes of the key and 8 of the value, as the caller says that the
+    // SAFETY: the kernel reads 4 bytes of the key and `N` of the value, as the caller says that the
     // table has them; both are there until it returns.
     unsafe { call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &attributes) }.map(drop)
 }
 
-/// The only element of such a table.
+/// The only element of such a table, whose value has 8 bytes.
 pub(super) fn first(map: BorrowedFd<'_>) -> io::Result<[u8; 8]> {
     let key = 0u32;
     let mut value = [0u8; 8];

@@ -13,17 +13,19 @@ use crate::model::NetworkNamespace;
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../life.bpf.o"));
 
 /// What is attached where.
-const PROGRAMS: [&str; 4] = [
+const PROGRAMS: [&str; 5] = [
     "state_changed",
     "call_ended",
     "program_begun",
     "process_ended",
+    "process_begun",
 ];
-const TRACEPOINTS: [&str; 4] = [
+const TRACEPOINTS: [&str; 5] = [
     "btf_trace_inet_sock_set_state",
     "btf_trace_sys_exit",
     "btf_trace_sched_process_exec",
     "btf_trace_sched_process_exit",
+    "btf_trace_sched_process_fork",
 ];
 
 /// Bytes of the ring: some 35,000 records, which is a second of 6,000 new conversations.
@@ -46,8 +48,8 @@ impl Lives {
     /// Has the kernel tell what happens from now on.
     ///
     /// `pid_namespace` is the inode of the pid namespace whose numbers are wanted, `network` the
-    /// only network namespace that matters, `room` the bytes of the ring: a power of two, and of
-    /// whole pages.
+    /// only network namespace that matters, `forks` whether it matters which process begins which,
+    /// `room` the bytes of the ring: a power of two, and of whole pages.
     ///
     /// # Errors
     /// When the rights, the kernel, or a limit do not allow it, and on a machine whose calls this
@@ -55,6 +57,7 @@ impl Lives {
     pub fn open(
         pid_namespace: u64,
         network: Option<NetworkNamespace>,
+        forks: bool,
         room: u32,
     ) -> Result<Self, Error> {
         if !cfg!(target_arch = "x86_64") {
@@ -63,9 +66,10 @@ impl Lives {
         allowed()?;
         let mut loader = Loader::new(&OBJECT.0, &TRACEPOINTS)?;
         let number = |wanted: u64| u32::try_from(wanted).unwrap_or(0).to_ne_bytes();
-        let mut settings = [0; 8];
+        let mut settings = [0; 12];
         settings[..4].copy_from_slice(&number(pid_namespace));
-        settings[4..].copy_from_slice(&number(network.map_or(0, |it| it.0)));
+        settings[4..8].copy_from_slice(&number(network.map_or(0, |it| it.0)));
+        settings[8..].copy_from_slice(&u32::from(forks).to_ne_bytes());
         let table = loader.make("settings", 1)?;
         call::set_first(table, settings).map_err(refused("set what the kernel program tells"))?;
         loader.make("lost", 1)?;

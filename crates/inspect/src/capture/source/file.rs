@@ -73,6 +73,11 @@ pub enum FileError {
 const LOOK_EVERY: u32 = 1024;
 
 impl File {
+    /// Whether its format has a place for comments.
+    pub fn may_have_comments(&self) -> bool {
+        matches!(self.format, Format::Pcapng(_))
+    }
+
     /// Opens a file; `-` is the standard input. Only what passes the filter, and may be
     /// selected, is given.
     ///

@@ -26,7 +26,7 @@ pub struct WantedFlags {
     pub(super) host: Vec<String>,
 
     /// Only packets of conversations in which a process of this name (its first 15 bytes) holds
-    /// an end; may be repeated.
+    /// an end, also out of a pcapng file that knows owners; may be repeated.
     #[arg(long, value_name = "NAME", help_heading = "Which packets")]
     pub(super) process: Vec<String>,
 

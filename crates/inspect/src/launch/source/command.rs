@@ -55,7 +55,6 @@ impl fmt::Display for Ending {
 /// A command that was started.
 #[derive(Debug, Clone)]
 pub struct Launched {
-    pid: Pid,
     shared: Arc<Shared>,
 }
 
@@ -118,12 +117,7 @@ impl Launched {
                 while let Ok(Some(_)) = waitpid(None, WaitOptions::empty()) {}
             })
             .map_err(failed)?;
-        Ok(Self { pid, shared })
-    }
-
-    /// Its number; another's, some time after its end.
-    pub fn pid(&self) -> crate::model::Pid {
-        crate::model::Pid(self.pid.as_raw_nonzero().get().unsigned_abs())
+        Ok(Self { shared })
     }
 
     /// Sends it a signal; tells whether it still runs.
@@ -133,11 +127,6 @@ impl Launched {
             State::Runs(pid) => kill_process(pid, signal).is_ok(),
             State::Ended(_) => false,
         }
-    }
-
-    /// Whether it has not ended yet.
-    pub fn runs(&self) -> bool {
-        matches!(*self.shared.state(), State::Runs(_))
     }
 
     /// Waits until it has ended.

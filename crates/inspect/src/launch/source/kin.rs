@@ -1,8 +1,6 @@
 //! The descendants of this process, as /proc tells their parents.
 
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::launch::Family;
 use crate::model::{Pid, Timestamp};
@@ -18,65 +16,31 @@ impl Kin {
         Self(Arc::new(Mutex::new(family)))
     }
 
-    /// Takes in a child that this process has started, and every descendant of it that is seen
-    /// while `lives` holds: one that connects, talks and ends is otherwise gone when it is asked
-    /// about. Who lives for less than a millisecond may be missed; that is not known of it, then.
-    ///
-    /// # Errors
-    /// When no thread can be had.
-    pub fn watch(&self, child: Pid, lives: impl Fn() -> bool + Send + 'static) -> io::Result<()> {
-        let kin = self.clone();
-        kin.see(child);
-        std::thread::Builder::new()
-            .name("inspect-children".to_owned())
-            .spawn(move || {
-                while lives() {
-                    let start = Instant::now();
-                    let mut waiting = vec![child];
-                    while let Some(pid) = waiting.pop() {
-                        waiting.extend(children(pid));
-                        kin.see(pid);
-                    }
-                    // A tenth of a processor at most.
-                    std::thread::sleep(EVERY.max(start.elapsed().saturating_mul(9)));
-                }
-            })?;
-        Ok(())
+    /// From now on every birth of a descendant is told by [`Self::born`], before anything else
+    /// that it does.
+    pub fn is_told(&self) {
+        self.family().is_told();
     }
 
-    fn see(&self, descendant: Pid) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
-        let mut family = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        family.take_in(descendant, Timestamp::from_nanos(now));
+    /// A process was born, and started then.
+    pub fn born(&self, pid: Pid, started: Option<Timestamp>, parent: Pid) {
+        self.family().born(pid, started, parent);
+    }
+
+    /// Some births were lost.
+    pub fn may_have_missed(&self) {
+        self.family().may_have_missed();
     }
 
     /// Whether a process, which started then, descends from this one; `None` when it has ended
     /// before anybody asked. Who looks at processes asks of each that it sees, while it lives.
     pub fn has(&self, pid: Pid, started: Option<Timestamp>) -> Option<bool> {
-        let mut family = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        family.has(pid, started, &mut parent)
+        self.family().has(pid, started, &mut parent)
     }
-}
 
-/// How often children are listed.
-const EVERY: Duration = Duration::from_millis(1);
-
-/// The living children of a process, by each of its threads (proc_pid_children(5)). The kernel
-/// may leave one out while others end; the next time lists it.
-fn children(pid: Pid) -> Vec<Pid> {
-    let mut found = Vec::new();
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
-    for thread in threads.into_iter().flatten().flatten() {
-        let text = std::fs::read_to_string(thread.path().join("children"));
-        let text = text.unwrap_or_default();
-        found.extend(
-            text.split_whitespace()
-                .filter_map(|it| it.parse().ok())
-                .map(Pid),
-        );
+    fn family(&self) -> MutexGuard<'_, Family> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    found
 }
 
 /// The fourth field of /proc/PID/stat (proc_pid_stat(5)), behind a name that may hold anything.

@@ -4,16 +4,21 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::app::capture::lives::Watched;
 use crate::capture::crafted::*;
 use crate::capture::{Link, decode};
 use crate::clock;
-use crate::model::{Endpoint, Family, ForeignText, Inode, Pid, State, Uid};
+use crate::life::{Call, Change, Event, Process};
+use crate::model::{
+    Cookie, Endpoint, Family, Fd, ForeignText, Inode, NetworkNamespace, Pid, State, Uid,
+};
 use crate::owners::tests_support::seen;
 use crate::sockets::{Address, Socket};
 
 const CLIENT: &str = "127.0.0.1:50000";
 const OTHER: &str = "127.0.0.1:50001";
 const SERVER: &str = "127.0.0.1:80";
+const HOME: NetworkNamespace = NetworkNamespace(1);
 
 /// Local and remote end, the process, its name, and the user of the socket.
 type Placed = (&'static str, &'static str, u32, &'static str, u32);
@@ -56,7 +61,8 @@ fn table(placed: &[Placed]) -> crate::attribution::Table {
 
 struct Scene {
     world: Arc<Mutex<Vec<Placed>>>,
-    looker: Looker,
+    looker: Option<Looker>,
+    recalled: Recalled,
     chooser: Chooser,
 }
 
@@ -66,22 +72,50 @@ impl Scene {
         let seen = world.clone();
         Self {
             world,
-            looker: Looker::with(move || table(&seen.lock().unwrap())).unwrap(),
+            looker: Some(Looker::with(move || table(&seen.lock().unwrap())).unwrap()),
+            recalled: Recalled::default(),
             chooser: Chooser::new(Selection::Test(wanted), None),
         }
     }
 
+    /// Packets come from a file.
+    fn recorded(wanted: Test) -> Self {
+        Self {
+            looker: None,
+            ..Self::of(wanted, &[])
+        }
+    }
+
+    /// The kernel tells of the sockets.
+    fn told(wanted: Selection, kin: Option<&Kin>, events: Vec<Event>) -> Self {
+        let listener = (SERVER, "0.0.0.0:0", 4_194_300, "server", 33);
+        let mut scene = Self::of(Test::Pid(Pid(0)), &[listener]);
+        scene.chooser = Chooser::new(wanted, kin.cloned());
+        if let Some(looker) = &mut scene.looker {
+            looker.lives = Some(Watched::with(Box::new(events), HOME, kin.cloned()));
+        }
+        scene
+    }
+
     /// A packet passes; what is shown at once, `None` for what waits.
     fn passes(&mut self, content: &[u8]) -> Option<bool> {
+        self.passes_at(clock::now(), content)
+    }
+
+    fn passes_at(&mut self, time: Timestamp, content: &[u8]) -> Option<bool> {
         let bytes = ethernet(0x0800, content);
         let frame = Frame {
-            time: clock::now(),
+            recorded: Recorded::default(),
+            time,
             bytes: &bytes,
             original_length: u32::try_from(bytes.len()).unwrap(),
-            recorded: Recorded::default(),
         };
         let packet = decode(Link::Ethernet, &frame);
-        match self.chooser.take(&frame, &packet, Some(&mut self.looker)) {
+        let witnesses = Witnesses {
+            looker: self.looker.as_mut(),
+            recalled: &mut self.recalled,
+        };
+        match self.chooser.take(&frame, &packet, witnesses) {
             Verdict::Show(_) => Some(true),
             Verdict::Leave => Some(false),
             Verdict::Hold => None,
@@ -93,8 +127,10 @@ impl Scene {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut shown = Vec::new();
         while self.chooser.waits() && Instant::now() < deadline {
-            self.chooser.tend(&mut self.looker);
-            while let Some(held) = self.chooser.release(Some(&mut self.looker), false) {
+            if let Some(looker) = &mut self.looker {
+                self.chooser.tend(looker);
+            }
+            while let Some(held) = self.chooser.release(self.looker.as_mut(), false) {
                 shown.push(decode(Link::Ethernet, &held.frame()).payload().to_vec());
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -210,4 +246,116 @@ fn an_error_about_a_wanted_packet_is_wanted() {
     scene.released();
     assert_eq!(scene.passes(&error(50_000)), Some(true));
     assert_eq!(scene.passes(&error(50_001)), Some(false));
+}
+
+/// What the kernel tells of a client that has ended by now: its birth, a call that connected, of
+/// `user`, and its end.
+fn lived(pid: u32, parent: u32, local: &str, user: u32) -> Vec<Event> {
+    let time = Timestamp::from_nanos(clock::now().as_nanos() - 1_000_000);
+    let process = Process {
+        pid: Pid(pid),
+        tid: Pid(pid),
+        started_ns: u64::from(pid),
+        started: Some(Timestamp::from_nanos(pid.into())),
+        command: ForeignText::from("brief"),
+    };
+    let socket = crate::life::Socket {
+        cookie: Some(Cookie(pid.into())),
+        inode: Some(Inode(pid.into())),
+        namespace: HOME,
+        protocol: Protocol::Tcp,
+        local: end(local),
+        remote: end(SERVER),
+        user: Some(Uid(user)),
+        reuse: false,
+    };
+    let connecting = Change::State(socket, State::Closed, State::SynSent, Some(Fd(3)));
+    let changes = [
+        Change::Fork(Some(Pid(parent))),
+        connecting,
+        Change::Call(socket, Call::Connect, Some(Fd(3))),
+        Change::Exit,
+    ];
+    let tell = |change| Event {
+        time,
+        change,
+        process: Some(process.clone()),
+    };
+    changes.into_iter().map(tell).collect()
+}
+
+#[test]
+fn whose_life_was_told_is_chosen_at_once_though_it_has_ended() {
+    let events = || {
+        [
+            lived(4_194_301, 1, CLIENT, 1_000),
+            lived(4_194_302, 1, OTHER, 1_001),
+        ]
+        .concat()
+    };
+    for wanted in [
+        Test::Pid(Pid(4_194_301)),
+        Test::User(Uid(1_000)),
+        Test::Process(ForeignText::from("brief")),
+    ] {
+        let both = matches!(wanted, Test::Process(_));
+        let mut scene = Scene::told(Selection::Test(wanted), None, events());
+        assert_eq!(scene.passes(&says(50_000, b"hello")), Some(true));
+        let strange = scene.passes(&says(50_001, b"hello"));
+        assert_ne!(strange, Some(!both));
+        scene.released();
+        assert_eq!(scene.gaps(), []);
+    }
+}
+
+#[test]
+fn descendants_of_the_command_are_known_by_what_is_told_of_their_births() {
+    let own = std::process::id();
+    let kin = Kin::of_this_process();
+    // The child of a child; a stranger; both have ended.
+    let events = [
+        lived(4_194_301, own, "127.0.0.1:1", 0),
+        lived(4_194_302, 4_194_301, CLIENT, 0),
+        lived(4_194_303, 1, OTHER, 0),
+    ];
+    let mut scene = Scene::told(Selection::everything(), Some(&kin), events.concat());
+    assert_eq!(scene.passes(&says(50_000, b"hello")), Some(true));
+    assert_ne!(scene.passes(&says(50_001, b"hello")), Some(true));
+    assert_eq!(scene.released(), [] as [Vec<u8>; 0]);
+    assert_eq!(scene.gaps(), []);
+}
+
+#[test]
+fn of_a_file_it_is_chosen_by_what_the_file_tells_and_by_its_own_time() {
+    let note = |client: &str, pid: u32| {
+        format!("tcp client {client} a[{pid}] fd 3 (exact), server {SERVER} b[9] fd 4 (exact)")
+    };
+    let long_ago = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+    let mut scene = Scene::recorded(Test::Pid(Pid(7)));
+    scene.recalled.hear(note(CLIENT, 7).as_bytes());
+    let first = says(50_000, b"known");
+    assert_eq!(scene.passes_at(long_ago(1), &first), Some(true));
+    scene.recalled.hear(note(OTHER, 8).as_bytes());
+    assert_eq!(
+        scene.passes_at(long_ago(2), &says(50_001, b"strange")),
+        Some(false)
+    );
+    // Its owners are told later.
+    let later = says(50_002, b"told later");
+    assert_eq!(scene.passes_at(long_ago(3), &later), None);
+    let unknown = says(50_003, b"never told");
+    assert_eq!(scene.passes_at(long_ago(3), &unknown), None);
+    assert_eq!(
+        scene.passes_at(long_ago(4), &first),
+        None,
+        "behind those that wait"
+    );
+    scene
+        .chooser
+        .remark(note("127.0.0.1:50002", 7).as_bytes(), &mut scene.recalled);
+    assert_eq!(scene.passes_at(long_ago(9), &first), None);
+    assert_eq!(scene.released(), [&b"told later"[..], b"known", b"known"]);
+    let gaps = scene.gaps();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].0, 1);
 }

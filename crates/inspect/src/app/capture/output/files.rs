@@ -3,10 +3,13 @@
 
 use std::io;
 
-use super::{News, Output, Shown, news_of};
+use super::Output;
+use super::written::News;
 use crate::app::Context;
+use crate::app::capture::chooser::Chooser;
+use crate::app::capture::recalled::Recalled;
 use crate::app::capture::savefile::Savefile;
-use crate::app::capture::show::{self, Ends, Known, Late};
+use crate::app::capture::show::{self, Known, Late};
 use crate::capture::Conversations;
 use crate::model::{Gap, Timestamp};
 
@@ -16,13 +19,22 @@ impl Output {
         self.recalled.hear(comment);
     }
 
-    /// Takes in a comment that a file has behind packets.
+    /// Takes in a comment that a file has behind packets. Where those that are shown are chosen by
+    /// it, the chooser has heard it before.
     pub(in crate::app::capture) fn remark(
         &mut self,
         remark: &[u8],
         conversations: &mut Conversations<Known>,
+        chooser: Option<&mut Chooser>,
     ) {
-        let Some((note, conversation)) = self.recalled.hear_late(remark, conversations) else {
+        let told = match chooser {
+            None => self.recalled.hear_late(remark, conversations),
+            Some(chooser) => {
+                chooser.remark(remark, &mut self.recalled);
+                Recalled::find(remark, conversations)
+            }
+        };
+        let Some((note, conversation)) = told else {
             return;
         };
         let notes = self.notes_owners();
@@ -93,25 +105,5 @@ impl Output {
 pub(super) fn note_late(savefile: &mut Savefile, late: &mut Late) {
     for comment in late.comments(savefile.files()) {
         savefile.remark(&comment);
-    }
-}
-
-impl News<'_> {
-    pub(super) fn tell(&mut self, known: &Known, ends: &mut Ends) {
-        let headed = match self.shape {
-            Shown::Lines(lines) => lines.headings.then_some(&lines.screen),
-            // Who has said nothing yet has no heading.
-            Shown::Follow(follow) if ends.is_headed => follow
-                .dialogue()
-                .filter(|dialogue| dialogue.headings)
-                .map(|dialogue| &dialogue.screen),
-            _ => None,
-        };
-        if let Some(screen) = headed {
-            news_of(screen, self.out, ends);
-        }
-        if let Some(late) = &mut self.late {
-            late.add(known, ends);
-        }
     }
 }

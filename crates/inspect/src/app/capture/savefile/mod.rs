@@ -5,7 +5,7 @@
 //! and where the next cannot be opened the old one can be read.
 
 mod names;
-mod opening;
+mod target;
 mod writing;
 
 use std::fs;
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::model::{ForeignText, Gap, Timestamp};
 use crate::stop::Stop;
 use names::Names;
-pub(super) use opening::file;
+pub(super) use target::open;
 use writing::{Writing, Written};
 
 /// Opens a file to write, by its name. What it takes for that beside the name is its own: the

@@ -1,36 +1,9 @@
-//! What the lives of sockets tell of a conversation, and in how many its owners are known.
+//! What the lives of sockets tell of a conversation.
 
 use super::Ends;
 use crate::app::capture::lives::Watched;
 use crate::attribution::{Grounds, Question};
 use crate::model::Protocol;
-
-/// Conversations with an end on this machine, and those of which every such end has its owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::app::capture) struct Tally {
-    pub(in crate::app::capture) here: u64,
-    pub(in crate::app::capture) known: u64,
-}
-
-/// What of a conversation is in the tally.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Tallied {
-    here: bool,
-    known: bool,
-}
-
-impl Tally {
-    pub(super) fn count(&mut self, ends: &mut Ends) {
-        let known = ends.is_known();
-        let now = Tallied {
-            here: known.is_some(),
-            known: known == Some(true),
-        };
-        let before = std::mem::replace(&mut ends.tallied, now);
-        self.here = self.here + u64::from(now.here) - u64::from(before.here);
-        self.known = self.known + u64::from(now.known) - u64::from(before.known);
-    }
-}
 
 impl Ends {
     /// Whether all that is to be known was told when it happened.
@@ -51,7 +24,7 @@ impl Ends {
     }
 
     /// Asks the lives of sockets, if they have changed since; tells whether they told anything.
-    pub(super) fn hear(&mut self, lives: &Watched) -> bool {
+    pub(in crate::app::capture) fn hear(&mut self, lives: &Watched) -> bool {
         let Some(protocol) = self.protocol else {
             return false;
         };
@@ -106,7 +79,7 @@ impl Ends {
     }
 
     /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
-    fn is_known(&self) -> Option<bool> {
+    pub(super) fn is_known(&self) -> Option<bool> {
         let [_, server] = &self.sides;
         let refused = self.is_refused() && server.grounds == Grounds::Closed;
         let here = || {

@@ -1,4 +1,4 @@
-//! What a file says of the owners of a conversation, and what is said of them into one.
+//! What files say of owners: taken over from one that is read, and said to one that is written.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -61,6 +61,36 @@ pub(in crate::app::capture) fn remember(
 }
 
 impl Ends {
+    /// Takes over what is known where the conversation was chosen: at first, and whenever a file
+    /// told more there. Tells whether it did.
+    pub(super) fn take_over(&mut self, conversation: &mut Conversation<Known>) -> bool {
+        let Some(earlier) = self.earlier.clone() else {
+            return false;
+        };
+        let earlier = earlier.borrow();
+        let is_first = self.taken_over == 0;
+        let has_more = earlier.is_recalled && earlier.version > self.taken_over;
+        if !(is_first || has_more) {
+            return false;
+        }
+        self.taken_over = earlier.version;
+        let [first, _] = earlier.places;
+        if earlier.is_recalled && !self.opening_seen && self.places[0] != first {
+            conversation.set_client(first);
+            self.places.reverse();
+        }
+        self.sides.clone_from(&earlier.sides);
+        self.users.clone_from(&earlier.users);
+        self.witnesses = earlier.witnesses;
+        if self.places[0] != first {
+            self.sides.reverse();
+            self.users.reverse();
+            self.witnesses.reverse();
+        }
+        self.is_recalled = earlier.is_recalled;
+        true
+    }
+
     /// Takes over what a file says. Who opened is seen, or else what its writer found.
     pub(super) fn recall(&mut self, conversation: &mut Conversation<Known>, note: Note) {
         let [client, server] = note.sides;

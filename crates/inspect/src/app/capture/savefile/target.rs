@@ -1,4 +1,4 @@
-//! Opens the files of a capture, and waits for the reader of a FIFO.
+//! What a capture is written into: a new file, a FIFO, or stdout; never the file that is read.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -15,8 +15,8 @@ use crate::capture::Link;
 use crate::cli::capture::{From, Request};
 use crate::stop::Stop;
 
-/// Opens the file that is asked for, or takes stdout for it.
-pub(crate) fn file(
+/// Opens the first file that is asked for; `stdout` is taken for `-`.
+pub(in crate::app::capture) fn open(
     path: &Path,
     request: &Request,
     link: Link,

@@ -1,4 +1,4 @@
-//! What a capture needs before it runs: rights, a namespace, a source, a command.
+//! Opens what packets are from, watches their sockets, sheds rights, starts the command.
 
 use std::path::Path;
 
@@ -39,8 +39,14 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         (From::File(path), _) => {
             match File::open(path, &request.selection, &request.filter, stop.clone()) {
                 Ok(mut file) => {
+                    let chooser = chooser(request, None)?;
+                    if chooser.is_some() && !file.may_have_comments() {
+                        return Err(Usage(messages::needs_owners().to_owned()).into());
+                    }
                     shed(account, false)?;
-                    Run::new(request, context, &stop, &mut file, None)?.run()
+                    let mut run = Run::new(request, context, &stop, &mut file, None)?;
+                    run.chooser = chooser;
+                    run.run()
                 }
                 Err(FileError::Filter(error)) => Ok(wrong_filter(&error, context)),
                 Err(error) => Err(error.into()),
@@ -53,6 +59,26 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             let namespace = look::named(word)?;
             namespaces::on_thread_in(&namespace, || on_the_spot(request, context, account, &stop))?
         }
+    }
+}
+
+/// Where owners come from, and why not from where one knows more.
+fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
+    match (request.owners, refused) {
+        (Choice::Bpf, Some(reason)) if request.needs_owners() => context.say(&format!(
+            "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
+             go: {reason}"
+        )),
+        _ if !context.verbose || !request.needs_owners() => {}
+        (Choice::None, _) => context.say("Owners are not looked for."),
+        (_, None) => context.say(
+            "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
+        ),
+        (Choice::Proc, _) => context.say("Owners from /proc, as asked."),
+        (_, Some(reason)) => context.say(&format!(
+            "Owners from /proc: who is gone within some milliseconds is missed. The kernel does \
+             not tell of sockets as they come and go: {reason}."
+        )),
     }
 }
 
@@ -78,17 +104,17 @@ fn on_the_spot(
         filter: request.filter.clone(),
     };
     let inherited = Descriptors::now().context("cannot list the open descriptors")?;
-    // A file has no owners, and needs nobody to watch.
-    let choice = match request.wants_owners() {
+    // A pcap file has no owners, and needs nobody to watch, unless packets are chosen by them.
+    let choice = match request.needs_owners() {
         true => request.owners,
         false => Choice::None,
     };
-    let watched = lives::start(choice, request.owners_buffer_kib);
+    let watched = lives::start(choice, request.owners_buffer_kib, kin.clone());
     match Live::open(&options, stop.clone()) {
         Ok(mut live) => {
             // Threads, files and the command come after it, and have its rights.
-            shed(account, request.wants_owners())?;
-            let mut looker = Looker::start(request, kin.clone())?;
+            shed(account, choice != Choice::None)?;
+            let mut looker = Looker::start(request, kin)?;
             say_owners(context, request, watched.as_ref().err());
             looker.lives = watched.ok();
             let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
@@ -100,11 +126,6 @@ fn on_the_spot(
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
             let launched = command::start(request, stop)?;
-            if let Some(kin) = &kin {
-                let command = launched.clone();
-                kin.watch(launched.pid(), move || command.runs())
-                    .context("cannot start a thread for the command's children")?;
-            }
             let done = run.run();
             command::finish(&launched, request, context);
             done
@@ -127,12 +148,14 @@ fn shed(account: Option<&Account>, sees_owners: bool) -> anyhow::Result<()> {
 }
 
 /// What chooses packets by the owners of their ends, where that is asked for.
-fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser>> {
+pub(super) fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser>> {
     if !request.chooses_by_owner() {
         return Ok(None);
     }
+    let is_live = matches!(request.from, From::Interface(_));
     for test in request.owned.tests() {
         if let Test::Pid(pid) = test
+            && is_live
             && !Path::new("/proc").join(pid.to_string()).exists()
         {
             anyhow::bail!("cannot capture for process {pid}: there is no such process");
@@ -141,26 +164,6 @@ fn chooser(request: &Request, kin: Option<Kin>) -> anyhow::Result<Option<Chooser
     let users = Selection::one_of(names::users(&request.users)?);
     let wanted = Selection::All(vec![request.owned.clone(), users]);
     Ok(Some(Chooser::new(wanted, kin)))
-}
-
-/// Where owners come from, and why not from where one knows more.
-fn say_owners(context: &Context, request: &Request, refused: Option<&String>) {
-    match (request.owners, refused) {
-        (Choice::Bpf, Some(reason)) if request.wants_owners() => context.say(&format!(
-            "inspect: owners from /proc: the kernel does not tell of sockets as they come and \
-             go: {reason}"
-        )),
-        _ if !context.verbose || !request.wants_owners() => {}
-        (Choice::None, _) => context.say("Owners are not looked for."),
-        (_, None) => context.say(
-            "Owners as the kernel tells of sockets (bpf), and from tables for those from before.",
-        ),
-        (Choice::Proc, _) => context.say("Owners from /proc, as asked."),
-        (_, Some(reason)) => context.say(&format!(
-            "Owners from /proc: who is gone within some milliseconds is missed. The kernel does \
-             not tell of sockets as they come and go: {reason}."
-        )),
-    }
 }
 
 fn wrong_filter(error: &FilterError, context: &Context) -> Exit {
