@@ -190,17 +190,19 @@ impl Chooser {
         Some(known)
     }
 
-    /// Whether a conversation is wanted, as far as that is certain. Once wanted, always.
+    /// Whether a conversation is wanted, as far as that is certain. Once wanted, always; but for
+    /// datagrams, whose ends another socket may get without a sign between them.
     fn verdict(&self, known: &Known) -> Option<bool> {
         let mut ends = known.borrow_mut();
-        if ends.wanted {
+        if ends.wanted && ends.protocol() == Some(Protocol::Tcp) {
             return Some(true);
         }
         let answers = self.answers(&ends);
         let answer = match answers {
             [Answer::Yes, _] | [_, Answer::Yes] => Some(true),
             [Answer::No, Answer::No] => Some(false),
-            _ => None,
+            // Its socket is gone, and nobody else has come.
+            _ => ends.wanted.then_some(true),
         };
         ends.wanted = answer == Some(true);
         answer
