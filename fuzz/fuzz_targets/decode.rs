@@ -5,7 +5,7 @@
 use inspect::capture::{Conversations, Frame, Link, Recorded, Relative, decode, selects};
 use inspect::model::Timestamp;
 use inspect::render::json::PacketRecord;
-use inspect::render::packet::{Line, Lines, TimeOfDay};
+use inspect::render::packet::{Dump, Line, Lines, TimeOfDay};
 use inspect::render::{Charset, Screen};
 use inspect::selection::{Selection, Test};
 use inspect::streams::Course;
@@ -75,7 +75,10 @@ fn lines(width: Option<usize>, charset: Charset) -> Lines {
         headings: width.is_some(),
         whole_payloads: width.is_none(),
         brief: false,
-
+        dump: width.is_none().then_some(Dump {
+            ascii: true,
+            link_header: true,
+        }),
         clock: TimeOfDay::new(jiff::tz::TimeZone::UTC),
     }
 }
@@ -89,6 +92,7 @@ fn line<'a>(
 ) -> Line<'a> {
     Line {
         packet,
+        bytes,
         relative,
         conversation,
         interface: None,
