@@ -14,7 +14,7 @@ demo: programs
 ## test: formatting, lints, documentation, and every test
 test: lint
 	@./.ci/need ss netstat lsof tcpdump nc.openbsd socat python3 nft setpriv tshark
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace $(TEST_FLAGS)
 
 ## lint: what CI refuses, without the tests
 lint:

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,20 +28,54 @@ pub(crate) fn send(port: u16, seconds: u64) -> anyhow::Result<()> {
     socket.connect(deaf.local_addr()?)?;
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut sent = 0u64;
-    let mut message = *b"message 0000000000 hello";
+    let mut messages = [*b"message 0000000000 hello"; BATCH];
     while Instant::now() < until {
-        for _ in 0..256 {
-            let mut rest = sent;
-            for digit in message[8..18].iter_mut().rev() {
-                *digit = b'0' + u8::try_from(rest % 10)?;
-                rest /= 10;
+        for _ in 0..16 {
+            for (number, message) in (sent..).zip(&mut messages) {
+                let mut rest = number;
+                for digit in message[8..18].iter_mut().rev() {
+                    *digit = b'0' + u8::try_from(rest % 10)?;
+                    rest /= 10;
+                }
             }
-            socket.send(&message)?;
-            sent += 1;
+            sent += send_all(&socket, &mut messages)?;
         }
     }
     writeln!(std::io::stdout(), "{sent}")?;
     Ok(())
+}
+
+/// Messages that are handed over at once.
+const BATCH: usize = 32;
+const LENGTH: usize = 24;
+
+/// Sends the first of some messages, as many as the kernel takes; gives how many.
+#[expect(
+    unsafe_code,
+    reason = "only sendmmsg hands over several messages at once"
+)]
+fn send_all(socket: &UdpSocket, messages: &mut [[u8; LENGTH]; BATCH]) -> anyhow::Result<u64> {
+    let mut parts = messages.each_mut().map(|message| libc::iovec {
+        iov_base: message.as_mut_ptr().cast(),
+        iov_len: LENGTH,
+    });
+    let mut headers = parts.each_mut().map(|part| {
+        // SAFETY: a mmsghdr is numbers and pointers, of which all zeros is one.
+        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+        header
+    });
+    // SAFETY: the headers point to parts and these to messages, all of which outlive the call.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            headers.as_mut_ptr(),
+            u32::try_from(BATCH)?,
+            0,
+        )
+    };
+    u64::try_from(sent).map_err(|_| std::io::Error::last_os_error().into())
 }
 
 /// What came of one capture.
