@@ -1,15 +1,16 @@
-//! Ctrl-C and SIGTERM -> the stop signal.
+//! Ctrl-C, SIGTERM and SIGHUP -> the stop signal.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use crate::stop::Stop;
 
-/// A stop signal that Ctrl-C and SIGTERM raise. A second one ends the process as it would
+/// A stop signal that Ctrl-C, SIGTERM and SIGHUP raise, the last unless it is ignored, as nohup(1)
+/// has it. A second one ends the process as it would
 /// without us: whoever asks twice does not want to wait.
 ///
 /// # Errors
@@ -20,7 +21,8 @@ pub(crate) fn stop_on_signals() -> io::Result<Stop> {
     // A pipe, and not signal-hook's own iterator: that has two unix sockets, which every view of
     // sockets would show.
     let (mut told, tell) = io::pipe()?;
-    for signal in [SIGINT, SIGTERM] {
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
         flag::register_conditional_default(signal, Arc::clone(&asked))?;
         flag::register(signal, Arc::clone(&asked))?;
         low_level::pipe::register(signal, tell.try_clone()?)?;
@@ -34,4 +36,14 @@ pub(crate) fn stop_on_signals() -> io::Result<Stop> {
         }
     });
     Ok(stop)
+}
+
+/// Whether a signal was ignored when this process began (proc_pid_status(5), SigIgn).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::fragments::Fragments;
+use super::fragments::{Fragments, joining_protocol};
 use super::packet::{Content, Flags, Packet, Quoted};
 use crate::model::{Endpoint, Protocol};
 
@@ -120,7 +120,7 @@ pub struct Conversations<T> {
 }
 
 /// What joins the pieces of a datagram, as for [`Fragments`].
-type Pieces = (IpAddr, IpAddr, u32);
+type Pieces = (IpAddr, IpAddr, u8, u32);
 
 /// Source and destination of a packet, and its IP protocol.
 type Ends = (Endpoint, Endpoint, u8);
@@ -176,7 +176,7 @@ impl Key {
     }
 }
 
-fn ip_protocol(packet: &Packet<'_>) -> u8 {
+pub(super) fn ip_protocol(packet: &Packet<'_>) -> u8 {
     match &packet.content {
         Content::Segment(segment) if segment.protocol == Protocol::Tcp => 6,
         Content::Segment(_) => 17,
@@ -325,7 +325,8 @@ impl<T: Default> Conversations<T> {
         let Some(fragment) = packet.fragment() else {
             return Some(ends);
         };
-        let pieces = (source.address, destination.address, fragment.id);
+        let joining = joining_protocol(packet);
+        let pieces = (source.address, destination.address, joining, fragment.id);
         if fragment.offset == 0 {
             if self.pieces.len() >= Fragments::LIMIT {
                 self.pieces.clear();

@@ -15,9 +15,9 @@ use super::packet::Fragment;
 use super::{Frame, Link, link};
 use crate::model::Timestamp;
 
-/// What joins pieces (RFC 791, 3.2; RFC 8200, 4.5). The protocol is left out: later pieces of
-/// IPv6 name what the first begins with, which may be another extension header.
-type Key = (IpAddr, IpAddr, u32);
+/// What joins pieces (RFC 791, 3.2; RFC 8200, 4.5). Of IPv6 the protocol is left out: later
+/// pieces name what the first begins with, which may be another extension header.
+type Key = (IpAddr, IpAddr, u8, u32);
 
 /// Datagrams of which not all pieces have passed.
 #[derive(Debug, Default)]
@@ -64,7 +64,12 @@ impl Datagrams {
         let (header, piece, is_complete) = payload(link, frame)?;
         let fragment = header.fragment?;
         self.forget_old(frame.time);
-        let key = (header.source, header.destination, fragment.id);
+        let protocol = if header.source.is_ipv4() {
+            header.protocol
+        } else {
+            0
+        };
+        let key = (header.source, header.destination, protocol, fragment.id);
         if !is_complete {
             // The rest of this piece was not captured, and will not come.
             self.give_up(&key);

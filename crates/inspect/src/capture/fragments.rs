@@ -3,11 +3,20 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::conversations::ip_protocol;
 use super::packet::Packet;
 
-/// What joins the fragments of a datagram (RFC 791, 3.2; RFC 8200, 4.5). The protocol is left
-/// out: an IPv6 fragment header names it in the first fragment only reliably.
-type Key = (IpAddr, IpAddr, u32);
+/// What joins the fragments of a datagram (RFC 791, 3.2; RFC 8200, 4.5).
+type Key = (IpAddr, IpAddr, u8, u32);
+
+/// The protocol by which fragments are told apart: of IPv4 alone. An IPv6 fragment header names
+/// it in the first fragment only reliably.
+pub(super) fn joining_protocol(packet: &Packet<'_>) -> u8 {
+    match packet.ends() {
+        Some((source, _)) if source.address.is_ipv4() => ip_protocol(packet),
+        _ => 0,
+    }
+}
 
 /// Decisions about datagrams whose last fragment has not passed. Bounded: when it is full, all
 /// are forgotten, and fragments that are still to come stay undecided.
@@ -27,7 +36,8 @@ impl Fragments {
             return answer;
         };
         let (source, destination) = packet.ends()?;
-        let key = (source.address, destination.address, fragment.id);
+        let protocol = joining_protocol(packet);
+        let key = (source.address, destination.address, protocol, fragment.id);
         match answer {
             Some(selected) if fragment.offset == 0 => {
                 if self.selected.len() >= Self::LIMIT {

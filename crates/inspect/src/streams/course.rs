@@ -224,7 +224,23 @@ fn place(direction: Direction) -> usize {
     usize::from(direction == Direction::Back)
 }
 
+impl Side {
+    /// Whether a sequence number may be one of this side's now.
+    fn is_near(&self, seq: u32) -> bool {
+        const NEAR: u32 = 1 << 20;
+        let distance = seq.wrapping_sub(self.next).cast_signed();
+        !self.is_seen || distance.unsigned_abs() <= NEAR
+    }
+}
+
 impl Course {
+    /// How soon what fills a hole has only taken another way: within a round trip, where that is
+    /// known, as Wireshark has it.
+    fn reordered(&self) -> i64 {
+        let trip = self.handshake.and_then(|nanos| i64::try_from(nanos).ok());
+        trip.unwrap_or(0).max(REORDERED)
+    }
+
     /// Packets of the side that opened, and of the other.
     pub fn packets(&self) -> [u64; 2] {
         self.sides.map(|side| side.packets)
@@ -271,14 +287,17 @@ impl Course {
         if self.is_refused {
             return Ending::Refused;
         }
-        if let Some(direction) = self.reset {
-            return Ending::Reset(direction);
+        match (self.first_close, self.reset) {
+            // What comes after a close on both sides changes nothing of it.
+            (Some(first), _) if client.closed && server.closed => return Ending::Closed(first),
+            (_, Some(direction)) => return Ending::Reset(direction),
+            _ => {}
         }
-        if self.tries > 0 && server.packets == 0 {
+        // Who acknowledges was answered, though that did not pass here.
+        if self.tries > 0 && server.packets == 0 && client.ack.is_none() {
             return Ending::Unanswered(self.tries);
         }
         match self.first_close {
-            Some(first) if client.closed && server.closed => Ending::Closed(first),
             Some(first) => Ending::HalfClosed(first),
             None => Ending::Open,
         }
@@ -326,8 +345,13 @@ impl Course {
         let [this, other] = self.both(direction);
         let flags = tcp.flags;
         if flags.has(Flags::RST) {
-            if direction == Direction::Back && is_first && self.tries > 0 {
+            let has_acknowledged = other.ack.is_some();
+            if direction == Direction::Back && is_first && self.tries > 0 && !has_acknowledged {
                 return Some(Mark::Refused);
+            }
+            // Whoever does not know the numbers breaks nothing off (RFC 5961, 3.2).
+            if !this.is_near(tcp.seq) {
+                return None;
             }
             // Said once: a side that has broken off answers each later segment so.
             if self.reset.is_some() {
@@ -349,31 +373,30 @@ impl Course {
             };
         }
         let takes = length + u32::from(flags.has(Flags::FIN));
+        // RFC 9293, 3.8.4 and 3.8.6.1: Linux sends no byte, others send the last once more.
+        let is_probe = takes == length
+            && length <= 1
+            && this.is_seen
+            && tcp.seq.wrapping_add(1) == this.next
+            && other.ack == Some(this.next);
+        if is_probe {
+            return Some(match other.window {
+                Some(0) => Mark::WindowProbe,
+                _ => Mark::KeepAlive,
+            });
+        }
         if this.is_seen && takes > 0 {
             if is_before(tcp.seq, this.next) {
                 let end = tcp.seq.wrapping_add(takes);
-                if length <= 1
-                    && takes == length
-                    && tcp.seq.wrapping_add(1) == this.next
-                    && other.ack == Some(this.next)
-                {
-                    return Some(match other.window {
-                        Some(0) => Mark::WindowProbe,
-                        _ => Mark::KeepAlive,
-                    });
-                }
                 let hole = self.rare.as_ref();
                 if let Some(hole) = hole.and_then(|rare| rare.holes[place(direction)])
                     && is_before(tcp.seq, hole.to)
                     && is_before(hole.from, end)
-                    && time.as_nanos() - hole.noticed.as_nanos() < REORDERED
+                    && time.as_nanos().saturating_sub(hole.noticed.as_nanos()) < self.reordered()
                 {
                     return Some(Mark::OutOfOrder);
                 }
-                // What goes on behind what was sent before is new.
-                if !is_before(this.next, end) {
-                    return Some(Mark::Retransmission);
-                }
+                return Some(Mark::Retransmission);
             } else if tcp.seq != this.next {
                 return Some(Mark::AfterGap(tcp.seq.wrapping_sub(this.next)));
             } else if length == 1 && other.window == Some(0) {
@@ -401,8 +424,15 @@ impl Course {
         let flags = tcp.flags;
         let opens = flags.has(Flags::SYN);
         if flags.has(Flags::RST) {
-            self.reset.get_or_insert(direction);
+            let [this, _] = self.both(direction);
+            if this.is_near(tcp.seq) || self.is_refused {
+                self.reset.get_or_insert(direction);
+            }
             return;
+        }
+        // Who speaks on has not broken off.
+        if length > 0 && self.reset == Some(direction) {
+            self.reset = None;
         }
         match (opens, flags.has(Flags::ACK), direction) {
             (true, false, _) => {
@@ -428,6 +458,10 @@ impl Course {
             .wrapping_add(length)
             .wrapping_add(u32::from(opens) + u32::from(closes));
         let mut hole = None;
+        let new = match this.is_seen {
+            true => end.wrapping_sub(this.next).cast_signed().clamp(0, i32::MAX),
+            false => i32::try_from(length).unwrap_or(0),
+        };
         if !this.is_seen || is_before(this.next, end) {
             if this.is_seen && is_before(this.next, tcp.seq) {
                 hole = Some(Hole {
@@ -442,7 +476,8 @@ impl Course {
         this.closed |= closes;
         if length > 0 {
             this.unheard = 0;
-            other.unheard += u64::from(length);
+            // What is sent again is nothing new.
+            other.unheard += u64::from(new.unsigned_abs().min(length));
         }
         if flags.has(Flags::ACK) {
             let same = this.ack == Some(tcp.ack) && length == 0 && !closes;
@@ -617,6 +652,7 @@ mod tests {
             (BACK, 6, 100, 100, ACK, 0, 0),
             // Linux probes with a byte that was sent (net/ipv4/tcp_output.c, tcp_xmit_probe_skb).
             (FORTH, 205, 99, 100, ACK, 512, 0),
+            // Others with the byte itself.
             (FORTH, 405, 99, 100, ACK, 512, 1),
             (BACK, 406, 100, 100, ACK, 512, 0),
         ]);
@@ -626,7 +662,7 @@ mod tests {
                 None,
                 Some(Mark::ZeroWindow),
                 None,
-                None,
+                Some(Mark::WindowProbe),
                 Some(Mark::WindowProbe),
                 Some(Mark::WindowOpen),
             ]
@@ -659,13 +695,44 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_need_more_than_one_direction_or_a_stranger() {
+        // Only the client's side passes here: it acknowledges, so it was answered.
+        let (course, _) = marks(&[
+            (FORTH, 0, 7, 0, SYN, 512, 0),
+            (FORTH, 1, 8, 100, ACK, 512, 0),
+            (FORTH, 2, 8, 100, ACK, 512, 20),
+        ]);
+        assert_eq!(course.ending(), Ending::Open);
+        // A reset that knows no numbers, and one behind a close of both.
+        let (course, found) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (BACK, 5, 900_000_000, 5, RST | ACK, 0, 0),
+            (BACK, 6, 100, 5, ACK | FIN, 512, 0),
+            (FORTH, 7, 5, 101, ACK | FIN, 512, 0),
+            (BACK, 8, 101, 0, RST, 0, 0),
+        ]);
+        assert_eq!(found[1], None);
+        assert_eq!(course.ending(), Ending::Closed(BACK));
+        // What is sent again is not unread twice.
+        let (_, found) = then(&[
+            (FORTH, 4, 0, 100, ACK, 512, 5),
+            (FORTH, 204, 0, 100, ACK, 512, 5),
+            (BACK, 205, 100, 5, RST | ACK, 0, 0),
+        ]);
+        assert_eq!(found[2], Some(Mark::ResetUnread(5)));
+    }
+
+    #[test]
     fn a_question_whether_somebody_is_there_is_no_retransmission() {
         let (_, marks) = then(&[
             (FORTH, 4, 0, 100, ACK, 512, 5),
             (BACK, 5, 100, 5, ACK, 512, 0),
             (FORTH, 7000, 4, 100, ACK, 512, 1),
             (BACK, 7001, 100, 5, ACK, 512, 0),
+            // Linux asks without a byte.
+            (FORTH, 14_000, 4, 100, ACK, 512, 0),
         ]);
-        assert_eq!(marks, [None, None, Some(Mark::KeepAlive), None]);
+        let asks = Some(Mark::KeepAlive);
+        assert_eq!(marks, [None, None, asks, None, asks]);
     }
 }

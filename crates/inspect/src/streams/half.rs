@@ -12,7 +12,13 @@ const AHEAD: u64 = 1 << 30;
 /// What keeping a piece costs beside its bytes: its place in the tree, and the allocator's.
 const PIECE: usize = 96;
 /// Gaps that are remembered of one direction, so that what comes late is known as such.
-const GAPS: usize = 8;
+const GAPS: usize = 64;
+/// So long what was acknowledged may still be captured, nanoseconds.
+const QUEUES: i64 = 5_000_000;
+/// Strays that follow each other so closely, and so many of them, are the stream itself after a
+/// hole that is larger than any window.
+const STRAY: u32 = 1 << 20;
+const STRAYS: u8 = 3;
 
 /// What all streams share.
 #[derive(Debug)]
@@ -55,6 +61,11 @@ pub(super) struct Half {
     end: Option<u64>,
     is_closed: bool,
     is_reset: bool,
+    /// What a bare acknowledgement says it has, and when: what passes on two queues of a network
+    /// card may be captured in another order than it passed.
+    promised: Option<(u64, Timestamp)>,
+    /// Behind the latest stray, and how many followed each other.
+    stray: Option<(u32, u8)>,
     /// Its last record in what was handed on.
     last: Place,
     trouble: Option<Box<Trouble>>,
@@ -102,6 +113,8 @@ impl Default for Half {
             end: None,
             is_closed: false,
             is_reset: false,
+            promised: None,
+            stray: None,
             last: NONE,
             trouble: None,
         }
@@ -122,9 +135,24 @@ impl Half {
 
     /// Whether something is held, or not told.
     pub(super) fn waits(&self) -> bool {
-        self.trouble
-            .as_ref()
-            .is_some_and(|trouble| !trouble.held.is_empty() || trouble.untold.is_some())
+        let trouble = self.trouble.as_ref();
+        self.promised.is_some()
+            || trouble.is_some_and(|trouble| !trouble.held.is_empty() || trouble.untold.is_some())
+    }
+
+    /// Whether what was acknowledged is not to be waited for any longer.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.promised
+            .is_some_and(|(_, since)| now.as_nanos().saturating_sub(since.as_nanos()) >= QUEUES)
+    }
+
+    /// What was acknowledged and has not passed here, was not captured.
+    pub(super) fn keep_promise(&mut self, shared: &mut Shared, out: Out<'_>) {
+        if let Some((to, since)) = self.promised.take() {
+            self.skip_to(since, to, Why::NotCaptured, shared, out);
+            self.release(shared, out);
+            self.close(since, shared, out);
+        }
     }
 
     /// How far a sequence number is from what is handed on next.
@@ -170,9 +198,23 @@ impl Half {
         }
         let distance = self.distance(base, first);
         if distance.unsigned_abs() > AHEAD {
-            shared.counts.strays += 1;
-            return;
+            let behind = first.wrapping_add(length);
+            let follows = self
+                .stray
+                .filter(|(next, _)| first.wrapping_sub(*next) < STRAY);
+            let count = follows.map_or(1, |(_, count)| count + 1);
+            self.stray = Some((behind, count));
+            if count < STRAYS {
+                shared.counts.strays += 1;
+                return;
+            }
+            self.stray = None;
+            self.give_up(time, Why::NotCaptured, shared, out);
+            let missing = first.wrapping_sub(base.wrapping_add(low(self.next)));
+            self.gap(time, missing.into(), Why::NotCaptured, shared, out);
+            self.end = None;
         }
+        let distance = self.distance(base, first);
         let mut length = u64::from(length);
         let mut payload = payload;
         let offset = match self.next.checked_add_signed(distance) {
@@ -186,8 +228,12 @@ impl Half {
                 0
             }
         };
-        if tcp.flags.has(Flags::FIN) && self.end.is_none() {
-            self.end = Some(offset + length);
+        let end = offset + length;
+        if tcp.flags.has(Flags::FIN) && end >= self.next {
+            self.end = Some(end);
+        } else if !self.is_closed && self.end.is_some_and(|known| end > known) {
+            // That was none: it goes on behind it.
+            self.end = None;
         }
         if length > 0 {
             if offset > self.next {
@@ -203,6 +249,9 @@ impl Half {
                     self.release(shared, out);
                 }
             }
+        }
+        if self.promised.is_some_and(|(to, _)| to <= self.next) {
+            self.promised = None;
         }
         self.close(time, shared, out);
     }
@@ -395,11 +444,13 @@ impl Half {
         }
     }
 
-    /// The other side has everything before this number.
+    /// The other side has everything before this number. Where it says something with it, it has
+    /// heard that before; else what is missing here may be just behind.
     pub(super) fn acknowledged(
         &mut self,
         time: Timestamp,
         ack: u32,
+        speaks: bool,
         shared: &mut Shared,
         out: Out<'_>,
     ) {
@@ -417,12 +468,17 @@ impl Half {
                 return;
             }
             // The FIN takes a number too.
-            if let Some(end) = self.end {
-                to = to.min(end);
+            if self.end.is_some_and(|end| to == end + 1) {
+                to -= 1;
             }
-            self.skip_to(time, to, Why::NotCaptured, shared, out);
-            self.release(shared, out);
-            self.close(time, shared, out);
+            if to > self.next {
+                let since = self.promised.map_or(time, |(_, since)| since);
+                let to = self.promised.map_or(to, |(before, _)| before.max(to));
+                self.promised = Some((to, since));
+            }
+            if speaks {
+                self.keep_promise(shared, out);
+            }
         }
         self.acked = self.acked.max(to);
     }
@@ -443,6 +499,7 @@ impl Half {
 
     /// Nothing will fill the holes any more.
     pub(super) fn give_up(&mut self, now: Timestamp, why: Why, shared: &mut Shared, out: Out<'_>) {
+        self.keep_promise(shared, out);
         let last = self.trouble.as_ref().and_then(|trouble| {
             let (offset, piece) = trouble.held.last_key_value()?;
             Some((
@@ -540,6 +597,14 @@ impl Half {
             self.tell_gap(shared, out);
             out(time, Part::Closed);
         }
+    }
+
+    /// Whether a sequence number may be one of this direction's now: whoever does not know them
+    /// breaks nothing off (RFC 5961, 3.2).
+    pub(super) fn is_near(&self, seq: u32) -> bool {
+        const NEAR: u64 = 1 << 20;
+        self.base
+            .is_none_or(|base| self.distance(base, seq).unsigned_abs() <= NEAR)
     }
 
     pub(super) fn reset(&mut self, time: Timestamp, out: Out<'_>) {

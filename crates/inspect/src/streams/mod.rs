@@ -238,9 +238,16 @@ impl<T> Streams<T> {
             });
             return;
         };
+        if this.is_due(time) {
+            this.keep_promise(shared, &mut |time, part| emit(note, direction, time, part));
+        }
+        if other.is_due(time) {
+            other.keep_promise(shared, &mut |time, part| emit(note, opposite, time, part));
+        }
         // What it acknowledges, it had before it said what it says.
         if tcp.flags.has(Flags::ACK) {
-            other.acknowledged(time, tcp.ack, shared, &mut |time, part| {
+            let speaks = length > 0 || tcp.flags.has(Flags::FIN);
+            other.acknowledged(time, tcp.ack, speaks, shared, &mut |time, part| {
                 emit(note, opposite, time, part);
             });
         }
@@ -249,7 +256,7 @@ impl<T> Streams<T> {
         }
         let mut here = |time, part: Part<'_>| emit(note, direction, time, part);
         this.segment(time, &tcp, segment.payload, length, shared, &mut here);
-        if tcp.flags.has(Flags::RST) {
+        if tcp.flags.has(Flags::RST) && this.is_near(tcp.seq) {
             // Nothing more will fill the holes, of both sides.
             this.give_up(time, Why::NeverCame, shared, &mut here);
             let mut there = |time, part: Part<'_>| emit(note, opposite, time, part);
@@ -328,6 +335,7 @@ impl<T> Streams<T> {
                 if silent {
                     half.give_up(now, Why::NeverCame, shared, &mut here);
                 } else {
+                    half.keep_promise(shared, &mut here);
                     half.tell_gap(shared, &mut here);
                 }
             }

@@ -180,6 +180,8 @@ fn what_is_acknowledged_and_was_never_seen_is_a_gap_of_known_size() {
         ack(500),
         ack(900),
         ack(1503),
+        // An answer is heard behind it.
+        sent(Direction::Back, 1, 1503, ACK, b"heard"),
         // And what was lost comes all the same, behind what follows it.
         forth(600, b"late"),
     ];
@@ -189,7 +191,58 @@ fn what_is_acknowledged_and_was_never_seen_is_a_gap_of_known_size() {
             bytes(0, b"one"),
             Told::Gap(3, 1397, Why::NotCaptured),
             bytes(1400, b"two"),
+            bytes(0, b"heard"),
             Told::Late(500, b"late".to_vec()),
+        ]
+    );
+}
+
+#[test]
+fn an_acknowledgement_that_is_captured_before_its_data_is_no_gap() {
+    let all = [
+        forth(1, b"one"),
+        ack(7),
+        forth(4, b"two"),
+        ack(10),
+        forth(7, b"six"),
+    ];
+    assert_eq!(
+        follow(&all),
+        [bytes(0, b"one"), bytes(3, b"two"), bytes(6, b"six")]
+    );
+}
+
+#[test]
+fn behind_a_hole_larger_than_any_window_the_stream_goes_on() {
+    let far = 1_500_000_000;
+    let mut all = vec![forth(1, b"before")];
+    all.extend((0..5u32).map(|number| forth(far + number * 4, b"then")));
+    let (heard, counts) = follow_within(MEMORY, &all);
+    let heard: Vec<Told> = heard.into_iter().map(|(_, told)| told).collect();
+    assert_eq!(heard[0], bytes(0, b"before"));
+    assert!(matches!(heard[1], Told::Gap(6, length, Why::NotCaptured) if length > 1 << 30));
+    assert_eq!(heard.len(), 5, "{heard:?}");
+    assert_eq!(counts.strays, 2);
+}
+
+#[test]
+fn who_does_not_know_the_numbers_ends_nothing() {
+    // A reset, and a close, from nowhere near.
+    let all = [
+        forth(1, b"one"),
+        forth(10, b"two"),
+        sent(Direction::Forth, 500_000_000, 0, RST, b""),
+        sent(Direction::Forth, 400_000_000, 0, FIN, b""),
+        forth(4, b"middle"),
+        forth(13, b"end"),
+    ];
+    assert_eq!(
+        follow(&all)[..4],
+        [
+            bytes(0, b"one"),
+            bytes(3, b"middle"),
+            bytes(9, b"two"),
+            bytes(12, b"end"),
         ]
     );
 }

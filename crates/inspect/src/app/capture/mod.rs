@@ -115,13 +115,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Says what is captured: before a command says anything.
+    fn announce(&self) {
+        if self.is_live() && !self.request.brief {
+            self.context.hint(&messages::capturing(self.request));
+        }
+    }
+
     fn run(mut self) -> anyhow::Result<Exit> {
         if self.context.verbose {
             let (origin, link) = (self.source.origin(), self.source.link().word());
             self.context.say(&format!("Packets {origin}, link {link}."));
         }
-        if self.is_live() && !self.request.brief {
-            self.context.hint(&messages::capturing(self.request));
+        if self.request.command.is_empty() {
+            self.announce();
         }
         let done = self
             .output

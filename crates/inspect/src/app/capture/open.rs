@@ -125,6 +125,7 @@ fn on_the_spot(
             inherited
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
+            run.announce();
             let launched = command::start(request, stop)?;
             let done = run.run();
             command::finish(&launched, request, context);
