@@ -421,7 +421,8 @@ int call_ended(__u64 *ctx)
 	if ((mode & S_IFMT) != S_IFSOCK)
 		return 0;
 	bpf_core_read(&use.inode, sizeof(use.inode), &inode->i_ino);
-	use.process = task->tgid;
+	/* A number is given again; with its start it is one process. */
+	use.process = task->group_leader->start_boottime ^ (__u64)task->tgid << 40;
 	if (kind == SEND && bpf_map_lookup_elem(&used, &use))
 		return 0;
 

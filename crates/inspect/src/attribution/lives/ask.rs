@@ -202,9 +202,22 @@ impl Lives {
     /// Who has used it; not who is known without a descriptor (io_uring): a look at the tables
     /// may tell that.
     fn owners(&self, life: &Life, time: Timestamp) -> Option<Vec<Owner>> {
+        // Who was no more, or not yet. The last packets of a socket come when all are gone.
+        let is_there = |user: &&User| {
+            let early = user
+                .process
+                .started
+                .is_some_and(|started| started.as_nanos() > time.as_nanos().saturating_add(SLACK));
+            let ended = self.processes.ended(user);
+            let late =
+                ended.is_some_and(|ended| ended.as_nanos().saturating_add(SLACK) < time.as_nanos());
+            !early && !late
+        };
+        let some_are_there = life.users.iter().any(|user| is_there(&user));
         let owners: Vec<Owner> = life
             .users
             .iter()
+            .filter(|user| !some_are_there || is_there(user))
             .filter_map(|user| {
                 Some(Owner {
                     pid: user.process.pid,

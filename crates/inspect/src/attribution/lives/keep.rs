@@ -112,8 +112,17 @@ impl Lives {
                 }
                 user.fd = fd;
             }
-            None if life.users.len() < USERS => life.users.push(User { process, fd }),
-            None => return,
+            None => {
+                // A socket that is handed on for ever has few users at a time.
+                if life.users.len() >= USERS {
+                    let processes = &self.processes;
+                    life.users.retain(|user| !processes.is_over(user));
+                }
+                if life.users.len() >= USERS {
+                    return;
+                }
+                life.users.push(User { process, fd });
+            }
         }
         life.version = life.version.wrapping_add(1);
         self.changes += 1;

@@ -329,6 +329,25 @@ fn datagrams_belong_to_who_has_the_port_then() {
 }
 
 #[test]
+fn of_a_socket_that_is_handed_on_those_are_told_who_lived_then() {
+    let mut lives = Lives::default();
+    let shared = udp(1, CLIENT, SERVER);
+    call(&mut lives, 1, 1, shared, Call::Send);
+    for child in 0..100u32 {
+        let time = 10 + i64::from(child) * 10;
+        call(&mut lives, time, 1000 + child, shared, Call::Send);
+        // The parent, and this child.
+        assert_eq!(
+            datagram_at(&lives, time),
+            (vec![1, 1000 + child], "socket_events"),
+            "child {child}"
+        );
+        told(&mut lives, time + 5, 1000 + child, Change::Exit);
+        assert_eq!(datagram_at(&lives, time + 6).0, [1]);
+    }
+}
+
+#[test]
 fn a_port_that_may_be_shared_gives_no_answer_where_two_have_it() {
     let mut lives = Lives::default();
     let shared = |number| Socket {
