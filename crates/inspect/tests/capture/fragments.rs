@@ -45,6 +45,12 @@ fn a_datagram_in_fragments_is_said_once_and_whole() {
     for record in &said {
         assert_eq!(record["text"], expected, "{record}");
         assert_eq!(record["to"]["port"], 2345);
+        assert_eq!(
+            record["from_owners"],
+            serde_json::json!([]),
+            "it is elsewhere"
+        );
+        assert_eq!(record.get("began_earlier"), None);
     }
     follow.interrupt();
 

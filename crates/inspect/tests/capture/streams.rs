@@ -297,6 +297,11 @@ print(client.recv(100).decode())",
     assert!(lost > 4, "{rules}");
 
     let records = running.interrupt().records();
+    let answer = records
+        .iter()
+        .find(|record| record["type"] == "stream" && record["text"] == "58000");
+    let answer = answer.unwrap_or_else(|| panic!("{records:#?}"));
+    assert_eq!(answer["from_owners"][0]["command"], "python3", "{answer}");
     let mut said = Vec::new();
     for record in records.iter().filter(|record| record["type"] == "stream") {
         assert_eq!(record["gap"], Value::Null, "{record}");

@@ -186,7 +186,19 @@ impl<'a, 'p> Pen<'a, 'p> {
             }
             Written::Json => {
                 let ends = known.borrow();
-                let record = StreamRecord::new(ends.number, time, ends.from(direction), part);
+                let [client, server] = &ends.sides;
+                let sides = match direction {
+                    Direction::Forth => (client, server),
+                    Direction::Back => (server, client),
+                };
+                let record = StreamRecord::new(
+                    ends.number,
+                    time,
+                    ends.from(direction),
+                    sides,
+                    ends.began_earlier,
+                    part,
+                );
                 let done = json::append(self.paper.out, &record);
                 if self.failed.is_ok() {
                     self.failed = done;

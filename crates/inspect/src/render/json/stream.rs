@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{EndpointRecord, Time, base64};
+use super::{EndpointRecord, OwnerRecord, Time, base64};
+use crate::attribution::Attribution;
 use crate::model::{Endpoint, Timestamp};
 use crate::streams::Part;
 
@@ -14,6 +15,13 @@ pub struct StreamRecord<'a> {
     time: Time,
     from: EndpointRecord,
     to: EndpointRecord,
+    from_owners: Vec<OwnerRecord<'a>>,
+    from_attribution: &'static str,
+    to_owners: Vec<OwnerRecord<'a>>,
+    to_attribution: &'static str,
+    /// Set where the opening was not seen: offsets count from the first byte that was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    began_earlier: bool,
     /// Of the first byte, from the beginning of the stream.
     offset: Option<u64>,
     text: Option<&'a str>,
@@ -35,18 +43,29 @@ struct MissingRecord {
 }
 
 impl<'a> StreamRecord<'a> {
-    /// A part of the stream that goes from one end to the other.
+    /// A part of the stream that goes from one end to the other, and who holds the ends.
     pub fn new(
         conversation: u64,
         time: Timestamp,
         (from, to): (Endpoint, Endpoint),
+        (sender, receiver): (&'a Attribution, &'a Attribution),
+        began_earlier: bool,
         part: Part<'a>,
     ) -> Self {
+        let owners = |side: &'a Attribution| {
+            let owners = side.owners.iter();
+            owners.map(|owner| owner.by_ref().into()).collect()
+        };
         let mut record = Self {
             conversation,
             time: Time(time),
             from: from.into(),
             to: to.into(),
+            from_owners: owners(sender),
+            from_attribution: sender.grounds.word(),
+            to_owners: owners(receiver),
+            to_attribution: receiver.grounds.word(),
+            began_earlier,
             offset: None,
             text: None,
             base64: None,
