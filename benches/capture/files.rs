@@ -83,7 +83,11 @@ pub(crate) fn run_all(
     }
     if wants(Work::Follow) {
         let (tcpflow, tshark) = ("tcpflow -c", "tshark -T fields");
-        columns.push(theirs(&format!("tcpflow -c -r {path}"), tcpflow));
+        columns.push(theirs(
+            // It leaves a report where it is started, unless told where.
+            &format!("tcpflow -o {} -c -r {path}", folder.path().display()),
+            tcpflow,
+        ));
         columns.push(theirs(
             &format!(
                 "tshark -n -r {path} -T fields -e frame.time_epoch -e ip.src -e tcp.srcport \

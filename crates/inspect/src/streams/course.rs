@@ -115,20 +115,6 @@ impl Troubles {
             ("after_gap", self.after_gap),
         ]
     }
-
-    /// Adds those of another conversation.
-    pub fn add(&mut self, other: &Self) {
-        self.refused += other.refused;
-        self.unanswered += other.unanswered;
-        self.retries += other.retries;
-        self.retransmissions += other.retransmissions;
-        self.out_of_order += other.out_of_order;
-        self.duplicate_acks += other.duplicate_acks;
-        self.zero_windows += other.zero_windows;
-        self.resets_unread += other.resets_unread;
-        self.resets_after_close += other.resets_after_close;
-        self.after_gap += other.after_gap;
-    }
 }
 
 /// How a conversation ended, as far as it has.
