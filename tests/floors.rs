@@ -224,7 +224,14 @@ fn only_a_source_touches_the_system() {
             continue;
         }
         for word in SYSTEM_WORDS {
-            if code.contains(word) {
+            // Constants of C and its types are numbers, which do nothing.
+            let is_number = |at: usize| {
+                let rest = &code[at + word.len()..];
+                word == "libc::"
+                    && (rest.starts_with(|c: char| c.is_ascii_uppercase() || c == '$')
+                        || rest.starts_with("c_"))
+            };
+            if code.match_indices(word).any(|(at, _)| !is_number(at)) {
                 wrong.push(format!("{name} names {word}"));
             }
         }
