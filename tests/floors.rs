@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A room that is not here is built without a place in the house.
-const FLOORS: [(&str, u8); 24] = [
+const FLOORS: [(&str, u8); 25] = [
     ("app", 6),
     ("cli", 5),
     ("render", 5),
@@ -30,6 +30,7 @@ const FLOORS: [(&str, u8); 24] = [
     ("processes", 2),
     ("capture", 2),
     ("trace", 2),
+    ("timeline", 4),
     ("bpf", 1),
     ("selection", 1),
     ("names", 1),

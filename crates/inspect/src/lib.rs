@@ -8,7 +8,7 @@
 //! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`limits`], [`launch`]: a command and its children, [`ports`], [`clock`], [`privilege`], [`stop`] |
 //! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`life`]: what happens to both; [`processes`]: what a process says of itself; [`trace`]: calls; [`capture`]: frames and what they say |
 //! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both; [`streams`]: what each side said, in order |
-//! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence |
+//! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence; [`timeline`]: calls, states and segments as one conversation |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
 //! | 6 | `app`: one file a view; files, signals, terminal |
 
@@ -35,6 +35,7 @@ pub mod selection;
 pub mod sockets;
 pub mod stop;
 pub mod streams;
+pub mod timeline;
 pub mod trace;
 
 pub use app::{is_closed_pipe, run, run_with, screen_of_stdout};

@@ -11,6 +11,7 @@ mod process;
 mod signals;
 mod sockets;
 mod terminal;
+mod timeline;
 mod trace;
 mod workers;
 
@@ -173,6 +174,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         View::Trace(flags) => match flags.validate() {
             Ok(request) => trace::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+        View::Timeline(flags) => match flags.validate() {
+            Ok(request) => timeline::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Generate(flags) => match flags.validate() {

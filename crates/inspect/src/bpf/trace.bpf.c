@@ -139,7 +139,7 @@ struct wanted_call {
 	__u8 told;
 	__u8 fd; /* the argument that is the descriptor, NO_ARGUMENT or FD_RETURNED */
 	__u8 other_fd; /* or else this one, or NO_ARGUMENT */
-	__u8 unused;
+	__u8 makes; /* whether it returns a new descriptor, which is told at its end */
 	__u32 unused_too;
 	struct wanted_piece pieces[PIECES];
 };
@@ -160,7 +160,7 @@ struct settings {
 #define DEEPEST 4
 /* More is not told of a vector, or of several messages: the reader sees how many there are. */
 #define MOST_PARTS 16
-#define MOST_STEPS 40
+#define MOST_STEPS 32
 #define LONGEST_CONTROL 256
 #define LONGEST_NAME 128
 #define LONGEST 4096
@@ -202,6 +202,17 @@ struct {
 	__type(value, __u8);
 } traced SEC(".maps");
 
+/* A descriptor that is a socket, and where that is. */
+struct found {
+	struct sock *sk;
+	__u64 inode;
+	__u16 local_port;
+	__u16 remote_port;
+	__u16 family;
+	__u16 unused;
+	__s32 fd;
+};
+
 /*
  * A call while a thread is within it, and what belongs to it while its pieces are read. It is no
  * variable of a program but memory of a table: of that the verifier follows no values, of which
@@ -237,7 +248,10 @@ struct about {
 	__u8 layout;
 	__u8 stage;
 	__u8 role;
-	__u8 unused[3];
+	__u8 moment; /* BEGAN or ENDED; `phase` is that of the piece */
+	__u8 also; /* a bit for each piece that is told late */
+	__u8 unused;
+	struct found found;
 };
 
 /* By the threads' own numbers. */
@@ -344,14 +358,6 @@ static __always_inline void write_process(struct moment *moment, struct task_str
 	__builtin_memcpy(moment->name, leader->comm, NAME_LENGTH);
 }
 
-struct found {
-	struct sock *sk;
-	__u64 inode;
-	__u16 local_port;
-	__u16 remote_port;
-	__u16 family;
-};
-
 /* The socket that a task's descriptor is; returns whether it is one. */
 static __always_inline int find(struct found *found, struct task_struct *task, __u64 fd)
 {
@@ -380,6 +386,7 @@ static __always_inline int find(struct found *found, struct task_struct *task, _
 	if (!sk)
 		return 0;
 	found->sk = sk;
+	found->fd = fd;
 	found->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (found->family == AF_INET || found->family == AF_INET6) {
 		/* skc_num is 0 as soon as a port is given back, and inet_sport is not. */
@@ -473,8 +480,8 @@ static __noinline int copy(struct about *about)
 	return 0;
 }
 
-/* What comes next of a piece. */
-enum stage { AT_BYTES, AT_MESSAGE, AT_NAME, AT_CONTROL, AT_PARTS };
+/* What comes next. */
+enum stage { AT_PIECE, AT_MESSAGE, AT_NAME, AT_CONTROL, AT_PARTS };
 enum next { NO_MORE, SKIP, TELL };
 
 static __always_inline int tell(struct about *about, __u8 role, __u64 at, __u64 length, __u64 most)
@@ -486,10 +493,17 @@ static __always_inline int tell(struct about *about, __u8 role, __u64 at, __u64 
 	return TELL;
 }
 
+static __always_inline int end_piece(struct about *about)
+{
+	about->index += 1;
+	about->stage = AT_PIECE;
+	return SKIP;
+}
+
 static __always_inline int unreadable(struct about *about)
 {
 	about->failed |= 1U << (about->index & 3);
-	return NO_MORE;
+	return end_piece(about);
 }
 
 /* How much of a vector was used: what a call returned, or what stands behind each message. */
@@ -520,18 +534,64 @@ static __always_inline int begin_parts(struct about *about, __u64 vectors, __u64
 	return is_room_known(about);
 }
 
+/* Whether the piece is told now: in its own phase, or late. */
+static __always_inline int is_due(struct about *about, struct wanted_piece *wanted)
+{
+	about->phase = about->moment;
+	if (wanted->phase == about->moment)
+		/* What failed to come was not written. */
+		return about->moment == BEGAN || about->result >= 0;
+	about->phase = BEGAN;
+	return about->also & 1U << (about->index & 3);
+}
+
+static __always_inline int begin_piece(struct about *about, struct wanted_call *call)
+{
+	struct wanted_piece *wanted = &call->pieces[about->index & 3];
+	__u32 pointed = 0;
+
+	if (about->index >= PIECES)
+		return NO_MORE;
+	about->message = 0;
+	about->part = 0;
+	about->layout = wanted->layout;
+	about->address = about->arguments[wanted->argument & 7];
+	if (!wanted->phase || !is_due(about, wanted) || !about->address)
+		return end_piece(about);
+	if (wanted->measure == ARGUMENT) {
+		about->count = about->arguments[wanted->length_argument & 7] * wanted->number;
+	} else if (wanted->measure == FIXED) {
+		about->count = wanted->number;
+	} else if (wanted->measure == RESULT) {
+		about->count = about->result * wanted->number;
+	} else {
+		if (bpf_probe_read_user(&pointed, sizeof(pointed),
+					(void *)about->arguments[wanted->length_argument & 7]))
+			return unreadable(about);
+		about->count = pointed;
+	}
+	if (!about->count)
+		return end_piece(about);
+	if (wanted->layout == BYTES) {
+		about->vector_count = 0;
+		about->stage = AT_PARTS;
+		return tell(about, WHOLE, about->address, about->count, about->limit);
+	}
+	about->stage = AT_MESSAGE;
+	if (wanted->layout == VECTORS)
+		begin_parts(about, about->address, about->count);
+	return SKIP;
+}
+
 /* One step: what is told next, if anything. */
-static __noinline int next(struct about *about)
+static __noinline int next(struct about *about, struct wanted_call *call)
 {
 	struct message message;
 	struct vector vector;
 
 	switch (about->stage) {
-	case AT_BYTES:
-		about->stage = AT_PARTS;
-		about->vector_count = 0;
-		about->layout = BYTES;
-		return tell(about, WHOLE, about->address, about->count, about->limit);
+	case AT_PIECE:
+		return begin_piece(about, call);
 	case AT_MESSAGE:
 		if (bpf_probe_read_user(&message, sizeof(message), (void *)about->address))
 			return unreadable(about);
@@ -564,7 +624,7 @@ static __noinline int next(struct about *about)
 	}
 	about->part = 0;
 	if (about->layout != MESSAGES || about->count <= 1)
-		return NO_MORE;
+		return end_piece(about);
 	about->count -= 1;
 	about->message += 1;
 	about->address += sizeof(struct numbered_message);
@@ -572,44 +632,15 @@ static __noinline int next(struct about *about)
 	return SKIP;
 }
 
-/* Tells a piece of memory that belongs to the call. */
-static __noinline int copy_piece(struct about *about, struct wanted_piece *wanted)
+/* Tells the memory that belongs to a moment of a call. */
+static __noinline int copy_pieces(struct about *about, struct wanted_call *call)
 {
-	__u32 pointed = 0;
-	int step;
+	int step, what;
 
-	about->address = about->arguments[wanted->argument & 7];
-	about->layout = wanted->layout;
-	about->message = 0;
-	about->part = 0;
-	if (!about->address)
-		return 0;
-	switch (wanted->measure) {
-	case ARGUMENT:
-		about->count = about->arguments[wanted->length_argument & 7] * wanted->number;
-		break;
-	case FIXED:
-		about->count = wanted->number;
-		break;
-	case RESULT:
-		about->count = about->result < 0 ? 0 : about->result * wanted->number;
-		break;
-	default:
-		if (bpf_probe_read_user(&pointed, sizeof(pointed),
-					(void *)about->arguments[wanted->length_argument & 7])) {
-			unreadable(about);
-			return 0;
-		}
-		about->count = pointed;
-	}
-	if (!about->count)
-		return 0;
-	about->stage = wanted->layout == BYTES ? AT_BYTES : AT_MESSAGE;
-	if (wanted->layout == VECTORS)
-		begin_parts(about, about->address, about->count);
+	about->index = 0;
+	about->stage = AT_PIECE;
 	for (step = 0; step < MOST_STEPS; step++) {
-		int what = next(about);
-
+		what = next(about, call);
 		if (what == NO_MORE)
 			break;
 		if (what == SKIP)
@@ -622,28 +653,6 @@ static __noinline int copy_piece(struct about *about, struct wanted_piece *wante
 		about->left -= about->length < about->left ? about->length : about->left;
 	}
 	return 0;
-}
-
-/* Those of one moment; `also` those that could not be read before. */
-static __always_inline void copy_pieces(struct about *about, struct wanted_call *call, __u8 phase,
-					__u32 also)
-{
-	int index;
-
-	for (index = 0; index < PIECES; index++) {
-		if (call->pieces[index].phase == phase) {
-			/* What failed to come was not written. */
-			if (phase == ENDED && about->result < 0)
-				continue;
-			about->phase = phase;
-		} else if (also & 1U << index) {
-			about->phase = BEGAN;
-		} else {
-			continue;
-		}
-		about->index = index;
-		copy_piece(about, &call->pieces[index]);
-	}
 }
 
 static __always_inline void take_arguments(__u64 *into, struct pt_regs___trace *regs)
@@ -666,6 +675,26 @@ static __always_inline int uses_port(struct found *found, __u16 port)
 		!found->remote_port);
 }
 
+/* What is told of a moment of a call. */
+static __noinline int tell_moment(struct about *about, struct task_struct *task,
+				  struct settings *settings, __u32 number)
+{
+	struct moment *moment = begin(about->moment);
+
+	if (!moment)
+		return 0;
+	write_process(moment, task, settings->pid_namespace);
+	moment->number = number;
+	moment->result = about->result;
+	__builtin_memcpy(moment->arguments, about->arguments, sizeof(moment->arguments));
+	if (about->found.sk) {
+		moment->fd = about->found.fd;
+		write_socket(moment, &about->found);
+	}
+	bpf_ringbuf_submit(moment, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
 SEC("tp_btf/sys_enter")
 int call_began(__u64 *ctx)
 {
@@ -674,9 +703,7 @@ int call_began(__u64 *ctx)
 	struct settings *settings;
 	struct task_struct *task;
 	struct wanted_call *call;
-	struct moment *moment;
 	struct about begun = {}, *about;
-	struct found found = {};
 	__u64 fd;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
@@ -694,37 +721,28 @@ int call_began(__u64 *ctx)
 	take_arguments(begun.arguments, regs);
 	if (call->fd < NO_ARGUMENT) {
 		fd = begun.arguments[call->fd & 7];
-		if (!find(&found, task, fd)) {
+		if (!find(&begun.found, task, fd)) {
 			fd = begun.arguments[call->other_fd & 7];
-			if (call->other_fd >= NO_ARGUMENT || !find(&found, task, fd))
+			if (call->other_fd >= NO_ARGUMENT || !find(&begun.found, task, fd))
 				return 0;
 		}
-		if (!uses_port(&found, settings->port))
+		if (!uses_port(&begun.found, settings->port))
 			return 0;
 	}
 	begun.limit = settings->limit;
 	begun.pid = pid;
 	begun.tid = number_in(task, settings->pid_namespace);
+	begun.moment = BEGAN;
 	tid = task->pid;
 	bpf_map_update_elem(&within, &tid, &begun, 0);
+	/* From here on nothing of what was found is in this program's own memory. */
 	about = bpf_map_lookup_elem(&within, &tid);
 	if (!about) {
 		count_lost();
 		return 0;
 	}
-	copy_pieces(about, call, BEGAN, 0);
-	moment = begin(BEGAN);
-	if (!moment)
-		return 0;
-	write_process(moment, task, settings->pid_namespace);
-	moment->number = number;
-	__builtin_memcpy(moment->arguments, begun.arguments, sizeof(moment->arguments));
-	if (found.sk) {
-		moment->fd = fd;
-		write_socket(moment, &found);
-	}
-	bpf_ringbuf_submit(moment, BPF_RB_NO_WAKEUP);
-	return 0;
+	copy_pieces(about, call);
+	return tell_moment(about, task, settings, number);
 }
 
 SEC("tp_btf/sys_exit")
@@ -734,11 +752,10 @@ int call_ended(__u64 *ctx)
 	struct settings *settings;
 	struct task_struct *task;
 	struct wanted_call *call;
-	struct moment *moment;
 	struct about *about;
 	struct found found = {};
 	__u32 number, tid;
-	__u64 fd = 0;
+	__u64 fd;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return 0;
@@ -754,28 +771,21 @@ int call_ended(__u64 *ctx)
 	settings = asked();
 	if (!settings)
 		return 0;
+	about->moment = ENDED;
+	about->also = about->failed;
 	about->result = (long)ctx[1];
-	copy_pieces(about, call, ENDED, about->failed);
-	moment = begin(ENDED);
-	if (!moment)
-		goto out;
-	write_process(moment, task, settings->pid_namespace);
-	moment->number = number;
-	moment->result = about->result;
-	__builtin_memcpy(moment->arguments, about->arguments, sizeof(moment->arguments));
+	copy_pieces(about, call);
 	if (call->fd != NO_ARGUMENT) {
-		fd = call->fd == FD_RETURNED ? (__u64)about->result : about->arguments[call->fd & 7];
+		fd = about->arguments[call->fd & 7];
+		if (call->fd == FD_RETURNED || (call->makes && about->result >= 0))
+			fd = about->result;
 		if (!find(&found, task, fd) && call->other_fd < NO_ARGUMENT) {
 			fd = about->arguments[call->other_fd & 7];
 			find(&found, task, fd);
 		}
-		if (found.sk) {
-			moment->fd = fd;
-			write_socket(moment, &found);
-		}
 	}
-	bpf_ringbuf_submit(moment, BPF_RB_NO_WAKEUP);
-out:
+	about->found = found;
+	tell_moment(about, task, settings, number);
 	bpf_map_delete_elem(&within, &tid);
 	return 0;
 }
@@ -829,7 +839,8 @@ int process_begun(__u64 *ctx)
 	__u32 from, pid;
 	__u8 yes = 1;
 
-	if (!settings || !settings->by_process || parent->tgid == child->tgid)
+	if (!settings || !(settings->by_process || settings->launcher) ||
+	    parent->tgid == child->tgid)
 		return 0;
 	from = number_in(parent->group_leader, settings->pid_namespace);
 	if (!from || (from != settings->launcher && !bpf_map_lookup_elem(&traced, &from)))
@@ -877,11 +888,11 @@ int task_ended(__u64 *ctx)
 	pid = number_in(task->group_leader, settings->pid_namespace);
 	/* It was in a call, which never returns. */
 	if (!bpf_map_lookup_elem(&within, &tid) &&
-	    (!settings->by_process || !bpf_map_lookup_elem(&traced, &pid)))
+	    !bpf_map_lookup_elem(&traced, &pid))
 		return 0;
 	bpf_map_delete_elem(&within, &tid);
 	kind = task->signal->live.counter > 0 ? THREAD_EXIT : EXIT;
-	if (kind == EXIT && settings->by_process)
+	if (kind == EXIT)
 		bpf_map_delete_elem(&traced, &pid);
 	moment = begin(kind);
 	if (!moment)

@@ -9,6 +9,7 @@ pub mod process;
 pub mod savefile;
 pub mod sockets;
 pub mod sources;
+pub mod timeline;
 pub mod trace;
 
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub enum View {
     Capture(capture::Flags),
     /// Calls on sockets, with what they say and how long they wait.
     Trace(trace::Flags),
+    /// Whole conversations: from a call to the packet to the other program's call.
+    Timeline(timeline::Flags),
     /// Completions for a shell, or a man page.
     Generate(generate::Flags),
 }

@@ -11,6 +11,8 @@ pub enum Origin {
     Capture,
     /// System calls.
     Trace,
+    /// Calls, states and segments put together.
+    Timeline,
 }
 
 impl Origin {
@@ -21,6 +23,7 @@ impl Origin {
             Self::Owners => "owners",
             Self::Capture => "capture",
             Self::Trace => "trace",
+            Self::Timeline => "timeline",
         }
     }
 }

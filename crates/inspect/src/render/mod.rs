@@ -13,6 +13,7 @@ mod since;
 pub mod sockets;
 pub mod table;
 mod text;
+pub mod timeline;
 mod workers;
 
 pub use screen::{Screen, Style};

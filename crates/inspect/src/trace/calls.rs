@@ -104,6 +104,7 @@ impl Signature {
             number: self.number,
             fd: self.fd,
             other_fd: self.other_fd,
+            makes: matches!(self.name, "accept" | "accept4" | "dup" | "dup2" | "dup3"),
             pieces: self.pieces,
         }
     }

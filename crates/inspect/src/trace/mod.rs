@@ -253,6 +253,8 @@ pub struct Request {
     pub processes: Option<Vec<Pid>>,
     /// Children of this process are among them.
     pub launcher: Option<Pid>,
+    /// All processes are; the births of that one's children are told beside.
+    pub everybody: bool,
     /// Only processes of this name.
     pub name: Option<Vec<u8>>,
     /// Only sockets that use this port, or that may yet come to use it.

@@ -44,6 +44,7 @@ impl Kernel {
             pid_namespace: own.unwrap_or(0),
             processes: request.processes.as_deref(),
             launcher: request.launcher,
+            everybody: request.everybody,
             name: request.name.as_deref(),
             port: request.port,
             limit: request.limit,

@@ -60,6 +60,7 @@ fn open(request: &Request) -> anyhow::Result<Kernel> {
     let wanted = trace::Request {
         processes: is_by_number.then(|| request.pids.clone()),
         launcher: (!request.command.is_empty()).then_some(own),
+        everybody: false,
         name: request
             .process
             .as_ref()

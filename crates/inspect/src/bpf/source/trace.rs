@@ -95,6 +95,8 @@ pub struct WantedCall<'a> {
     pub fd: CallFd,
     /// Or else this argument.
     pub other_fd: Option<u8>,
+    /// Whether it returns a new descriptor, of which its end is told.
+    pub makes: bool,
     /// At most [`PIECES`].
     pub pieces: &'a [WantedPiece],
 }
@@ -110,6 +112,7 @@ impl WantedCall<'_> {
             CallFd::Returned => 7,
         };
         bytes[2] = self.other_fd.unwrap_or(6);
+        bytes[3] = u8::from(self.makes);
         for (piece, into) in self.pieces.iter().zip(bytes[8..].chunks_exact_mut(8)) {
             let (measure, argument, number) = match piece.measure {
                 Measure::Argument(argument, number) => (0, argument, number),
@@ -139,6 +142,8 @@ pub struct TraceRequest<'a> {
     pub processes: Option<&'a [Pid]>,
     /// Whose children are such as well.
     pub launcher: Option<Pid>,
+    /// All processes are told; the births of that one's children beside.
+    pub everybody: bool,
     /// Only processes of this name, of which the first 15 bytes count.
     pub name: Option<&'a [u8]>,
     /// Only sockets that use this port, or that may yet come to use it.
@@ -162,7 +167,8 @@ impl TraceRequest<'_> {
         bytes[4..8].copy_from_slice(&self.launcher.map_or(0, |pid| pid.0).to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.limit.to_ne_bytes());
         bytes[12..14].copy_from_slice(&self.port.unwrap_or(0).to_ne_bytes());
-        bytes[14] = u8::from(self.processes.is_some() || self.launcher.is_some());
+        let by_process = self.processes.is_some() || self.launcher.is_some();
+        bytes[14] = u8::from(by_process && !self.everybody);
         if let Some(name) = self.name {
             bytes[15] = 1;
             let length = name.len().min(15);

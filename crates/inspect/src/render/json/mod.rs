@@ -14,6 +14,7 @@ mod port;
 mod process;
 mod socket;
 mod stream;
+mod timeline;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use port::{
 pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 pub use stream::StreamRecord;
+pub use timeline::{EventRecord, TimelineRecord};
 
 /// The version of the records' meaning.
 pub const SCHEMA: u32 = 1;
