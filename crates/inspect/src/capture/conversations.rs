@@ -10,7 +10,8 @@ use std::net::IpAddr;
 
 use super::fragments::{Fragments, joining_protocol};
 use super::packet::{Content, Flags, Packet, Quoted};
-use crate::model::{Endpoint, Protocol};
+use super::standing::{Place, Standing};
+use crate::model::{Endpoint, Protocol, Timestamp};
 
 /// Which way a packet goes within its conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +32,7 @@ pub struct Conversation<T> {
     ends: [Endpoint; 2],
     client: usize,
     opening_seen: bool,
-    bases: [Option<u32>; 2],
-    finished: [bool; 2],
-    reset: bool,
+    standing: Standing,
 }
 
 impl<T> Conversation<T> {
@@ -60,22 +59,6 @@ impl<T> Conversation<T> {
         } else {
             Direction::Back
         }
-    }
-
-    /// Whether a SYN with this number, from this place, begins another conversation. The close
-    /// of the old one may never have passed: a machine was reset, or packets were lost.
-    fn is_over_at(&self, place: usize, seq: u32) -> bool {
-        match self.bases[place] {
-            // The same again, or late.
-            Some(base) if base == seq => false,
-            Some(_) => true,
-            // Both may open at once (RFC 9293, 3.5); then the other's SYN was seen.
-            None => self.is_closed() || !self.opening_seen,
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.reset || self.finished == [true, true]
     }
 }
 
@@ -104,6 +87,22 @@ pub struct Seen<'t, T> {
     pub source: Endpoint,
     /// What was remembered of the conversation that made room for this one.
     pub displaced: Option<T>,
+    /// A SYN, with or without ACK, of another number than the conversation's, while that goes on:
+    /// whoever does not know the numbers may have sent it, and the receiver takes nothing of it
+    /// (RFC 9293, 3.10.7.4).
+    pub is_amid: bool,
+    /// The SYN that began this new conversation, where it passed as one amid the conversation
+    /// before, and only this packet shows what it was.
+    pub opening: Option<Opening>,
+}
+
+/// A SYN that passed before it was known what it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// When it passed.
+    pub time: Timestamp,
+    /// Its sequence number.
+    pub seq: u32,
 }
 
 /// The conversations of a capture.
@@ -234,67 +233,73 @@ impl<T: Default> Conversations<T> {
         let (key, place) = Key::of(source, destination, protocol);
         let tcp = packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
-        let opens = flags.has(Flags::SYN) && !flags.has(Flags::ACK);
 
         let found = match self.slots.get(self.last) {
             Some(slot) if slot.key == key => Some(self.last),
             _ => self.places.get(&key).copied(),
         };
-        let reopened = |slot: &Slot<T>| {
-            opens
-                && slot
-                    .conversation
-                    .is_over_at(place, tcp.map_or(0, |tcp| tcp.seq))
+        let weighed = match (found, tcp) {
+            (Some(index), Some(tcp)) => {
+                let conversation = &self.slots[index].conversation;
+                let opening_seen = conversation.opening_seen;
+                let standing = &conversation.standing;
+                standing.weigh(place, &tcp, packet.time, opening_seen)
+            }
+            (Some(_), None) => Place::Within,
+            (None, _) => Place::Beginning(None),
         };
-        let (index, is_new, displaced) = match found {
-            Some(index) if !reopened(&self.slots[index]) => (index, false, None),
-            found => {
+        let (index, displaced) = match (found, weighed) {
+            (Some(index), Place::Within | Place::Amid) => (index, None),
+            (found, _) => {
                 self.count += 1;
                 let ends = if place == 0 {
                     [source, destination]
                 } else {
                     [destination, source]
                 };
+                let mut conversation = begin(self.count, ends, place, flags);
+                if let Place::Beginning(Some(syn)) = weighed {
+                    conversation.client = syn.client();
+                    conversation.opening_seen = true;
+                    conversation.standing = Standing::after(syn);
+                }
                 let slot = Slot {
                     key,
                     // Who speaks once is the first to make room, or a scan would clear the table.
                     spoke: false,
-                    conversation: begin(self.count, ends, place, flags),
+                    conversation,
                 };
-                let (index, displaced) = self.place(slot, found);
-                (index, true, displaced)
+                self.place(slot, found)
             }
         };
+        let is_new = matches!(weighed, Place::Beginning(_));
         self.last = index;
         let slot = &mut self.slots[index];
         slot.spoke |= !is_new;
         let conversation = &mut slot.conversation;
+        let is_amid = weighed == Place::Amid;
         let relative = tcp.map_or(Relative::default(), |tcp| {
-            let base = match conversation.bases[place] {
-                Some(base) if !flags.has(Flags::SYN) => base,
-                _ if flags.has(Flags::SYN) => tcp.seq,
-                _ => tcp.seq.wrapping_sub(1),
-            };
-            conversation.bases[place] = Some(base);
-            // What is acknowledged tells where the other side stands, though it has not spoken.
-            if flags.has(Flags::ACK) && !flags.has(Flags::SYN) {
-                conversation.bases[1 - place].get_or_insert(tcp.ack.wrapping_sub(1));
+            let length = packet.segment().and_then(|segment| segment.length);
+            let standing = &mut conversation.standing;
+            if is_amid {
+                standing.keep_apart(place, &tcp, packet.time);
+            } else {
+                standing.note(place, &tcp, length.unwrap_or(0), packet.time);
             }
-            conversation.finished[place] |= flags.has(Flags::FIN);
-            conversation.reset |= flags.has(Flags::RST);
-            Relative {
-                seq: Some(tcp.seq.wrapping_sub(base)),
-                ack: conversation.bases[1 - place]
-                    .filter(|_| flags.has(Flags::ACK))
-                    .map(|base| tcp.ack.wrapping_sub(base)),
-            }
+            standing.relative(place, &tcp)
         });
+        let opening = match weighed {
+            Place::Beginning(Some(syn)) => syn.opening(),
+            _ => None,
+        };
         Some(Seen {
             conversation,
             is_new,
             relative,
             source,
             displaced,
+            is_amid,
+            opening,
         })
     }
 
@@ -396,9 +401,7 @@ fn begin<T: Default>(
         ends,
         client,
         opening_seen,
-        bases: [None; 2],
-        finished: [false; 2],
-        reset: false,
+        standing: Standing::default(),
     }
 }
 

@@ -62,11 +62,12 @@ mod packet;
 mod pcap_file;
 mod pcapng;
 mod source;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod transport;
 
-pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
+pub use conversations::{Conversation, Conversations, Direction, Opening, Relative, Seen};
 pub use datagrams::{Datagrams, Whole};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};

@@ -5,7 +5,7 @@
 //! segments show. Where two explanations fit, the one that Wireshark's analysis of sequence
 //! numbers gives is taken ("TCP Analysis" in its User's Guide, 7.5).
 
-use crate::capture::{Direction, Flags, Segment, Tcp};
+use crate::capture::{Direction, Flags, Opening, Segment, Tcp};
 use crate::model::Timestamp;
 
 /// What a segment means after those before it.
@@ -35,6 +35,9 @@ pub enum Mark {
     ResetUnread(u64),
     /// It had closed, and what came after that is thrown away.
     ResetAfterClose,
+    /// A SYN that is no part of the conversation, which goes on: forged, or of a side that knows
+    /// nothing of it any more.
+    SynAmid,
 }
 
 impl Mark {
@@ -53,6 +56,7 @@ impl Mark {
             Self::WindowProbe => "zero-window-probe",
             Self::ResetUnread(_) => "reset-unread",
             Self::ResetAfterClose => "reset-after-close",
+            Self::SynAmid => "syn-amid",
         }
     }
 }
@@ -80,6 +84,8 @@ pub struct Troubles {
     pub resets_after_close: u64,
     /// Segments before which something had not passed.
     pub after_gap: u64,
+    /// SYNs amid a conversation that went on.
+    pub syns_amid: u64,
 }
 
 impl Troubles {
@@ -91,6 +97,7 @@ impl Troubles {
             Mark::Retransmission => &mut self.retransmissions,
             Mark::OutOfOrder => &mut self.out_of_order,
             Mark::AfterGap(_) => &mut self.after_gap,
+            Mark::SynAmid => &mut self.syns_amid,
             Mark::DuplicateAck(_) => &mut self.duplicate_acks,
             Mark::ZeroWindow => &mut self.zero_windows,
             Mark::ResetUnread(_) => &mut self.resets_unread,
@@ -101,7 +108,7 @@ impl Troubles {
     }
 
     /// Each with its word.
-    pub fn counts(&self) -> [(&'static str, u64); 10] {
+    pub fn counts(&self) -> [(&'static str, u64); 11] {
         [
             ("refused", self.refused),
             ("unanswered", self.unanswered),
@@ -113,6 +120,7 @@ impl Troubles {
             ("resets_unread", self.resets_unread),
             ("resets_after_close", self.resets_after_close),
             ("after_gap", self.after_gap),
+            ("syns_amid", self.syns_amid),
         ]
     }
 }
@@ -317,6 +325,23 @@ impl Course {
             self.is_refused |= mark == Mark::Refused;
             self.rare.get_or_insert_default().troubles.count(mark);
         }
+        mark
+    }
+
+    /// The SYN that opened passed already, as one amid the conversation before.
+    pub fn opened(&mut self, opening: Opening) {
+        self.tries = 1;
+        self.syn = Some(opening.time);
+        let [client, _] = &mut self.sides;
+        client.next = opening.seq.wrapping_add(1);
+        client.is_seen = true;
+    }
+
+    /// A SYN passes amid it that is no part of it.
+    pub fn syn_amid(&mut self, direction: Direction, time: Timestamp) -> Mark {
+        self.packet(direction, time, 0);
+        let mark = Mark::SynAmid;
+        self.rare.get_or_insert_default().troubles.count(mark);
         mark
     }
 

@@ -17,6 +17,7 @@ mod crafted;
 mod dump;
 mod files;
 mod fragments;
+mod hostile;
 mod live;
 mod lives;
 mod netns;

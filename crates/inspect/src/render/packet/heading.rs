@@ -194,6 +194,7 @@ pub(super) fn troubles(troubles: &Troubles) -> Vec<String> {
             "reset",
             "of what came after a close",
         ),
+        (troubles.syns_amid, "SYN", "amid a conversation"),
     ];
     all.into_iter()
         .filter(|(count, ..)| *count > 0)
