@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::fragments::{Fragments, joining_protocol};
+use super::fragments::{Firsts, joining_protocol};
 use super::packet::{Content, Flags, Packet, Quoted};
 use super::standing::{Place, Standing};
 use crate::model::{Endpoint, Protocol, Timestamp};
@@ -113,13 +113,9 @@ pub struct Conversations<T> {
     hand: usize,
     last: usize,
     count: u64,
-    /// The ends of datagrams whose first piece has passed and the last has not, or not yet.
-    /// Bounded as [`Fragments`] are.
-    pieces: HashMap<Pieces, Ends>,
+    /// The ends of datagrams of which pieces may still pass.
+    pieces: Firsts<Ends>,
 }
-
-/// What joins the pieces of a datagram, as for [`Fragments`].
-type Pieces = (IpAddr, IpAddr, u8, u32);
 
 /// Source and destination of a packet, and its IP protocol.
 type Ends = (Endpoint, Endpoint, u8);
@@ -202,7 +198,7 @@ impl<T: Default> Conversations<T> {
             hand: 0,
             last: 0,
             count: 0,
-            pieces: HashMap::new(),
+            pieces: Firsts::default(),
         }
     }
 
@@ -333,17 +329,10 @@ impl<T: Default> Conversations<T> {
         let joining = joining_protocol(packet);
         let pieces = (source.address, destination.address, joining, fragment.id);
         if fragment.offset == 0 {
-            if self.pieces.len() >= Fragments::LIMIT {
-                self.pieces.clear();
-            }
-            self.pieces.insert(pieces, ends);
+            self.pieces.keep(pieces, ends);
             return Some(ends);
         }
-        let first = if fragment.more {
-            self.pieces.get(&pieces).copied()
-        } else {
-            self.pieces.remove(&pieces)
-        };
+        let first = self.pieces.of_later(&pieces, fragment.more, packet.time);
         Some(first.unwrap_or(ends))
     }
 

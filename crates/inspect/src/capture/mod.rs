@@ -49,6 +49,7 @@
 
 mod batch;
 mod conversations;
+mod copies;
 #[cfg(test)]
 pub(crate) mod crafted;
 mod datagrams;
@@ -68,6 +69,7 @@ mod tests;
 mod transport;
 
 pub use conversations::{Conversation, Conversations, Direction, Opening, Relative, Seen};
+pub use copies::Copies;
 pub use datagrams::{Datagrams, Whole};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};

@@ -38,6 +38,8 @@ pub enum Mark {
     /// A SYN that is no part of the conversation, which goes on: forged, or of a side that knows
     /// nothing of it any more.
     SynAmid,
+    /// The same packet, seen on another interface just before.
+    Copy,
 }
 
 impl Mark {
@@ -57,6 +59,7 @@ impl Mark {
             Self::ResetUnread(_) => "reset-unread",
             Self::ResetAfterClose => "reset-after-close",
             Self::SynAmid => "syn-amid",
+            Self::Copy => "copy",
         }
     }
 }
@@ -102,7 +105,7 @@ impl Troubles {
             Mark::ZeroWindow => &mut self.zero_windows,
             Mark::ResetUnread(_) => &mut self.resets_unread,
             Mark::ResetAfterClose => &mut self.resets_after_close,
-            Mark::WindowOpen | Mark::KeepAlive | Mark::WindowProbe => return,
+            Mark::WindowOpen | Mark::KeepAlive | Mark::WindowProbe | Mark::Copy => return,
         };
         *count += 1;
     }

@@ -12,6 +12,7 @@
 
 mod blocking;
 mod command;
+mod copies;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
 mod dump;

@@ -159,6 +159,7 @@ impl Output {
         packet: &Packet<'_>,
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
+        is_copy: bool,
     ) -> io::Result<Option<Mark>> {
         let notes = self.notes_owners();
         let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
@@ -199,7 +200,9 @@ impl Output {
         if !shows {
             return Ok(None);
         }
-        let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
+        let mark = seen
+            .as_ref()
+            .and_then(|seen| course_of(seen, packet, is_copy));
         let unnamed;
         let interface = match (name, packet.interface) {
             (None, Some(index)) => {
@@ -236,7 +239,8 @@ impl Output {
                 }
             }
             Shown::Follow(follow) => {
-                if let Some(seen) = &seen {
+                // What a copy says was said.
+                if let Some(seen) = seen.as_ref().filter(|_| !is_copy) {
                     let paper = &mut Paper {
                         out: &mut self.out,
                         interfaces: &mut self.interfaces,

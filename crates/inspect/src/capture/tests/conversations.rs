@@ -278,7 +278,11 @@ fn the_pieces_of_a_datagram_are_one_conversation() {
         assert_eq!(seen.conversation.direction(seen.source), Direction::Forth);
     }
     // A piece of another, whose first was not seen.
-    let packet = decoded(Link::Ethernet, &middle);
+    let later = Frame {
+        time: Timestamp::from_parts(1, 0),
+        ..framed(&middle)
+    };
+    let packet = decode(Link::Ethernet, &later);
     assert_eq!(conversations.see(&packet).unwrap().conversation.number, 2);
 }
 

@@ -132,9 +132,11 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
 pub struct Totals {
     /// Packets shown or written.
     pub packets: u64,
+    /// Packets among them that had passed another interface before.
+    pub copies: u64,
     /// Conversations among them.
     pub conversations: u64,
-    /// Payload bytes, as on the wire.
+    /// Payload bytes, as on the wire; those of copies are in no conversation, nor here.
     pub payload: u64,
     /// Packets shown, but with headers that cannot be right.
     pub malformed: u64,
@@ -153,6 +155,12 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
     );
     if totals.malformed > 0 {
         text.push_str(&format!(", {} malformed", thousands(totals.malformed)));
+    }
+    if totals.copies > 0 {
+        let copies = thousands(totals.copies);
+        text.push_str(&format!(
+            ", {copies} of the packets seen on another interface before"
+        ));
     }
     text.push('.');
     if live && gaps.is_empty() {
@@ -336,6 +344,7 @@ mod tests {
     fn the_last_line_counts_and_names_what_was_lost() {
         let totals = Totals {
             packets: 6,
+            copies: 0,
             conversations: 1,
             payload: 1_234,
             malformed: 0,
@@ -348,6 +357,15 @@ mod tests {
         assert_eq!(
             summary(&bad, &[], true),
             "6 packets, 1 conversation, 1,234 bytes of payload, 3 malformed. None dropped."
+        );
+        let seen_twice = Totals {
+            copies: 2,
+            ..totals
+        };
+        assert_eq!(
+            summary(&seen_twice, &[], false),
+            "6 packets, 1 conversation, 1,234 bytes of payload, 2 of the packets seen on another \
+             interface before."
         );
         let line = "6 packets, 1 conversation, 1,234 bytes of payload.";
         assert_eq!(summary(&totals, &[], false), line);

@@ -31,9 +31,11 @@ impl Output {
                 ("payload_bytes", totals.payload),
                 ("malformed", totals.malformed),
             ];
+            let copies = (totals.copies > 0).then_some(("copy", totals.copies));
             let troubles = totals.troubles.counts().into_iter();
             let counts = counts
                 .into_iter()
+                .chain(copies)
                 .chain(troubles.filter(|(_, count)| *count > 0));
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }
