@@ -18,6 +18,10 @@ const SILENCE: i64 = 7_200_000_000_000;
 /// A SYN that nobody answered is given up by who asked, if another comes so long after it.
 const UNANSWERED: i64 = 3_000_000_000;
 
+/// So long after the end a FIN may come again that was not acknowledged (TCP_RTO_MIN twice, and
+/// some).
+const LINGERS: i64 = 1_000_000_000;
+
 /// Where a segment belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -30,13 +34,13 @@ pub(super) enum Place {
 }
 
 /// How far a TCP conversation has come.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Standing {
     sides: [Side; 2],
     /// Who broke off.
     reset: Option<u8>,
-    latest: Option<Timestamp>,
-    unproven: Option<Unproven>,
+    latest: Timestamp,
+    unproven: Option<Box<Unproven>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,6 +91,17 @@ fn number(place: usize) -> u8 {
     u8::from(place == 1)
 }
 
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            sides: [Side::default(); 2],
+            reset: None,
+            latest: Timestamp::from_nanos(i64::MAX),
+            unproven: None,
+        }
+    }
+}
+
 impl Standing {
     /// That of a conversation that began with this SYN.
     pub(super) fn after(syn: Unproven) -> Self {
@@ -108,7 +123,7 @@ impl Standing {
         opening_seen: bool,
     ) -> Place {
         if !tcp.flags.has(Flags::SYN) {
-            return match self.unproven {
+            return match self.unproven.as_deref().copied() {
                 Some(syn) if self.proves(place, tcp, syn) => Place::Beginning(Some(syn)),
                 _ => Place::Within,
             };
@@ -124,7 +139,7 @@ impl Standing {
                     let of_other = usize::from(syn.place) != place;
                     of_other && syn.ack.is_none() && tcp.ack == syn.seq.wrapping_add(1)
                 };
-                match self.unproven.filter(acked) {
+                match self.unproven.as_deref().copied().filter(acked) {
                     Some(syn) if tcp.flags.has(Flags::ACK) => Place::Beginning(Some(syn)),
                     _ => Place::Amid,
                 }
@@ -164,25 +179,37 @@ impl Standing {
         }
         let is_unanswered = one.is_seen != other.is_seen && !(one.has_spoken || other.has_spoken);
         let patience = if is_unanswered { UNANSWERED } else { SILENCE };
-        self.latest
-            .is_some_and(|latest| now.as_nanos().saturating_sub(latest.as_nanos()) > patience)
+        self.silence(now) > patience
+    }
+
+    fn silence(&self, now: Timestamp) -> i64 {
+        now.as_nanos().saturating_sub(self.latest.as_nanos())
+    }
+
+    /// Whether it has ended, and nothing of it is to be expected: no close sent again.
+    pub(super) fn is_done(&self, now: Timestamp) -> bool {
+        let has_closed = self.sides.iter().all(|side| side.is_finished);
+        (has_closed || self.reset.is_some()) && self.silence(now) > LINGERS
     }
 
     /// Takes down a SYN that is no part of the conversation, as far as known.
     pub(super) fn keep_apart(&mut self, place: usize, tcp: &Tcp, now: Timestamp) {
-        self.unproven = Some(Unproven {
+        self.unproven = Some(Box::new(Unproven {
             place: number(place),
             seq: tcp.seq,
             ack: tcp.flags.has(Flags::ACK).then_some(tcp.ack),
             time: now,
-        });
+        }));
     }
 
     /// Takes down a segment of the conversation.
     pub(super) fn note(&mut self, place: usize, tcp: &Tcp, length: u32, now: Timestamp) {
         let flags = tcp.flags;
         let opens = flags.has(Flags::SYN);
-        self.latest = self.latest.max(Some(now));
+        self.latest = match self.latest {
+            never if never.as_nanos() == i64::MAX => now,
+            latest => latest.max(now),
+        };
         let this = &mut self.sides[place];
         let is_known = this.base.is_some();
         let is_near = !is_known || is_near(tcp.seq, this.next);

@@ -54,6 +54,21 @@ pub(super) struct Output {
     is_cut: bool,
 }
 
+/// What is written whole, at the end.
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.extend_from_slice(bytes);
+        if self.out.len() >= BATCH {
+            Self::flush(self)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}
+
 enum Shown {
     Lines(Box<Lines>),
     Json,
@@ -97,7 +112,7 @@ impl Output {
             }
             shape if request.summary => {
                 let screen = (shape != Shape::Json).then_some(context.screen);
-                Shown::Overview(Box::new(Overview::new(screen)))
+                Shown::Overview(Box::new(Overview::new(screen, context.screen.charset)))
             }
             Shape::Json => Shown::Json,
             Shape::Lines {
@@ -355,14 +370,15 @@ impl Output {
     /// Writes what streams that are followed still have; gives what they lack.
     pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
         self.streams(Follow::finish)?;
-        match &self.shape {
+        // Many rows are handed on as they are made.
+        let shape = std::mem::replace(&mut self.shape, Shown::Nothing);
+        let gaps = match &shape {
             Shown::Follow(follow) => Ok(follow.gaps()),
-            Shown::Overview(overview) => {
-                overview.write(&mut self.out)?;
-                Ok(overview.gaps())
-            }
+            Shown::Overview(overview) => overview.write(self).map(|()| overview.gaps()),
             _ => Ok(Vec::new()),
-        }
+        };
+        self.shape = shape;
+        gaps
     }
 
     fn streams(

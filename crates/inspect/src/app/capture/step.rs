@@ -117,6 +117,9 @@ impl Step<'_> {
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
         }
+        if seen.as_ref().is_some_and(|seen| seen.is_crowded) {
+            self.totals.forgotten += 1;
+        }
         if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
             self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
         }

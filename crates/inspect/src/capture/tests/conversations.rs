@@ -338,3 +338,33 @@ fn the_table_is_bounded_and_keeps_what_speaks() {
     }
     assert_eq!(conversations.count(), 150_001);
 }
+
+#[test]
+fn what_is_over_makes_room_before_what_lives() {
+    let mut conversations = Conversations::<()>::new();
+    let limit = u32::try_from(Conversations::<()>::LIMIT).unwrap();
+    let mut forgotten = 0;
+    for index in 0..2 * limit {
+        let [_, a, b, c] = index.to_be_bytes();
+        // Every other one is closed at once.
+        let flags: &[u8] = match index % 2 {
+            0 => &[SYN, RST],
+            _ => &[SYN],
+        };
+        for flags in flags {
+            let mut frame = ethernet(0x0800, &ipv4(6, &tcp((9, 80), 0, 0, *flags, b"")));
+            frame[26..30].copy_from_slice(&[10, a, b, c]);
+            let frame = Frame {
+                time: Timestamp::from_parts((index / 1000).into(), 0),
+                ..framed(&frame)
+            };
+            let packet = decode(Link::Ethernet, &frame);
+            let seen = conversations.see(&packet).unwrap();
+            forgotten += u32::from(seen.is_crowded);
+        }
+    }
+    assert_eq!(conversations.count(), u64::from(2 * limit));
+    // As many live as there is room for.
+    assert!(forgotten < limit / 8, "{forgotten}");
+    assert!(conversations.notes().count() <= Conversations::<()>::LIMIT);
+}

@@ -136,6 +136,8 @@ pub struct Totals {
     pub copies: u64,
     /// Conversations among them.
     pub conversations: u64,
+    /// Conversations among those that had to make room for others while they may have gone on.
+    pub forgotten: u64,
     /// Payload bytes, as on the wire; those of copies are in no conversation, nor here.
     pub payload: u64,
     /// Packets shown, but with headers that cannot be right.
@@ -153,6 +155,10 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
         counted(totals.conversations, "conversation"),
         counted(totals.payload, "byte"),
     );
+    if totals.forgotten > 0 {
+        let forgotten = counted(totals.forgotten, "conversation");
+        text.push_str(&format!(", {forgotten} forgotten to make room for others"));
+    }
     if totals.malformed > 0 {
         text.push_str(&format!(", {} malformed", thousands(totals.malformed)));
     }
@@ -346,6 +352,7 @@ mod tests {
             packets: 6,
             copies: 0,
             conversations: 1,
+            forgotten: 0,
             payload: 1_234,
             malformed: 0,
             troubles: Troubles::default(),
