@@ -89,6 +89,9 @@ pub struct Troubles {
     pub after_gap: u64,
     /// SYNs amid a conversation that went on.
     pub syns_amid: u64,
+    /// Gaps in the sequence numbers that were forgotten before they were filled: there were too
+    /// many, and what fills them counts as sent again.
+    pub holes_forgotten: u64,
 }
 
 impl Troubles {
@@ -111,7 +114,7 @@ impl Troubles {
     }
 
     /// Each with its word.
-    pub fn counts(&self) -> [(&'static str, u64); 11] {
+    pub fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("refused", self.refused),
             ("unanswered", self.unanswered),
@@ -124,6 +127,7 @@ impl Troubles {
             ("resets_after_close", self.resets_after_close),
             ("after_gap", self.after_gap),
             ("syns_amid", self.syns_amid),
+            ("holes_forgotten", self.holes_forgotten),
         ]
     }
 }
@@ -162,10 +166,11 @@ pub struct Course {
 }
 
 /// What most conversations never have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Rare {
     troubles: Troubles,
-    holes: [Option<Hole>; 2],
+    /// The latest of each direction, the oldest first.
+    holes: [Vec<Hole>; 2],
 }
 
 /// What has not passed here: sequence numbers, and when that was noticed.
@@ -174,6 +179,35 @@ struct Hole {
     from: u32,
     to: u32,
     noticed: Timestamp,
+}
+
+/// Holes remembered of one direction.
+const HOLES: usize = 16;
+
+impl Rare {
+    /// Takes down that these numbers have passed, and what was left out before them.
+    fn passed(&mut self, direction: Direction, from: u32, to: u32, hole: Option<Hole>) {
+        let holes = &mut self.holes[place(direction)];
+        for index in (0..holes.len()).rev() {
+            let there = holes[index];
+            if !(is_before(from, there.to) && is_before(there.from, to)) {
+                continue;
+            }
+            holes.remove(index);
+            let before = Hole { to: from, ..there };
+            let behind = Hole { from: to, ..there };
+            for left in [behind, before] {
+                if is_before(left.from, left.to) {
+                    holes.insert(index, left);
+                }
+            }
+        }
+        holes.extend(hole);
+        while holes.len() > HOLES {
+            holes.remove(0);
+            self.troubles.holes_forgotten += 1;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -402,12 +436,14 @@ impl Course {
         if this.is_seen && takes > 0 {
             if is_before(tcp.seq, this.next) {
                 let end = tcp.seq.wrapping_add(takes);
-                let hole = self.rare.as_ref();
-                if let Some(hole) = hole.and_then(|rare| rare.holes[place(direction)])
-                    && is_before(tcp.seq, hole.to)
-                    && is_before(hole.from, end)
-                    && time.as_nanos().saturating_sub(hole.noticed.as_nanos()) < self.reordered()
-                {
+                let fills = |hole: &Hole| {
+                    let age = time.as_nanos().saturating_sub(hole.noticed.as_nanos());
+                    is_before(tcp.seq, hole.to)
+                        && is_before(hole.from, end)
+                        && age < self.reordered()
+                };
+                let rare = self.rare.as_ref();
+                if rare.is_some_and(|rare| rare.holes[place(direction)].iter().any(fills)) {
                     return Some(Mark::OutOfOrder);
                 }
                 return Some(Mark::Retransmission);
@@ -505,7 +541,12 @@ impl Course {
         }
         this.window = Some(tcp.window);
         if hole.is_some() {
-            self.rare.get_or_insert_default().holes[place(direction)] = hole;
+            self.rare.get_or_insert_default();
+        }
+        if end != tcp.seq
+            && let Some(rare) = &mut self.rare
+        {
+            rare.passed(direction, tcp.seq, end, hole);
         }
     }
 
@@ -527,226 +568,4 @@ impl Course {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use super::*;
-    use crate::model::{Endpoint, Protocol};
-
-    const FORTH: Direction = Direction::Forth;
-    const BACK: Direction = Direction::Back;
-    const FIN: u8 = 1;
-    const SYN: u8 = 2;
-    const RST: u8 = 4;
-    const ACK: u8 = 16;
-
-    /// Direction, milliseconds, sequence number, acknowledged, flags, window, bytes.
-    type Passed = (Direction, i64, u32, u32, u8, u16, u32);
-
-    fn pass(course: &mut Course, passed: Passed) -> Option<Mark> {
-        let (direction, millis, seq, ack, flags, window, length) = passed;
-        let nowhere = Endpoint::new(IpAddr::from([127, 0, 0, 1]), 1);
-        let segment = Segment {
-            protocol: Protocol::Tcp,
-            source: nowhere,
-            destination: nowhere,
-            tcp: Some(Tcp {
-                seq,
-                ack,
-                flags: Flags(flags),
-                window,
-            }),
-            length: Some(length),
-            payload: &[],
-            fragment: None,
-        };
-        course.segment(
-            direction,
-            Timestamp::from_nanos(millis * 1_000_000),
-            &segment,
-        )
-    }
-
-    fn marks(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
-        let mut course = Course::default();
-        let marks = all.iter().map(|it| pass(&mut course, *it)).collect();
-        (course, marks)
-    }
-
-    const OPENING: [Passed; 3] = [
-        (FORTH, 0, u32::MAX, 0, SYN, 512, 0),
-        (BACK, 1, 99, 0, SYN | ACK, 512, 0),
-        (FORTH, 3, 0, 100, ACK, 512, 0),
-    ];
-
-    /// After the handshake.
-    fn then(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
-        let (course, marks) = marks(&[&OPENING[..], all].concat());
-        assert!(marks[..3].iter().all(Option::is_none), "{marks:?}");
-        (course, marks[3..].to_vec())
-    }
-
-    #[test]
-    fn a_talk_without_trouble_has_no_mark() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 2),
-            (FORTH, 6, 5, 102, ACK, 512, 0),
-            (FORTH, 7, 5, 102, ACK | FIN, 512, 0),
-            (BACK, 8, 102, 6, ACK | FIN, 512, 0),
-            (FORTH, 9, 6, 103, ACK, 512, 0),
-        ]);
-        assert_eq!(marks, [None; 6]);
-        assert_eq!(course.handshake(), Some(3_000_000));
-        assert_eq!((course.packets(), course.bytes()), ([6, 3], [5, 2]));
-        assert_eq!(course.duration(), 9_000_000);
-        assert_eq!(course.ending(), Ending::Closed(FORTH));
-        assert_eq!(course.troubles(), Troubles::default());
-    }
-
-    #[test]
-    fn nobody_there_and_nobody_answering_are_two_things() {
-        let (course, found) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (BACK, 1, 0, 8, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(found, [None, Some(Mark::Refused)]);
-        assert_eq!(course.ending(), Ending::Refused);
-        let (course, found) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (FORTH, 1000, 7, 0, SYN, 512, 0),
-            (FORTH, 3000, 7, 0, SYN, 512, 0),
-        ]);
-        assert_eq!(
-            found,
-            [None, Some(Mark::Retried(2)), Some(Mark::Retried(3))]
-        );
-        assert_eq!(course.ending(), Ending::Unanswered(3));
-        assert_eq!(course.troubles().unanswered, 1);
-    }
-
-    #[test]
-    fn what_comes_again_and_what_takes_another_way_are_two_things() {
-        let (course, marks) = then(&[
-            (FORTH, 10, 0, 100, ACK, 512, 10),
-            (FORTH, 11, 20, 100, ACK, 512, 10),
-            // Soon: it took another way.
-            (FORTH, 12, 10, 100, ACK, 512, 10),
-            (FORTH, 20, 40, 100, ACK, 512, 10),
-            (BACK, 20, 100, 30, ACK, 512, 0),
-            (BACK, 21, 100, 30, ACK, 512, 0),
-            (BACK, 22, 100, 30, ACK, 512, 0),
-            // Late: it was sent again.
-            (FORTH, 220, 30, 100, ACK, 512, 10),
-            (FORTH, 300, 0, 100, ACK, 512, 50),
-        ]);
-        assert_eq!(
-            marks,
-            [
-                None,
-                Some(Mark::AfterGap(10)),
-                Some(Mark::OutOfOrder),
-                Some(Mark::AfterGap(10)),
-                None,
-                Some(Mark::DuplicateAck(1)),
-                Some(Mark::DuplicateAck(2)),
-                Some(Mark::Retransmission),
-                Some(Mark::Retransmission),
-            ]
-        );
-        let troubles = course.troubles();
-        assert_eq!((troubles.retransmissions, troubles.duplicate_acks), (2, 2));
-    }
-
-    #[test]
-    fn a_closed_window_and_its_probes() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 100),
-            (BACK, 5, 100, 100, ACK, 0, 0),
-            (BACK, 6, 100, 100, ACK, 0, 0),
-            // Linux probes with a byte that was sent (net/ipv4/tcp_output.c, tcp_xmit_probe_skb).
-            (FORTH, 205, 99, 100, ACK, 512, 0),
-            // Others with the byte itself.
-            (FORTH, 405, 99, 100, ACK, 512, 1),
-            (BACK, 406, 100, 100, ACK, 512, 0),
-        ]);
-        assert_eq!(
-            marks,
-            [
-                None,
-                Some(Mark::ZeroWindow),
-                None,
-                Some(Mark::WindowProbe),
-                Some(Mark::WindowProbe),
-                Some(Mark::WindowOpen),
-            ]
-        );
-        assert_eq!(course.troubles().zero_windows, 1);
-    }
-
-    #[test]
-    fn a_reset_tells_what_may_be_unread() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(marks[1], Some(Mark::ResetUnread(5)));
-        assert_eq!(course.ending(), Ending::Reset(BACK));
-        // It had answered: nothing tells that something is unread.
-        let (_, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 2),
-            (BACK, 6, 102, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(marks[2], None);
-        let (_, marks) = then(&[
-            (BACK, 4, 100, 0, ACK | FIN, 512, 0),
-            (FORTH, 5, 0, 101, ACK, 512, 5),
-            (BACK, 6, 101, 0, RST, 0, 0),
-            (BACK, 7, 101, 0, RST, 0, 0),
-        ]);
-        assert_eq!(marks[2..], [Some(Mark::ResetAfterClose), None]);
-    }
-
-    #[test]
-    fn verdicts_need_more_than_one_direction_or_a_stranger() {
-        // Only the client's side passes here: it acknowledges, so it was answered.
-        let (course, _) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (FORTH, 1, 8, 100, ACK, 512, 0),
-            (FORTH, 2, 8, 100, ACK, 512, 20),
-        ]);
-        assert_eq!(course.ending(), Ending::Open);
-        // A reset that knows no numbers, and one behind a close of both.
-        let (course, found) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 900_000_000, 5, RST | ACK, 0, 0),
-            (BACK, 6, 100, 5, ACK | FIN, 512, 0),
-            (FORTH, 7, 5, 101, ACK | FIN, 512, 0),
-            (BACK, 8, 101, 0, RST, 0, 0),
-        ]);
-        assert_eq!(found[1], None);
-        assert_eq!(course.ending(), Ending::Closed(BACK));
-        // What is sent again is not unread twice.
-        let (_, found) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (FORTH, 204, 0, 100, ACK, 512, 5),
-            (BACK, 205, 100, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(found[2], Some(Mark::ResetUnread(5)));
-    }
-
-    #[test]
-    fn a_question_whether_somebody_is_there_is_no_retransmission() {
-        let (_, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 0),
-            (FORTH, 7000, 4, 100, ACK, 512, 1),
-            (BACK, 7001, 100, 5, ACK, 512, 0),
-            // Linux asks without a byte.
-            (FORTH, 14_000, 4, 100, ACK, 512, 0),
-        ]);
-        let asks = Some(Mark::KeepAlive);
-        assert_eq!(marks, [None, None, asks, None, asks]);
-    }
-}
+mod tests;

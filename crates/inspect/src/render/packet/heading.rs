@@ -209,6 +209,11 @@ pub(super) fn troubles(troubles: &Troubles) -> Vec<String> {
             "of what came after a close",
         ),
         (troubles.syns_amid, "SYN", "amid a conversation"),
+        (
+            troubles.holes_forgotten,
+            "gap",
+            "forgotten, of too many at once",
+        ),
     ];
     all.into_iter()
         .filter(|(count, ..)| *count > 0)
