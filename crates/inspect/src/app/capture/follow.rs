@@ -144,6 +144,14 @@ impl Follow {
                 "bytes sent again from before the capture, not shown".to_owned(),
             ),
             (
+                counts.swapped,
+                "bytes that belong before the first segment captured, not shown".to_owned(),
+            ),
+            (
+                counts.late_untold,
+                "bytes that came too late, perhaps of one of very many gaps, not shown".to_owned(),
+            ),
+            (
                 counts.strays,
                 "segments outside of any window, not shown".to_owned(),
             ),
