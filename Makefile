@@ -35,7 +35,7 @@ bench-sockets: programs
 
 ## bench-capture: beside tcpdump, tcpflow and tshark, likewise
 bench-capture: programs
-	@./.ci/need ss tcpdump tcpflow tshark
+	@./.ci/need ss tcpdump tcpflow tshark ethtool
 	@$(CARGO) bench --quiet --bench capture $(RUN_AS_ROOT) -- $(ARGS)
 
 ## fuzz: hostile frames, files, segments and notes, a minute each; FUZZ_SECONDS=N for longer

@@ -19,63 +19,80 @@ const PORT: u16 = 2345;
 /// Messages a second that are at least to be sent for a measurement to count.
 const RATE: u64 = 400_000;
 
-/// Sends small numbered messages as fast as it goes, and prints how many.
-pub(crate) fn send(port: u16, seconds: u64) -> anyhow::Result<()> {
+/// Sends small numbered messages at a rate, or as fast as it goes with 0, and prints how many.
+///
+/// A process that asks the kernel for each message reaches some 350,000 a second here and takes a
+/// whole processor for it. So the kernel is handed many at once and told to cut them
+/// (`UDP_SEGMENT`, udp(7)); [`cut_before_the_wire`] sees to it that every one of them passes the
+/// interface as a packet of its own.
+pub(crate) fn send(port: u16, seconds: u64, rate: u64) -> anyhow::Result<()> {
     // Somebody is there, and reads nothing: an answer for each that nobody wants would be
     // packets too.
     let deaf = UdpSocket::bind(("127.0.0.1", port))?;
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(deaf.local_addr()?)?;
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut sent = 0u64;
+    cut(&socket)?;
     let mut messages = [*b"message 0000000000 hello"; BATCH];
-    while Instant::now() < until {
-        for _ in 0..16 {
-            for (number, message) in (sent..).zip(&mut messages) {
-                let mut rest = number;
-                for digit in message[8..18].iter_mut().rev() {
-                    *digit = b'0' + u8::try_from(rest % 10)?;
-                    rest /= 10;
-                }
-            }
-            sent += send_all(&socket, &mut messages)?;
+    let (begin, whole) = (Instant::now(), Duration::from_secs(seconds));
+    let mut sent = 0u64;
+    loop {
+        let passed = begin.elapsed();
+        if passed >= whole {
+            break;
         }
+        let due = u64::try_from(passed.as_micros())?.saturating_mul(rate) / 1_000_000;
+        if rate > 0 && sent > due {
+            std::thread::sleep(Duration::from_micros(50));
+            continue;
+        }
+        for (number, message) in (sent..).zip(&mut messages) {
+            let mut rest = number;
+            for digit in message[8..18].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(rest % 10)?;
+                rest /= 10;
+            }
+        }
+        let bytes = socket.send(messages.as_flattened())?;
+        sent += u64::try_from(bytes / LENGTH)?;
     }
     writeln!(std::io::stdout(), "{sent}")?;
     Ok(())
 }
 
-/// Messages that are handed over at once.
-const BATCH: usize = 32;
+/// Messages that are handed over at once; the kernel cuts at most 128 (`UDP_MAX_SEGMENTS`).
+const BATCH: usize = 64;
 const LENGTH: usize = 24;
 
-/// Sends the first of some messages, as many as the kernel takes; gives how many.
-#[expect(
-    unsafe_code,
-    reason = "only sendmmsg hands over several messages at once"
-)]
-fn send_all(socket: &UdpSocket, messages: &mut [[u8; LENGTH]; BATCH]) -> anyhow::Result<u64> {
-    let mut parts = messages.each_mut().map(|message| libc::iovec {
-        iov_base: message.as_mut_ptr().cast(),
-        iov_len: LENGTH,
-    });
-    let mut headers = parts.each_mut().map(|part| {
-        // SAFETY: a mmsghdr is numbers and pointers, of which all zeros is one.
-        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-        header.msg_hdr.msg_iov = part;
-        header.msg_hdr.msg_iovlen = 1;
-        header
-    });
-    // SAFETY: the headers point to parts and these to messages, all of which outlive the call.
-    let sent = unsafe {
-        libc::sendmmsg(
+/// Has the kernel cut what is sent into messages.
+#[expect(unsafe_code, reason = "only setsockopt says so")]
+fn cut(socket: &UdpSocket) -> anyhow::Result<()> {
+    let length = libc::c_int::try_from(LENGTH)?;
+    // SAFETY: the value is an int that outlives the call, and its size is told.
+    let done = unsafe {
+        libc::setsockopt(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
-            u32::try_from(BATCH)?,
-            0,
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            std::ptr::from_ref(&length).cast(),
+            libc::socklen_t::try_from(size_of::<libc::c_int>())?,
         )
     };
-    u64::try_from(sent).map_err(|_| std::io::Error::last_os_error().into())
+    if done < 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot have messages cut");
+    }
+    Ok(())
+}
+
+/// Has the loopback of this network cut them before they are packets: it would take them whole.
+fn cut_before_the_wire() -> anyhow::Result<()> {
+    let done = Command::new("ethtool")
+        .args(["-K", "lo", "tx-udp-segmentation", "off"])
+        .status()
+        .context("cannot run ethtool")?;
+    if !done.success() {
+        bail!("lo takes messages whole: ethtool failed");
+    }
+    Ok(())
 }
 
 /// What came of one capture.
@@ -99,6 +116,7 @@ pub(crate) fn run_all(
         return Ok(());
     }
     private_network().context("cannot make a network namespace")?;
+    cut_before_the_wire()?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("written");
     let path = file.display().to_string();
@@ -226,6 +244,7 @@ fn sending(options: &Options, child: &mut Child) -> anyhow::Result<u64> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--send-to", &PORT.to_string()])
         .args(["--seconds", &options.seconds.to_string()])
+        .args(["--rate", &options.rate.to_string()])
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.trim().parse().with_context(|| format!("{output:?}"))

@@ -36,6 +36,9 @@ struct Options {
     /// How long live packets are sent, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
+    /// How many live packets are sent a second at most; 0 for flat out
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rate: u64,
     /// Only this one; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<Work>,
@@ -76,7 +79,7 @@ const ALL: [Work; 5] = [
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if let Some(port) = options.send_to {
-        return live::send(port, options.seconds);
+        return live::send(port, options.seconds, options.rate);
     }
     if !rustix::process::geteuid().is_root() {
         bail!("the benchmark needs root: it captures in a network of its own");

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 0 | [`model`]: the words everything is written in |
 //! | 1 | [`bpf`]: programs the kernel runs for us; [`selection`], [`names`], [`namespaces`], [`limits`], [`launch`]: a command and its children, [`ports`], [`clock`], [`privilege`], [`stop`] |
-//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`life`]: what happens to both; [`processes`]: what a process says of itself; [`capture`]: frames and what they say |
+//! | 2 | [`sockets`]: the kernel's tables; [`owners`]: who holds a socket; [`life`]: what happens to both; [`processes`]: what a process says of itself; [`trace`]: calls; [`capture`]: frames and what they say |
 //! | 3 | [`listing`]: sockets joined with owners and peers; [`attribution`]: packets joined with both; [`streams`]: what each side said, in order |
 //! | 4 | [`diagnosis`]: what is wrong or stands in the way, with evidence |
 //! | 5 | [`cli`]: flags -> requests; [`render`]: screens, lines, JSON |
@@ -35,5 +35,6 @@ pub mod selection;
 pub mod sockets;
 pub mod stop;
 pub mod streams;
+pub mod trace;
 
 pub use app::{is_closed_pipe, run, run_with, screen_of_stdout};

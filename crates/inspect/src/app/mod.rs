@@ -11,6 +11,7 @@ mod process;
 mod signals;
 mod sockets;
 mod terminal;
+mod trace;
 mod workers;
 
 use std::ffi::OsString;
@@ -168,6 +169,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         View::Capture(flags) => match flags.validate(&names::Machine) {
             Ok(request) => capture::run(&request, &context),
+            Err(usage) => return wrong_usage(&usage, &context),
+        },
+        View::Trace(flags) => match flags.validate() {
+            Ok(request) => trace::run(&request, &context),
             Err(usage) => return wrong_usage(&usage, &context),
         },
         View::Generate(flags) => match flags.validate() {

@@ -13,13 +13,17 @@ mod life_record;
 mod record;
 mod source;
 mod tcp_record;
+mod trace_record;
 
 pub use life_record::{LifeKind, LifeRecord};
 pub use record::{DescriptorTable, Record, Sock};
 pub use source::{
-    Error, LIFE_RING, Lives, SocketDescriptors, Sockets, allowed, socks_of, tcp_sockets,
+    CallFd, Error, LIFE_RING, LONGEST_PIECE, Layout, Lives, Measure, PIECES, SocketDescriptors,
+    Sockets, TRACE_RING, TraceRequest, Traced, WantedCall, WantedPiece, allowed, socks_of,
+    tcp_sockets,
 };
 pub use tcp_record::TcpSocket;
+pub use trace_record::{Moment, MomentKind, Piece, Role, TraceRecord, TracedSocket};
 
 /// Made-up records, for tests of the rooms above.
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod process;
 pub mod savefile;
 pub mod sockets;
 pub mod sources;
+pub mod trace;
 
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub enum View {
     Port(port::Flags),
     /// Packets with readable words, and the processes at both ends.
     Capture(capture::Flags),
+    /// Calls on sockets, with what they say and how long they wait.
+    Trace(trace::Flags),
     /// Completions for a shell, or a man page.
     Generate(generate::Flags),
 }

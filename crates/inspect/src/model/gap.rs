@@ -9,6 +9,8 @@ pub enum Origin {
     Owners,
     /// Frames from an interface or a file.
     Capture,
+    /// System calls.
+    Trace,
 }
 
 impl Origin {
@@ -18,6 +20,7 @@ impl Origin {
             Self::Sockets => "sockets",
             Self::Owners => "owners",
             Self::Capture => "capture",
+            Self::Trace => "trace",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Values and a writer -> screens, lines and JSON. No clock, no /proc, no exit.
 
+pub mod call;
 pub mod doctor;
 pub mod expression;
 pub mod facts;

@@ -79,7 +79,11 @@ struct Element {
 
 /// Sets the only element of a table whose key is a 4-byte index, and whose value has `N` bytes.
 pub(super) fn set_first<const N: usize>(map: BorrowedFd<'_>, value: [u8; N]) -> io::Result<()> {
-    let key = 0u32;
+    put(map, 0, value)
+}
+
+/// Puts a value of `N` bytes into a table whose keys are 4 bytes.
+pub(super) fn put<const N: usize>(map: BorrowedFd<'_>, key: u32, value: [u8; N]) -> io::Result<()> {
     let attributes = Element {
         map_fd: map.as_raw_fd(),
         unused: 0,

@@ -7,6 +7,7 @@ mod loader;
 mod ring;
 mod task_file;
 mod tcp;
+mod trace;
 
 use std::io;
 
@@ -16,6 +17,10 @@ use super::btf::BtfError;
 pub use life::{LIFE_RING, Lives};
 pub use task_file::{SocketDescriptors, Sockets, socks_of};
 pub use tcp::tcp_sockets;
+pub use trace::{
+    CallFd, LONGEST_PIECE, Layout, Measure, PIECES, TRACE_RING, TraceRequest, Traced, WantedCall,
+    WantedPiece,
+};
 
 /// The types of the running kernel (Documentation/bpf/btf.rst).
 const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";

@@ -4,6 +4,7 @@
 //! here. Unknown is `null`; numbers that may exceed 2^53 are strings.
 
 mod about;
+mod call;
 mod conversation;
 mod detail;
 mod extended;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 use crate::model::{Endpoint, ForeignText, Gap, Owner, OwnerRef, Timestamp};
 pub use about::AboutFields;
+pub use call::{CallRecord, StateRecord};
 pub use conversation::ConversationRecord;
 pub use finding::FindingRecord;
 pub use packet::PacketRecord;

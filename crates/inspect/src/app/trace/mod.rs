@@ -1,0 +1,187 @@
+//! `inspect trace`: the calls of processes on their sockets, as they end.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+
+use super::signals::stop_on_signals;
+use super::{Context, Exit, machine};
+use crate::cli::trace::Request;
+use crate::launch::Launched;
+use crate::model::{Gap, Pid};
+use crate::render::call::Calls;
+use crate::render::json::{self, CallRecord, End, GapRecord};
+use crate::stop::Stop;
+use crate::trace::{self, Call, Event, Kernel, Source, Touch};
+
+/// How long the ring is left alone. Waking somebody for each record is what tracing costs most.
+const POLL: Duration = Duration::from_millis(10);
+/// What a command did last may be told after its end.
+const DRAIN: Duration = Duration::from_millis(20);
+
+pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
+    let stop = stop_on_signals().context("cannot listen for Ctrl-C")?;
+    let mut source = open(request)?;
+    let mut view = View::new(request, context)?;
+    view.begin(context)?;
+    let launched = match request.command.as_slice() {
+        [] => {
+            if !request.quiet && !request.json {
+                context.hint("Tracing by BPF. Ctrl-C ends, and leaves the programs as they were.");
+            }
+            None
+        }
+        words => {
+            let ended = stop.clone();
+            Some(Launched::start(words, DRAIN, move || ended.raise())?)
+        }
+    };
+    follow(&mut source, &mut view, request, &stop)?;
+    source.finish(&mut |event| view.take(event));
+    view.written()?;
+    let gaps = source.gaps();
+    view.end(&gaps, context)?;
+    if let Some(launched) = launched {
+        let ending = launched.wait();
+        if !ending.is_success() {
+            let name = request.command.first().map(|name| name.to_string_lossy());
+            context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn open(request: &Request) -> anyhow::Result<Kernel> {
+    let is_by_number = !request.pids.is_empty();
+    let own = Pid(std::process::id());
+    let wanted = trace::Request {
+        processes: is_by_number.then(|| request.pids.clone()),
+        launcher: (!request.command.is_empty()).then_some(own),
+        name: request
+            .process
+            .as_ref()
+            .map(|name| name.clone().into_bytes()),
+        port: request.port,
+        choice: request.choice.clone(),
+        limit: request.limit,
+        states: false,
+        room: request.buffer,
+    };
+    Kernel::open(&wanted).context("cannot trace by BPF")
+}
+
+/// Until the stop signal, or the end of the time.
+fn follow(
+    source: &mut Kernel,
+    view: &mut View<'_>,
+    request: &Request,
+    stop: &Stop,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let is_over = stop.wait(POLL) || request.duration.is_some_and(|it| begun.elapsed() >= it);
+        source
+            .drain(&mut |event| view.take(event))
+            .context("cannot read what was traced")?;
+        view.written()?;
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// What is written, and where.
+struct View<'a> {
+    out: Box<dyn Write + 'a>,
+    lines: Calls,
+    is_json: bool,
+    touch: Option<Touch>,
+    calls: u64,
+    buffer: Vec<u8>,
+    failed: Option<io::Error>,
+}
+
+impl View<'_> {
+    fn new(request: &Request, context: &Context) -> anyhow::Result<Self> {
+        let out: Box<dyn Write> = match &request.output {
+            None => Box::new(io::stdout().lock()),
+            Some(path) => {
+                let file = File::create(path);
+                let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+                Box::new(BufWriter::new(file))
+            }
+        };
+        let mut screen = context.screen;
+        if request.output.is_some() {
+            screen = crate::render::Screen::pipe(screen.charset);
+        }
+        let headings = request.heading.unwrap_or(screen.is_terminal());
+        Ok(Self {
+            out,
+            lines: Calls::new(screen, TimeZone::system(), headings),
+            is_json: request.json,
+            touch: request.port.map(Touch::new),
+            calls: 0,
+            buffer: Vec::new(),
+            failed: None,
+        })
+    }
+
+    fn begin(&mut self, _context: &Context) -> anyhow::Result<()> {
+        if self.is_json {
+            let begin = machine::begin("trace", vec!["bpf".to_owned()]);
+            json::write(&mut self.out, &begin)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) {
+        let Event::Call(call) = event else { return };
+        match self.touch.take() {
+            None => self.show(&call),
+            Some(mut touch) => {
+                touch.take(*call, &mut |call| self.show(&call));
+                self.touch = Some(touch);
+            }
+        }
+    }
+
+    fn show(&mut self, call: &Call) {
+        self.calls += 1;
+        if self.is_json {
+            if let Err(error) = json::append(&mut self.buffer, &CallRecord::from(call)) {
+                self.failed = Some(error);
+            }
+        } else {
+            self.lines.write(&mut self.buffer, call);
+        }
+    }
+
+    fn written(&mut self) -> anyhow::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        if !self.buffer.is_empty() {
+            self.out.write_all(&self.buffer)?;
+            self.out.flush()?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, gaps: &[Gap], context: &Context) -> anyhow::Result<()> {
+        if self.is_json {
+            for gap in gaps {
+                json::write(&mut self.out, &GapRecord::from(gap))?;
+            }
+            json::write(&mut self.out, &End::new([("calls", self.calls)], gaps))?;
+            self.out.flush()?;
+        } else {
+            super::sockets::told::tell_gaps(gaps, context);
+        }
+        Ok(())
+    }
+}
