@@ -15,11 +15,13 @@ mod course;
 mod gaps;
 mod half;
 mod held;
+mod mark;
 mod recent;
 #[cfg(test)]
 mod tests;
 
-pub use course::{Course, Ending, Mark, Troubles};
+pub use course::{Course, Ending};
+pub use mark::{Mark, Troubles};
 
 use std::collections::VecDeque;
 
