@@ -1,16 +1,18 @@
 //! Which packets belong together, who opened, and numbers relative to the beginning.
 //!
 //! The table is bounded: behind [`Conversations::LIMIT`] the one that was quiet for long makes
-//! room (second chance, which needs no order to be kept for each packet). Should it speak
-//! again it gets a new number, as a conversation that began earlier.
+//! room (second chance, which needs no order to be kept for each packet), and behind
+//! [`Conversations::ROOMY`] one that is over, if there is one at hand. Should it speak again it
+//! gets a new number, as a conversation that began earlier.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
-use super::fragments::{Fragments, joining_protocol};
+use super::fragments::{Firsts, joining_protocol};
 use super::packet::{Content, Flags, Packet, Quoted};
-use crate::model::{Endpoint, Protocol};
+use super::standing::{Place, Standing};
+use crate::model::{Endpoint, Protocol, Timestamp};
 
 /// Which way a packet goes within its conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +30,17 @@ pub struct Conversation<T> {
     pub number: u64,
     /// What the caller remembers.
     pub note: T,
-    ends: [Endpoint; 2],
-    client: usize,
+    key: Key,
+    client: u8,
     opening_seen: bool,
-    bases: [Option<u32>; 2],
-    finished: [bool; 2],
-    reset: bool,
+    standing: Standing,
 }
 
 impl<T> Conversation<T> {
     /// The side that opened, and the other.
     pub fn ends(&self) -> (Endpoint, Endpoint) {
-        (self.ends[self.client], self.ends[1 - self.client])
+        let client = usize::from(self.client);
+        (self.key.end(client), self.key.end(1 - client))
     }
 
     /// Whether the opening was seen; without it, who opened is a guess until
@@ -50,32 +51,16 @@ impl<T> Conversation<T> {
 
     /// Says who opened, for a conversation that began earlier.
     pub fn set_client(&mut self, client: Endpoint) {
-        self.client = usize::from(self.ends[0] != client);
+        self.client = u8::from(!self.key.is_end(0, client));
     }
 
     /// The direction of a packet from this end.
     pub fn direction(&self, source: Endpoint) -> Direction {
-        if self.ends[self.client] == source {
+        if self.key.is_end(usize::from(self.client), source) {
             Direction::Forth
         } else {
             Direction::Back
         }
-    }
-
-    /// Whether a SYN with this number, from this place, begins another conversation. The close
-    /// of the old one may never have passed: a machine was reset, or packets were lost.
-    fn is_over_at(&self, place: usize, seq: u32) -> bool {
-        match self.bases[place] {
-            // The same again, or late.
-            Some(base) if base == seq => false,
-            Some(_) => true,
-            // Both may open at once (RFC 9293, 3.5); then the other's SYN was seen.
-            None => self.is_closed() || !self.opening_seen,
-        }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.reset || self.finished == [true, true]
     }
 }
 
@@ -104,6 +89,24 @@ pub struct Seen<'t, T> {
     pub source: Endpoint,
     /// What was remembered of the conversation that made room for this one.
     pub displaced: Option<T>,
+    /// That one may go on: there was no room for all. It will count as another.
+    pub is_crowded: bool,
+    /// A SYN, with or without ACK, of another number than the conversation's, while that goes on:
+    /// whoever does not know the numbers may have sent it, and the receiver takes nothing of it
+    /// (RFC 9293, 3.10.7.4).
+    pub is_amid: bool,
+    /// The SYN that began this new conversation, where it passed as one amid the conversation
+    /// before, and only this packet shows what it was.
+    pub opening: Option<Opening>,
+}
+
+/// A SYN that passed before it was known what it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// When it passed.
+    pub time: Timestamp,
+    /// Its sequence number.
+    pub seq: u32,
 }
 
 /// The conversations of a capture.
@@ -114,20 +117,15 @@ pub struct Conversations<T> {
     hand: usize,
     last: usize,
     count: u64,
-    /// The ends of datagrams whose first piece has passed and the last has not, or not yet.
-    /// Bounded as [`Fragments`] are.
-    pieces: HashMap<Pieces, Ends>,
+    /// The ends of datagrams of which pieces may still pass.
+    pieces: Firsts<Ends>,
 }
-
-/// What joins the pieces of a datagram, as for [`Fragments`].
-type Pieces = (IpAddr, IpAddr, u8, u32);
 
 /// Source and destination of a packet, and its IP protocol.
 type Ends = (Endpoint, Endpoint, u8);
 
 #[derive(Debug)]
 struct Slot<T> {
-    key: Key,
     spoke: bool,
     conversation: Conversation<T>,
 }
@@ -135,22 +133,27 @@ struct Slot<T> {
 /// Both ends in a fixed order, and the IP protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Key {
-    addresses: [u128; 2],
+    /// Each as its upper half and its lower.
+    addresses: [[u64; 2]; 2],
     ports_and_protocol: u64,
 }
 
 impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.addresses[0]);
-        state.write_u128(self.addresses[1]);
+        for half in self.addresses.as_flattened() {
+            state.write_u64(*half);
+        }
         state.write_u64(self.ports_and_protocol);
     }
 }
 
-fn number(address: IpAddr) -> u128 {
+fn number(address: IpAddr) -> [u64; 2] {
     match address {
-        IpAddr::V4(address) => u128::from(u32::from(address)),
-        IpAddr::V6(address) => u128::from(address),
+        IpAddr::V4(address) => [0, u64::from(u32::from(address))],
+        IpAddr::V6(address) => {
+            let [low, high] = halves(u128::from(address));
+            [high, low]
+        }
     }
 }
 
@@ -174,6 +177,33 @@ impl Key {
         };
         (key, place)
     }
+
+    fn port(&self, place: usize) -> u16 {
+        let [.., a, b, c, d] = self.ports_and_protocol.to_be_bytes();
+        match place {
+            0 => u16::from_be_bytes([c, d]),
+            _ => u16::from_be_bytes([a, b]),
+        }
+    }
+
+    fn is_v6(&self) -> bool {
+        self.ports_and_protocol >> 40 != 0
+    }
+
+    fn is_end(&self, place: usize, end: Endpoint) -> bool {
+        self.port(place) == end.port
+            && self.addresses[place] == number(end.address)
+            && self.is_v6() == end.address.is_ipv6()
+    }
+
+    fn end(&self, place: usize) -> Endpoint {
+        let [high, low] = self.addresses[place];
+        let address = match u32::try_from(low) {
+            Ok(number) if !self.is_v6() => IpAddr::V4(number.into()),
+            _ => IpAddr::V6((u128::from(high) << 64 | u128::from(low)).into()),
+        };
+        Endpoint::new(address, self.port(place))
+    }
 }
 
 pub(super) fn ip_protocol(packet: &Packet<'_>) -> u8 {
@@ -194,6 +224,10 @@ impl<T: Default> Default for Conversations<T> {
 impl<T: Default> Conversations<T> {
     /// Conversations remembered at once.
     pub const LIMIT: usize = 65_536;
+    /// So many are remembered though they are over.
+    pub const ROOMY: usize = 16_384;
+    /// How many are looked at for one that is over, for each that begins.
+    const AT_HAND: usize = 4;
 
     /// None yet.
     pub fn new() -> Self {
@@ -203,7 +237,7 @@ impl<T: Default> Conversations<T> {
             hand: 0,
             last: 0,
             count: 0,
-            pieces: HashMap::new(),
+            pieces: Firsts::default(),
         }
     }
 
@@ -234,67 +268,68 @@ impl<T: Default> Conversations<T> {
         let (key, place) = Key::of(source, destination, protocol);
         let tcp = packet.segment().and_then(|segment| segment.tcp);
         let flags = tcp.map_or(Flags::default(), |tcp| tcp.flags);
-        let opens = flags.has(Flags::SYN) && !flags.has(Flags::ACK);
 
         let found = match self.slots.get(self.last) {
-            Some(slot) if slot.key == key => Some(self.last),
+            Some(slot) if slot.conversation.key == key => Some(self.last),
             _ => self.places.get(&key).copied(),
         };
-        let reopened = |slot: &Slot<T>| {
-            opens
-                && slot
-                    .conversation
-                    .is_over_at(place, tcp.map_or(0, |tcp| tcp.seq))
+        let weighed = match (found, tcp) {
+            (Some(index), Some(tcp)) => {
+                let conversation = &self.slots[index].conversation;
+                let opening_seen = conversation.opening_seen;
+                let standing = &conversation.standing;
+                standing.weigh(place, &tcp, packet.time, opening_seen)
+            }
+            (Some(_), None) => Place::Within,
+            (None, _) => Place::Beginning(None),
         };
-        let (index, is_new, displaced) = match found {
-            Some(index) if !reopened(&self.slots[index]) => (index, false, None),
-            found => {
+        let (index, displaced, is_crowded) = match (found, weighed) {
+            (Some(index), Place::Within | Place::Amid) => (index, None, false),
+            (found, _) => {
                 self.count += 1;
-                let ends = if place == 0 {
-                    [source, destination]
-                } else {
-                    [destination, source]
-                };
+                let mut conversation = begin(self.count, key, place, flags);
+                if let Place::Beginning(Some(syn)) = weighed {
+                    conversation.client = u8::from(syn.client() == 1);
+                    conversation.opening_seen = true;
+                    conversation.standing = Standing::after(syn);
+                }
                 let slot = Slot {
-                    key,
                     // Who speaks once is the first to make room, or a scan would clear the table.
                     spoke: false,
-                    conversation: begin(self.count, ends, place, flags),
+                    conversation,
                 };
-                let (index, displaced) = self.place(slot, found);
-                (index, true, displaced)
+                self.place(slot, found, packet.time)
             }
         };
+        let is_new = matches!(weighed, Place::Beginning(_));
         self.last = index;
         let slot = &mut self.slots[index];
         slot.spoke |= !is_new;
         let conversation = &mut slot.conversation;
+        let is_amid = weighed == Place::Amid;
         let relative = tcp.map_or(Relative::default(), |tcp| {
-            let base = match conversation.bases[place] {
-                Some(base) if !flags.has(Flags::SYN) => base,
-                _ if flags.has(Flags::SYN) => tcp.seq,
-                _ => tcp.seq.wrapping_sub(1),
-            };
-            conversation.bases[place] = Some(base);
-            // What is acknowledged tells where the other side stands, though it has not spoken.
-            if flags.has(Flags::ACK) && !flags.has(Flags::SYN) {
-                conversation.bases[1 - place].get_or_insert(tcp.ack.wrapping_sub(1));
+            let length = packet.segment().and_then(|segment| segment.length);
+            let standing = &mut conversation.standing;
+            if is_amid {
+                standing.keep_apart(place, &tcp, packet.time);
+            } else {
+                standing.note(place, &tcp, length.unwrap_or(0), packet.time);
             }
-            conversation.finished[place] |= flags.has(Flags::FIN);
-            conversation.reset |= flags.has(Flags::RST);
-            Relative {
-                seq: Some(tcp.seq.wrapping_sub(base)),
-                ack: conversation.bases[1 - place]
-                    .filter(|_| flags.has(Flags::ACK))
-                    .map(|base| tcp.ack.wrapping_sub(base)),
-            }
+            standing.relative(place, &tcp)
         });
+        let opening = match weighed {
+            Place::Beginning(Some(syn)) => syn.opening(),
+            _ => None,
+        };
         Some(Seen {
             conversation,
             is_new,
             relative,
             source,
             displaced,
+            is_crowded,
+            is_amid,
+            opening,
         })
     }
 
@@ -328,39 +363,55 @@ impl<T: Default> Conversations<T> {
         let joining = joining_protocol(packet);
         let pieces = (source.address, destination.address, joining, fragment.id);
         if fragment.offset == 0 {
-            if self.pieces.len() >= Fragments::LIMIT {
-                self.pieces.clear();
-            }
-            self.pieces.insert(pieces, ends);
+            self.pieces.keep(pieces, ends);
             return Some(ends);
         }
-        let first = if fragment.more {
-            self.pieces.get(&pieces).copied()
-        } else {
-            self.pieces.remove(&pieces)
-        };
+        let first = self.pieces.of_later(&pieces, fragment.more, packet.time);
         Some(first.unwrap_or(ends))
     }
 
     /// Stores a new conversation, over the old one of the same ends, or over a quiet one, of
-    /// which it gives what was remembered.
-    fn place(&mut self, slot: Slot<T>, over: Option<usize>) -> (usize, Option<T>) {
-        let index = match over {
+    /// which it gives what was remembered, and whether it may go on.
+    fn place(
+        &mut self,
+        slot: Slot<T>,
+        same: Option<usize>,
+        now: Timestamp,
+    ) -> (usize, Option<T>, bool) {
+        let over = match same {
+            None if self.slots.len() >= Self::ROOMY => self.one_that_is_over(now),
+            _ => None,
+        };
+        let index = match same {
             Some(index) => index,
-            None if self.slots.len() < Self::LIMIT => {
-                self.places.insert(slot.key, self.slots.len());
+            None if over.is_none() && self.slots.len() < Self::LIMIT => {
+                self.places.insert(slot.conversation.key, self.slots.len());
                 self.slots.push(slot);
-                return (self.slots.len() - 1, None);
+                return (self.slots.len() - 1, None, false);
             }
             None => {
-                let index = self.quiet_one();
-                self.places.remove(&self.slots[index].key);
-                self.places.insert(slot.key, index);
+                let index = over.unwrap_or_else(|| self.quiet_one());
+                self.places.remove(&self.slots[index].conversation.key);
+                self.places.insert(slot.conversation.key, index);
                 index
             }
         };
         let old = std::mem::replace(&mut self.slots[index], slot);
-        (index, Some(old.conversation.note))
+        let is_crowded =
+            same.is_none() && over.is_none() && !old.conversation.standing.is_done(now);
+        (index, Some(old.conversation.note), is_crowded)
+    }
+
+    /// Of the next few one that is over, and of which nothing is to come any more.
+    fn one_that_is_over(&mut self, now: Timestamp) -> Option<usize> {
+        for _ in 0..Self::AT_HAND {
+            self.hand = (self.hand + 1) % self.slots.len();
+            let conversation = &self.slots[self.hand].conversation;
+            if conversation.standing.is_done(now) {
+                return Some(self.hand);
+            }
+        }
+        None
     }
 
     /// Goes round until one has not spoken since it was last passed.
@@ -377,14 +428,9 @@ impl<T: Default> Conversations<T> {
 
 /// A conversation of which this is the first packet. Who opened: who sends the SYN, or gets the
 /// SYN ACK; else the higher port is taken for the client, and of equals who speaks first.
-fn begin<T: Default>(
-    number: u64,
-    ends: [Endpoint; 2],
-    place: usize,
-    flags: Flags,
-) -> Conversation<T> {
+fn begin<T: Default>(number: u64, key: Key, place: usize, flags: Flags) -> Conversation<T> {
     let opening_seen = flags.has(Flags::SYN);
-    let client = match (opening_seen, ends[0].port.cmp(&ends[1].port)) {
+    let client = match (opening_seen, key.port(0).cmp(&key.port(1))) {
         (true, _) if flags.has(Flags::ACK) => 1 - place,
         (true, _) | (false, std::cmp::Ordering::Equal) => place,
         (false, std::cmp::Ordering::Greater) => 0,
@@ -393,12 +439,10 @@ fn begin<T: Default>(
     Conversation {
         number,
         note: T::default(),
-        ends,
-        client,
+        key,
+        client: u8::from(client == 1),
         opening_seen,
-        bases: [None; 2],
-        finished: [false; 2],
-        reset: false,
+        standing: Standing::default(),
     }
 }
 
@@ -446,12 +490,6 @@ impl Hasher for Folded {
             u128::from(self.state ^ value) * u128::from(self.seed ^ 0x9e37_79b9_7f4a_7c15);
         let [low, high] = halves(product);
         self.state = low ^ high;
-    }
-
-    fn write_u128(&mut self, value: u128) {
-        let [low, high] = halves(value);
-        self.write_u64(low);
-        self.write_u64(high);
     }
 }
 

@@ -53,10 +53,16 @@ pub struct Whole<'a> {
 impl Datagrams {
     /// Datagrams waited for at once.
     pub const LIMIT: usize = 1024;
-    /// Bytes of their pieces.
+    /// Bytes of their pieces, with what keeping them costs.
     pub const MEMORY: usize = 4 << 20;
     /// How long the rest is waited for: net.ipv4.ipfrag_time.
     const PATIENCE: i64 = 30_000_000_000;
+    /// What keeping one costs beside its pieces: its place in the table, which may be half empty,
+    /// and in the order.
+    const DATAGRAM: usize =
+        2 * (size_of::<Key>() + size_of::<Parts>()) + 2 * size_of::<(Key, Timestamp)>();
+    /// And each of its pieces: its place in a list that may be half empty, and the allocator's.
+    const PIECE: usize = 2 * size_of::<(usize, Vec<u8>)>() + 16;
 
     /// Takes a frame that holds a piece; gives the datagram when it is the last that was
     /// missing.
@@ -75,7 +81,14 @@ impl Datagrams {
             self.give_up(&key);
             return None;
         }
+        // One that waits must not keep the places of all that were whole since.
+        if self.begun.len() >= 2 * Self::LIMIT {
+            let parts = &self.parts;
+            self.begun
+                .retain(|(key, began)| parts.get(key).is_some_and(|it| it.began == Some(*began)));
+        }
         if !self.parts.contains_key(&key) {
+            self.bytes += Self::DATAGRAM;
             self.begun.push_back((key, frame.time));
         }
         let parts = self.parts.entry(key).or_default();
@@ -86,7 +99,7 @@ impl Datagrams {
                 self.give_up(&key);
                 return None;
             }
-            Added::New => self.bytes += piece.len(),
+            Added::New => self.bytes += Self::PIECE + piece.len(),
         }
         if !parts.is_whole() {
             while self.bytes > Self::MEMORY || self.parts.len() > Self::LIMIT {
@@ -141,8 +154,7 @@ impl Datagrams {
 
     fn remove(&mut self, key: &Key) -> Option<Parts> {
         let parts = self.parts.remove(key)?;
-        let bytes: usize = parts.pieces.iter().map(|(_, piece)| piece.len()).sum();
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(parts.cost());
         Some(parts)
     }
 }
@@ -191,6 +203,14 @@ impl Parts {
         }
         self.pieces.insert(at, (from, piece.to_vec()));
         Added::New
+    }
+
+    fn cost(&self) -> usize {
+        let pieces = self.pieces.iter();
+        Datagrams::DATAGRAM
+            + pieces
+                .map(|(_, piece)| Datagrams::PIECE + piece.len())
+                .sum::<usize>()
     }
 
     fn is_whole(&self) -> bool {
@@ -335,6 +355,25 @@ mod tests {
         assert!(datagrams.lost() > 1900);
     }
 
+    #[test]
+    fn one_that_waits_does_not_keep_the_places_of_those_that_were_whole() {
+        let mut datagrams = Datagrams::default();
+        let mut pass = |id: u16, place: u16, text: &[u8]| {
+            let mut bytes = ipv4_at(17, place, text);
+            bytes[4..6].copy_from_slice(&id.to_be_bytes());
+            let bytes = ethernet(0x0800, &bytes);
+            let is_whole = datagrams.take(Link::Ethernet, &frame(&bytes, 1)).is_some();
+            (is_whole, datagrams.begun.len())
+        };
+        pass(0, 0x2000, &[0; 8]);
+        for id in 1..10_000 {
+            assert!(!pass(id, 0x2000, &[0; 8]).0);
+            let (is_whole, places) = pass(id, 1, &[0; 8]);
+            assert!(is_whole && places <= 2 * Datagrams::LIMIT);
+        }
+        assert!(pass(0, 1, &[0; 8]).0, "the first is still waited for");
+    }
+
     proptest! {
         #[test]
         fn any_pieces_stay_bounded_and_add_up(
@@ -347,12 +386,7 @@ mod tests {
                 if let Some(whole) = datagrams.take(Link::Ethernet, &frame(&bytes, 1)) {
                     prop_assert!(whole.bytes.len() <= 20 + 65_535);
                 }
-                let held: usize = datagrams
-                    .parts
-                    .values()
-                    .flat_map(|parts| &parts.pieces)
-                    .map(|(_, piece)| piece.len())
-                    .sum();
+                let held: usize = datagrams.parts.values().map(Parts::cost).sum();
                 prop_assert_eq!(datagrams.bytes, held);
             }
         }

@@ -5,9 +5,13 @@ use std::net::IpAddr;
 
 use super::conversations::ip_protocol;
 use super::packet::Packet;
+use crate::model::Timestamp;
+
+/// So long after the last fragment copies of it may pass other interfaces, nanoseconds.
+const COPIES: i64 = 100_000_000;
 
 /// What joins the fragments of a datagram (RFC 791, 3.2; RFC 8200, 4.5).
-type Key = (IpAddr, IpAddr, u8, u32);
+pub(super) type Key = (IpAddr, IpAddr, u8, u32);
 
 /// The protocol by which fragments are told apart: of IPv4 alone. An IPv6 fragment header names
 /// it in the first fragment only reliably.
@@ -18,11 +22,67 @@ pub(super) fn joining_protocol(packet: &Packet<'_>) -> u8 {
     }
 }
 
-/// Decisions about datagrams whose last fragment has not passed. Bounded: when it is full, all
-/// are forgotten, and fragments that are still to come stay undecided.
+/// What the first fragment of a datagram tells of the later ones, until a little after the last:
+/// copies of them may pass other interfaces. Bounded: when it is full, the older half is
+/// forgotten.
+#[derive(Debug)]
+pub(super) struct Firsts<T> {
+    newer: HashMap<Key, First<T>>,
+    older: HashMap<Key, First<T>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct First<T> {
+    told: T,
+    /// When the last has passed.
+    over: Option<Timestamp>,
+}
+
+impl<T> Default for Firsts<T> {
+    fn default() -> Self {
+        Self {
+            newer: HashMap::new(),
+            older: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Copy> Firsts<T> {
+    /// What a first fragment tells.
+    pub(super) fn keep(&mut self, key: Key, told: T) {
+        if self.newer.len() >= Fragments::LIMIT / 2 {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(key, First { told, over: None });
+    }
+
+    /// What the first told of this later one.
+    pub(super) fn of_later(&mut self, key: &Key, more: bool, now: Timestamp) -> Option<T> {
+        let first = match self.newer.get_mut(key) {
+            Some(first) => first,
+            None => self.older.get_mut(key)?,
+        };
+        let age = |over: Timestamp| now.as_nanos().saturating_sub(over.as_nanos());
+        if first.over.is_some_and(|over| age(over) > COPIES) {
+            return None;
+        }
+        if !more {
+            first.over.get_or_insert(now);
+        }
+        Some(first.told)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.newer.len() + self.older.len()
+    }
+}
+
+/// Decisions about datagrams of which fragments may still pass. Those that come after it has
+/// forgotten stay undecided.
 #[derive(Debug, Default)]
 pub struct Fragments {
-    selected: HashMap<Key, bool>,
+    selected: Firsts<bool>,
 }
 
 impl Fragments {
@@ -40,15 +100,11 @@ impl Fragments {
         let key = (source.address, destination.address, protocol, fragment.id);
         match answer {
             Some(selected) if fragment.offset == 0 => {
-                if self.selected.len() >= Self::LIMIT {
-                    self.selected.clear();
-                }
-                self.selected.insert(key, selected);
+                self.selected.keep(key, selected);
                 answer
             }
             Some(_) => answer,
-            None if fragment.more => self.selected.get(&key).copied(),
-            None => self.selected.remove(&key),
+            None => self.selected.of_later(&key, fragment.more, packet.time),
         }
     }
 }
@@ -58,7 +114,6 @@ mod tests {
     use super::super::crafted::*;
     use super::super::{Frame, Link, decode, selects};
     use super::*;
-    use crate::model::Timestamp;
     use crate::selection::{Selection, Test};
 
     #[test]
@@ -70,9 +125,9 @@ mod tests {
         for (port, selected) in [(2345, true), (80, false)] {
             let selection = Selection::Test(Test::Port(port));
             let mut fragments = Fragments::default();
-            let mut decide = |bytes: &[u8]| {
+            let mut decide = |bytes: &[u8], seconds| {
                 let frame = Frame {
-                    time: Timestamp::from_nanos(0),
+                    time: Timestamp::from_parts(seconds, 0),
                     bytes,
                     original_length: u32::try_from(bytes.len()).unwrap(),
                     recorded: crate::capture::Recorded::default(),
@@ -80,11 +135,12 @@ mod tests {
                 let packet = decode(Link::Ethernet, &frame);
                 fragments.decide(&packet, selects(&selection, &packet))
             };
-            assert_eq!(decide(&middle), None, "before the first");
-            assert_eq!(decide(&first), Some(selected));
-            assert_eq!(decide(&middle), Some(selected));
-            assert_eq!(decide(&last), Some(selected));
-            assert_eq!(decide(&middle), None, "after the last");
+            assert_eq!(decide(&middle, 0), None, "before the first");
+            assert_eq!(decide(&first, 0), Some(selected));
+            assert_eq!(decide(&middle, 0), Some(selected));
+            assert_eq!(decide(&last, 0), Some(selected));
+            assert_eq!(decide(&last, 0), Some(selected), "a copy of it");
+            assert_eq!(decide(&middle, 1), None, "after the last");
         }
     }
 }

@@ -49,6 +49,7 @@
 
 mod batch;
 mod conversations;
+mod copies;
 #[cfg(test)]
 pub(crate) mod crafted;
 mod datagrams;
@@ -62,11 +63,13 @@ mod packet;
 mod pcap_file;
 mod pcapng;
 mod source;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod transport;
 
-pub use conversations::{Conversation, Conversations, Direction, Relative, Seen};
+pub use conversations::{Conversation, Conversations, Direction, Opening, Relative, Seen};
+pub use copies::Copies;
 pub use datagrams::{Datagrams, Whole};
 pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};

@@ -5,117 +5,9 @@
 //! segments show. Where two explanations fit, the one that Wireshark's analysis of sequence
 //! numbers gives is taken ("TCP Analysis" in its User's Guide, 7.5).
 
-use crate::capture::{Direction, Flags, Segment, Tcp};
+use super::mark::{Mark, Troubles};
+use crate::capture::{Direction, Flags, Opening, Segment, Tcp};
 use crate::model::Timestamp;
-
-/// What a segment means after those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// A SYN that was sent before; the number of tries so far.
-    Retried(u32),
-    /// Nothing listens there, or a firewall refuses.
-    Refused,
-    /// All of it was sent before.
-    Retransmission,
-    /// It was sent before what passed earlier.
-    OutOfOrder,
-    /// Something before it has not passed here: bytes.
-    AfterGap(u32),
-    /// The same acknowledgement again, while more is under way: the so many-th.
-    DuplicateAck(u32),
-    /// It can take no more.
-    ZeroWindow,
-    /// It can take more again.
-    WindowOpen,
-    /// Asks whether the other side is still there.
-    KeepAlive,
-    /// Asks whether the other side can take more.
-    WindowProbe,
-    /// It breaks off, and what the other side had said since it last spoke may be unread: bytes.
-    ResetUnread(u64),
-    /// It had closed, and what came after that is thrown away.
-    ResetAfterClose,
-}
-
-impl Mark {
-    /// The word used in records.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Retried(_) => "syn-retry",
-            Self::Refused => "refused",
-            Self::Retransmission => "retransmission",
-            Self::OutOfOrder => "out-of-order",
-            Self::AfterGap(_) => "after-gap",
-            Self::DuplicateAck(_) => "duplicate-ack",
-            Self::ZeroWindow => "zero-window",
-            Self::WindowOpen => "window-open",
-            Self::KeepAlive => "keep-alive",
-            Self::WindowProbe => "zero-window-probe",
-            Self::ResetUnread(_) => "reset-unread",
-            Self::ResetAfterClose => "reset-after-close",
-        }
-    }
-}
-
-/// How often each thing happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Troubles {
-    /// Connections that were refused.
-    pub refused: u64,
-    /// Connections of which no SYN was answered.
-    pub unanswered: u64,
-    /// SYNs sent again.
-    pub retries: u64,
-    /// Segments sent again.
-    pub retransmissions: u64,
-    /// Segments that came out of order.
-    pub out_of_order: u64,
-    /// Duplicate acknowledgements.
-    pub duplicate_acks: u64,
-    /// Windows that closed.
-    pub zero_windows: u64,
-    /// Resets with data that may be unread.
-    pub resets_unread: u64,
-    /// Resets of what came after a close.
-    pub resets_after_close: u64,
-    /// Segments before which something had not passed.
-    pub after_gap: u64,
-}
-
-impl Troubles {
-    /// Counts what a segment means.
-    pub fn count(&mut self, mark: Mark) {
-        let count = match mark {
-            Mark::Retried(_) => &mut self.retries,
-            Mark::Refused => &mut self.refused,
-            Mark::Retransmission => &mut self.retransmissions,
-            Mark::OutOfOrder => &mut self.out_of_order,
-            Mark::AfterGap(_) => &mut self.after_gap,
-            Mark::DuplicateAck(_) => &mut self.duplicate_acks,
-            Mark::ZeroWindow => &mut self.zero_windows,
-            Mark::ResetUnread(_) => &mut self.resets_unread,
-            Mark::ResetAfterClose => &mut self.resets_after_close,
-            Mark::WindowOpen | Mark::KeepAlive | Mark::WindowProbe => return,
-        };
-        *count += 1;
-    }
-
-    /// Each with its word.
-    pub fn counts(&self) -> [(&'static str, u64); 10] {
-        [
-            ("refused", self.refused),
-            ("unanswered", self.unanswered),
-            ("syn_retries", self.retries),
-            ("retransmissions", self.retransmissions),
-            ("out_of_order", self.out_of_order),
-            ("duplicate_acks", self.duplicate_acks),
-            ("zero_windows", self.zero_windows),
-            ("resets_unread", self.resets_unread),
-            ("resets_after_close", self.resets_after_close),
-            ("after_gap", self.after_gap),
-        ]
-    }
-}
 
 /// How a conversation ended, as far as it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,10 +43,11 @@ pub struct Course {
 }
 
 /// What most conversations never have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Rare {
     troubles: Troubles,
-    holes: [Option<Hole>; 2],
+    /// The latest of each direction, the oldest first.
+    holes: [Vec<Hole>; 2],
 }
 
 /// What has not passed here: sequence numbers, and when that was noticed.
@@ -163,6 +56,35 @@ struct Hole {
     from: u32,
     to: u32,
     noticed: Timestamp,
+}
+
+/// Holes remembered of one direction.
+const HOLES: usize = 16;
+
+impl Rare {
+    /// Takes down that these numbers have passed, and what was left out before them.
+    fn passed(&mut self, direction: Direction, from: u32, to: u32, hole: Option<Hole>) {
+        let holes = &mut self.holes[place(direction)];
+        for index in (0..holes.len()).rev() {
+            let there = holes[index];
+            if !(is_before(from, there.to) && is_before(there.from, to)) {
+                continue;
+            }
+            holes.remove(index);
+            let before = Hole { to: from, ..there };
+            let behind = Hole { from: to, ..there };
+            for left in [behind, before] {
+                if is_before(left.from, left.to) {
+                    holes.insert(index, left);
+                }
+            }
+        }
+        holes.extend(hole);
+        while holes.len() > HOLES {
+            holes.remove(0);
+            self.troubles.holes_forgotten += 1;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -320,6 +242,23 @@ impl Course {
         mark
     }
 
+    /// The SYN that opened passed already, as one amid the conversation before.
+    pub fn opened(&mut self, opening: Opening) {
+        self.tries = 1;
+        self.syn = Some(opening.time);
+        let [client, _] = &mut self.sides;
+        client.next = opening.seq.wrapping_add(1);
+        client.is_seen = true;
+    }
+
+    /// A SYN passes amid it that is no part of it.
+    pub fn syn_amid(&mut self, direction: Direction, time: Timestamp) -> Mark {
+        self.packet(direction, time, 0);
+        let mark = Mark::SynAmid;
+        self.rare.get_or_insert_default().troubles.count(mark);
+        mark
+    }
+
     fn meaning(
         &self,
         direction: Direction,
@@ -374,12 +313,14 @@ impl Course {
         if this.is_seen && takes > 0 {
             if is_before(tcp.seq, this.next) {
                 let end = tcp.seq.wrapping_add(takes);
-                let hole = self.rare.as_ref();
-                if let Some(hole) = hole.and_then(|rare| rare.holes[place(direction)])
-                    && is_before(tcp.seq, hole.to)
-                    && is_before(hole.from, end)
-                    && time.as_nanos().saturating_sub(hole.noticed.as_nanos()) < self.reordered()
-                {
+                let fills = |hole: &Hole| {
+                    let age = time.as_nanos().saturating_sub(hole.noticed.as_nanos());
+                    is_before(tcp.seq, hole.to)
+                        && is_before(hole.from, end)
+                        && age < self.reordered()
+                };
+                let rare = self.rare.as_ref();
+                if rare.is_some_and(|rare| rare.holes[place(direction)].iter().any(fills)) {
                     return Some(Mark::OutOfOrder);
                 }
                 return Some(Mark::Retransmission);
@@ -477,7 +418,12 @@ impl Course {
         }
         this.window = Some(tcp.window);
         if hole.is_some() {
-            self.rare.get_or_insert_default().holes[place(direction)] = hole;
+            self.rare.get_or_insert_default();
+        }
+        if end != tcp.seq
+            && let Some(rare) = &mut self.rare
+        {
+            rare.passed(direction, tcp.seq, end, hole);
         }
     }
 
@@ -499,226 +445,4 @@ impl Course {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::IpAddr;
-
-    use super::*;
-    use crate::model::{Endpoint, Protocol};
-
-    const FORTH: Direction = Direction::Forth;
-    const BACK: Direction = Direction::Back;
-    const FIN: u8 = 1;
-    const SYN: u8 = 2;
-    const RST: u8 = 4;
-    const ACK: u8 = 16;
-
-    /// Direction, milliseconds, sequence number, acknowledged, flags, window, bytes.
-    type Passed = (Direction, i64, u32, u32, u8, u16, u32);
-
-    fn pass(course: &mut Course, passed: Passed) -> Option<Mark> {
-        let (direction, millis, seq, ack, flags, window, length) = passed;
-        let nowhere = Endpoint::new(IpAddr::from([127, 0, 0, 1]), 1);
-        let segment = Segment {
-            protocol: Protocol::Tcp,
-            source: nowhere,
-            destination: nowhere,
-            tcp: Some(Tcp {
-                seq,
-                ack,
-                flags: Flags(flags),
-                window,
-            }),
-            length: Some(length),
-            payload: &[],
-            fragment: None,
-        };
-        course.segment(
-            direction,
-            Timestamp::from_nanos(millis * 1_000_000),
-            &segment,
-        )
-    }
-
-    fn marks(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
-        let mut course = Course::default();
-        let marks = all.iter().map(|it| pass(&mut course, *it)).collect();
-        (course, marks)
-    }
-
-    const OPENING: [Passed; 3] = [
-        (FORTH, 0, u32::MAX, 0, SYN, 512, 0),
-        (BACK, 1, 99, 0, SYN | ACK, 512, 0),
-        (FORTH, 3, 0, 100, ACK, 512, 0),
-    ];
-
-    /// After the handshake.
-    fn then(all: &[Passed]) -> (Course, Vec<Option<Mark>>) {
-        let (course, marks) = marks(&[&OPENING[..], all].concat());
-        assert!(marks[..3].iter().all(Option::is_none), "{marks:?}");
-        (course, marks[3..].to_vec())
-    }
-
-    #[test]
-    fn a_talk_without_trouble_has_no_mark() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 2),
-            (FORTH, 6, 5, 102, ACK, 512, 0),
-            (FORTH, 7, 5, 102, ACK | FIN, 512, 0),
-            (BACK, 8, 102, 6, ACK | FIN, 512, 0),
-            (FORTH, 9, 6, 103, ACK, 512, 0),
-        ]);
-        assert_eq!(marks, [None; 6]);
-        assert_eq!(course.handshake(), Some(3_000_000));
-        assert_eq!((course.packets(), course.bytes()), ([6, 3], [5, 2]));
-        assert_eq!(course.duration(), 9_000_000);
-        assert_eq!(course.ending(), Ending::Closed(FORTH));
-        assert_eq!(course.troubles(), Troubles::default());
-    }
-
-    #[test]
-    fn nobody_there_and_nobody_answering_are_two_things() {
-        let (course, found) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (BACK, 1, 0, 8, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(found, [None, Some(Mark::Refused)]);
-        assert_eq!(course.ending(), Ending::Refused);
-        let (course, found) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (FORTH, 1000, 7, 0, SYN, 512, 0),
-            (FORTH, 3000, 7, 0, SYN, 512, 0),
-        ]);
-        assert_eq!(
-            found,
-            [None, Some(Mark::Retried(2)), Some(Mark::Retried(3))]
-        );
-        assert_eq!(course.ending(), Ending::Unanswered(3));
-        assert_eq!(course.troubles().unanswered, 1);
-    }
-
-    #[test]
-    fn what_comes_again_and_what_takes_another_way_are_two_things() {
-        let (course, marks) = then(&[
-            (FORTH, 10, 0, 100, ACK, 512, 10),
-            (FORTH, 11, 20, 100, ACK, 512, 10),
-            // Soon: it took another way.
-            (FORTH, 12, 10, 100, ACK, 512, 10),
-            (FORTH, 20, 40, 100, ACK, 512, 10),
-            (BACK, 20, 100, 30, ACK, 512, 0),
-            (BACK, 21, 100, 30, ACK, 512, 0),
-            (BACK, 22, 100, 30, ACK, 512, 0),
-            // Late: it was sent again.
-            (FORTH, 220, 30, 100, ACK, 512, 10),
-            (FORTH, 300, 0, 100, ACK, 512, 50),
-        ]);
-        assert_eq!(
-            marks,
-            [
-                None,
-                Some(Mark::AfterGap(10)),
-                Some(Mark::OutOfOrder),
-                Some(Mark::AfterGap(10)),
-                None,
-                Some(Mark::DuplicateAck(1)),
-                Some(Mark::DuplicateAck(2)),
-                Some(Mark::Retransmission),
-                Some(Mark::Retransmission),
-            ]
-        );
-        let troubles = course.troubles();
-        assert_eq!((troubles.retransmissions, troubles.duplicate_acks), (2, 2));
-    }
-
-    #[test]
-    fn a_closed_window_and_its_probes() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 100),
-            (BACK, 5, 100, 100, ACK, 0, 0),
-            (BACK, 6, 100, 100, ACK, 0, 0),
-            // Linux probes with a byte that was sent (net/ipv4/tcp_output.c, tcp_xmit_probe_skb).
-            (FORTH, 205, 99, 100, ACK, 512, 0),
-            // Others with the byte itself.
-            (FORTH, 405, 99, 100, ACK, 512, 1),
-            (BACK, 406, 100, 100, ACK, 512, 0),
-        ]);
-        assert_eq!(
-            marks,
-            [
-                None,
-                Some(Mark::ZeroWindow),
-                None,
-                Some(Mark::WindowProbe),
-                Some(Mark::WindowProbe),
-                Some(Mark::WindowOpen),
-            ]
-        );
-        assert_eq!(course.troubles().zero_windows, 1);
-    }
-
-    #[test]
-    fn a_reset_tells_what_may_be_unread() {
-        let (course, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(marks[1], Some(Mark::ResetUnread(5)));
-        assert_eq!(course.ending(), Ending::Reset(BACK));
-        // It had answered: nothing tells that something is unread.
-        let (_, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 2),
-            (BACK, 6, 102, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(marks[2], None);
-        let (_, marks) = then(&[
-            (BACK, 4, 100, 0, ACK | FIN, 512, 0),
-            (FORTH, 5, 0, 101, ACK, 512, 5),
-            (BACK, 6, 101, 0, RST, 0, 0),
-            (BACK, 7, 101, 0, RST, 0, 0),
-        ]);
-        assert_eq!(marks[2..], [Some(Mark::ResetAfterClose), None]);
-    }
-
-    #[test]
-    fn verdicts_need_more_than_one_direction_or_a_stranger() {
-        // Only the client's side passes here: it acknowledges, so it was answered.
-        let (course, _) = marks(&[
-            (FORTH, 0, 7, 0, SYN, 512, 0),
-            (FORTH, 1, 8, 100, ACK, 512, 0),
-            (FORTH, 2, 8, 100, ACK, 512, 20),
-        ]);
-        assert_eq!(course.ending(), Ending::Open);
-        // A reset that knows no numbers, and one behind a close of both.
-        let (course, found) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 900_000_000, 5, RST | ACK, 0, 0),
-            (BACK, 6, 100, 5, ACK | FIN, 512, 0),
-            (FORTH, 7, 5, 101, ACK | FIN, 512, 0),
-            (BACK, 8, 101, 0, RST, 0, 0),
-        ]);
-        assert_eq!(found[1], None);
-        assert_eq!(course.ending(), Ending::Closed(BACK));
-        // What is sent again is not unread twice.
-        let (_, found) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (FORTH, 204, 0, 100, ACK, 512, 5),
-            (BACK, 205, 100, 5, RST | ACK, 0, 0),
-        ]);
-        assert_eq!(found[2], Some(Mark::ResetUnread(5)));
-    }
-
-    #[test]
-    fn a_question_whether_somebody_is_there_is_no_retransmission() {
-        let (_, marks) = then(&[
-            (FORTH, 4, 0, 100, ACK, 512, 5),
-            (BACK, 5, 100, 5, ACK, 512, 0),
-            (FORTH, 7000, 4, 100, ACK, 512, 1),
-            (BACK, 7001, 100, 5, ACK, 512, 0),
-            // Linux asks without a byte.
-            (FORTH, 14_000, 4, 100, ACK, 512, 0),
-        ]);
-        let asks = Some(Mark::KeepAlive);
-        assert_eq!(marks, [None, None, asks, None, asks]);
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
 //! One direction of a conversation.
 
-use std::collections::BTreeMap;
+mod missing;
 
+use super::gaps::Gaps;
+use super::held::Held;
 use super::recent::{NONE, Place, Recent};
 use super::{Counts, Part, Why};
 use crate::capture::{Flags, Tcp};
@@ -9,10 +11,8 @@ use crate::model::Timestamp;
 
 /// Further ahead than this nothing can be: no window is larger (RFC 7323, 2.3).
 const AHEAD: u64 = 1 << 30;
-/// What keeping a piece costs beside its bytes: its place in the tree, and the allocator's.
-const PIECE: usize = 96;
-/// Gaps that are remembered of one direction, so that what comes late is known as such.
-const GAPS: usize = 64;
+/// Conflicts that are told of one direction: whoever sends them would make a line of each.
+const CONFLICTS: usize = 32;
 /// So long what was acknowledged may still be captured, nanoseconds.
 const QUEUES: i64 = 5_000_000;
 /// Strays that follow each other so closely, and so many of them, are the stream itself after a
@@ -61,11 +61,12 @@ pub(super) struct Half {
     end: Option<u64>,
     is_closed: bool,
     is_reset: bool,
-    /// What a bare acknowledgement says it has, and when: what passes on two queues of a network
-    /// card may be captured in another order than it passed.
-    promised: Option<(u64, Timestamp)>,
-    /// Behind the latest stray, and how many followed each other.
-    stray: Option<(u32, u8)>,
+    /// Its SYN was seen.
+    is_whole: bool,
+    /// The other side has acknowledged what was seen first, or something behind it.
+    is_heard: bool,
+    /// When the first segment passed.
+    began: Timestamp,
     /// Its last record in what was handed on.
     last: Place,
     trouble: Option<Box<Trouble>>,
@@ -74,26 +75,18 @@ pub(super) struct Half {
 /// What most streams never have.
 #[derive(Debug, Default)]
 struct Trouble {
-    /// Pieces that are ahead, by their offsets; they do not overlap.
-    held: BTreeMap<u64, Piece>,
+    /// What a bare acknowledgement says it has, and when: what passes on two queues of a network
+    /// card may be captured in another order than it passed.
+    promised: Option<(u64, Timestamp)>,
+    /// Behind the latest stray, and how many followed each other.
+    stray: Option<(u32, u8)>,
+    held: Held,
     /// A gap that is not told yet: the next may be part of the same.
     untold: Option<Untold>,
-    /// The latest gaps that were told, as long as nothing came late.
-    gaps: Vec<(u64, u64)>,
-}
-
-#[derive(Debug)]
-struct Piece {
-    time: Timestamp,
-    bytes: Box<[u8]>,
-    /// How many there were on the wire.
-    length: u64,
-}
-
-impl Piece {
-    fn cost(&self) -> usize {
-        PIECE + self.bytes.len()
-    }
+    gaps: Gaps,
+    /// Conflicts that were told, and that were not.
+    conflicts: usize,
+    more_conflicts: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +106,9 @@ impl Default for Half {
             end: None,
             is_closed: false,
             is_reset: false,
-            promised: None,
-            stray: None,
+            is_whole: false,
+            is_heard: false,
+            began: Timestamp::from_nanos(0),
             last: NONE,
             trouble: None,
         }
@@ -135,24 +129,9 @@ impl Half {
 
     /// Whether something is held, or not told.
     pub(super) fn waits(&self) -> bool {
-        let trouble = self.trouble.as_ref();
-        self.promised.is_some()
-            || trouble.is_some_and(|trouble| !trouble.held.is_empty() || trouble.untold.is_some())
-    }
-
-    /// Whether what was acknowledged is not to be waited for any longer.
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.promised
-            .is_some_and(|(_, since)| now.as_nanos().saturating_sub(since.as_nanos()) >= QUEUES)
-    }
-
-    /// What was acknowledged and has not passed here, was not captured.
-    pub(super) fn keep_promise(&mut self, shared: &mut Shared, out: Out<'_>) {
-        if let Some((to, since)) = self.promised.take() {
-            self.skip_to(since, to, Why::NotCaptured, shared, out);
-            self.release(shared, out);
-            self.close(since, shared, out);
-        }
+        self.trouble.as_ref().is_some_and(|trouble| {
+            trouble.promised.is_some() || !trouble.held.is_empty() || trouble.untold.is_some()
+        })
     }
 
     /// How far a sequence number is from what is handed on next.
@@ -192,23 +171,32 @@ impl Half {
         if self.base.is_none() && tcp.flags.has(Flags::RST) {
             return;
         }
-        let base = *self.base.get_or_insert(first);
+        let base = match self.base {
+            Some(base) => base,
+            None => {
+                self.base = Some(first);
+                self.is_whole = opens;
+                self.began = time;
+                first
+            }
+        };
         if length == 0 && !tcp.flags.has(Flags::FIN) {
             return;
         }
         let distance = self.distance(base, first);
         if distance.unsigned_abs() > AHEAD {
             let behind = first.wrapping_add(length);
-            let follows = self
+            let trouble = self.trouble.get_or_insert_default();
+            let follows = trouble
                 .stray
                 .filter(|(next, _)| first.wrapping_sub(*next) < STRAY);
             let count = follows.map_or(1, |(_, count)| count + 1);
-            self.stray = Some((behind, count));
+            trouble.stray = Some((behind, count));
             if count < STRAYS {
                 shared.counts.strays += 1;
                 return;
             }
-            self.stray = None;
+            trouble.stray = None;
             self.give_up(time, Why::NotCaptured, shared, out);
             let missing = first.wrapping_sub(base.wrapping_add(low(self.next)));
             self.gap(time, missing.into(), Why::NotCaptured, shared, out);
@@ -222,7 +210,14 @@ impl Half {
             None => {
                 // Sent before the first that was seen.
                 let skipped = (distance.unsigned_abs() - self.next).min(length);
-                shared.counts.before += skipped;
+                // What passed so soon behind the first, and is not known to have arrived before
+                // it, has only taken another way.
+                let age = time.as_nanos().saturating_sub(self.began.as_nanos());
+                if self.is_whole || self.is_heard || age >= QUEUES {
+                    shared.counts.before += skipped;
+                } else {
+                    shared.counts.swapped += skipped;
+                }
                 length -= skipped;
                 payload = behind(payload, skipped);
                 0
@@ -250,8 +245,10 @@ impl Half {
                 }
             }
         }
-        if self.promised.is_some_and(|(to, _)| to <= self.next) {
-            self.promised = None;
+        if let Some(trouble) = &mut self.trouble
+            && trouble.promised.is_some_and(|(to, _)| to <= self.next)
+        {
+            trouble.promised = None;
         }
         self.close(time, shared, out);
     }
@@ -296,10 +293,49 @@ impl Half {
         out: Out<'_>,
     ) {
         let payload = upto(payload, known);
-        if self.come_late(time, offset, payload, shared, out) {
+        let end = offset + payload.len() as u64;
+        self.tell_gap_at(offset, end, shared, out);
+        let gaps = self.trouble.as_mut().map(|trouble| &mut trouble.gaps);
+        let Some(gaps) = gaps.filter(|gaps| !gaps.is_empty()) else {
+            self.compare(time, offset, payload, shared, out);
             return;
+        };
+        let sorted = gaps.fill(offset, end);
+        let part = |from, to| upto(behind(payload, from - offset), to - from);
+        for (from, to) in sorted.late {
+            shared.counts.missing -= to - from;
+            let bytes = part(from, to);
+            out(
+                time,
+                Part::Late {
+                    offset: from,
+                    bytes,
+                },
+            );
+        }
+        for (from, to) in sorted.rest {
+            self.compare(time, from, part(from, to), shared, out);
+        }
+    }
+
+    /// Bytes that were handed on before, or are part of a gap that was forgotten.
+    fn compare(
+        &mut self,
+        time: Timestamp,
+        offset: u64,
+        payload: &[u8],
+        shared: &mut Shared,
+        out: Out<'_>,
+    ) {
+        let end = offset + payload.len() as u64;
+        let gaps = self.trouble.as_ref().map(|trouble| &trouble.gaps);
+        if let Some((from, to)) = gaps.and_then(|gaps| gaps.forgotten(offset, end)) {
+            let part = upto(behind(payload, from - offset), to - from);
+            let compared = shared.recent.compare(self.last, from, part);
+            shared.counts.late_untold += compared.unknown as u64;
         }
         // What is acknowledged has arrived, and what is sent again is thrown away.
+        let known = payload.len() as u64;
         let skipped = self.acked.saturating_sub(offset).min(known);
         let (offset, payload) = (offset + skipped, behind(payload, skipped));
         if payload.is_empty() {
@@ -321,54 +357,17 @@ impl Half {
         out: Out<'_>,
     ) {
         shared.counts.conflicts += 1;
+        let trouble = self.trouble.get_or_insert_default();
+        if trouble.conflicts >= CONFLICTS {
+            trouble.more_conflicts += 1;
+            return;
+        }
+        trouble.conflicts += 1;
         self.tell_gap(shared, out);
         out(time, Part::Conflict { offset, bytes });
     }
 
-    /// Whether the bytes, or a part of them, fill a gap that was told.
-    fn come_late(
-        &mut self,
-        time: Timestamp,
-        offset: u64,
-        payload: &[u8],
-        shared: &mut Shared,
-        out: Out<'_>,
-    ) -> bool {
-        let end = offset + payload.len() as u64;
-        self.tell_gap_at(offset, end, shared, out);
-        let Some(trouble) = &mut self.trouble else {
-            return false;
-        };
-        let mut found = false;
-        let mut left = Vec::new();
-        for (from, to) in std::mem::take(&mut trouble.gaps) {
-            let (begin, stop) = (from.max(offset), to.min(end));
-            if begin >= stop {
-                left.push((from, to));
-                continue;
-            }
-            found = true;
-            shared.counts.missing -= stop - begin;
-            let bytes = upto(behind(payload, begin - offset), stop - begin);
-            out(
-                time,
-                Part::Late {
-                    offset: begin,
-                    bytes,
-                },
-            );
-            left.extend(
-                [(from, begin), (stop, to)]
-                    .into_iter()
-                    .filter(|(a, b)| a < b),
-            );
-        }
-        left.truncate(2 * GAPS);
-        trouble.gaps = left;
-        found
-    }
-
-    /// Keeps what is ahead; of what overlaps, what came first.
+    /// Keeps what is ahead.
     fn hold(
         &mut self,
         time: Timestamp,
@@ -379,41 +378,12 @@ impl Half {
         out: Out<'_>,
     ) {
         let trouble = self.trouble.get_or_insert_default();
-        let end = offset + length;
-        let mut conflicts = Vec::new();
-        let mut at = offset;
-        while at < end {
-            // The piece that reaches over this place, or the next behind it.
-            let before = trouble.held.range(..=at).next_back();
-            if let Some((from, piece)) = before
-                && from + piece.length > at
-            {
-                let stop = (from + piece.length).min(end);
-                let ours = upto(behind(payload, at - offset), stop - at);
-                let theirs = upto(behind(&piece.bytes, at - from), stop - at);
-                let common = ours.len().min(theirs.len());
-                let differs = |(a, b): (&u8, &u8)| a != b;
-                let pairs = || ours[..common].iter().zip(&theirs[..common]);
-                if let (Some(first), Some(last)) =
-                    (pairs().position(differs), pairs().rposition(differs))
-                {
-                    conflicts.push((at + first as u64, ours[first..=last].to_vec()));
-                }
-                at = stop;
-                continue;
-            }
-            let next = trouble.held.range(at..).next().map(|(from, _)| *from);
-            let stop = next.map_or(end, |next| next.min(end));
-            let piece = Piece {
-                time,
-                bytes: upto(behind(payload, at - offset), stop - at).into(),
-                length: stop - at,
-            };
-            shared.used += piece.cost();
-            trouble.held.insert(at, piece);
-            at = stop;
-        }
-        for (at, bytes) in conflicts {
+        let room = CONFLICTS - trouble.conflicts;
+        let kept = trouble.held.keep(time, offset, payload, length, room);
+        shared.used += kept.cost;
+        shared.counts.conflicts += kept.more;
+        trouble.more_conflicts += kept.more;
+        for (at, bytes) in kept.conflicts {
             self.conflict(time, at, &bytes, shared, out);
         }
     }
@@ -424,14 +394,9 @@ impl Half {
             let Some(trouble) = &mut self.trouble else {
                 return;
             };
-            let Some(entry) = trouble.held.first_entry() else {
+            let Some((offset, piece)) = trouble.held.take(self.next) else {
                 return;
             };
-            let offset = *entry.key();
-            if offset > self.next {
-                return;
-            }
-            let piece = entry.remove();
             shared.used = shared.used.saturating_sub(piece.cost());
             let known = (self.next - offset).min(piece.length);
             if known > 0 {
@@ -441,153 +406,6 @@ impl Half {
                 let new = behind(&piece.bytes, known);
                 self.hand_on(piece.time, new, piece.length - known, shared, out);
             }
-        }
-    }
-
-    /// The other side has everything before this number. Where it says something with it, it has
-    /// heard that before; else what is missing here may be just behind.
-    pub(super) fn acknowledged(
-        &mut self,
-        time: Timestamp,
-        ack: u32,
-        speaks: bool,
-        shared: &mut Shared,
-        out: Out<'_>,
-    ) {
-        let Some(base) = self.base else {
-            // Of a side that does not pass here every byte would be a gap.
-            return;
-        };
-        let distance = self.distance(base, ack);
-        let Some(mut to) = self.next.checked_add_signed(distance) else {
-            return;
-        };
-        if distance > 0 {
-            if distance.unsigned_abs() > AHEAD {
-                shared.counts.strays += 1;
-                return;
-            }
-            // The FIN takes a number too.
-            if self.end.is_some_and(|end| to == end + 1) {
-                to -= 1;
-            }
-            if to > self.next {
-                let since = self.promised.map_or(time, |(_, since)| since);
-                let to = self.promised.map_or(to, |(before, _)| before.max(to));
-                self.promised = Some((to, since));
-            }
-            if speaks {
-                self.keep_promise(shared, out);
-            }
-        }
-        self.acked = self.acked.max(to);
-    }
-
-    /// Hands on everything before a place, with gaps for what is not there.
-    fn skip_to(&mut self, time: Timestamp, to: u64, why: Why, shared: &mut Shared, out: Out<'_>) {
-        while self.next < to {
-            let held = self.trouble.as_ref().map(|trouble| &trouble.held);
-            let first = held.and_then(|held| held.first_key_value());
-            let stop = first.map_or(to, |(offset, _)| (*offset).min(to));
-            if stop > self.next {
-                self.gap(time, stop - self.next, why, shared, out);
-            } else {
-                self.release(shared, out);
-            }
-        }
-    }
-
-    /// Nothing will fill the holes any more.
-    pub(super) fn give_up(&mut self, now: Timestamp, why: Why, shared: &mut Shared, out: Out<'_>) {
-        self.keep_promise(shared, out);
-        let last = self.trouble.as_ref().and_then(|trouble| {
-            let (offset, piece) = trouble.held.last_key_value()?;
-            Some((
-                offset + piece.length,
-                trouble.held.first_key_value()?.1.time,
-            ))
-        });
-        if let Some((end, time)) = last {
-            self.skip_to(time, end, why, shared, out);
-            self.release(shared, out);
-        }
-        // A FIN behind a hole tells how much is missing.
-        if why == Why::NeverCame
-            && let Some(end) = self.end
-        {
-            self.skip_to(now, end, why, shared, out);
-        }
-        self.tell_gap(shared, out);
-        self.close(now, shared, out);
-    }
-
-    /// Bytes that are not there. They are told with what comes next, so that neighbours are one.
-    fn gap(&mut self, time: Timestamp, length: u64, why: Why, shared: &mut Shared, out: Out<'_>) {
-        let offset = self.next;
-        self.next += length;
-        let trouble = self.trouble.get_or_insert_default();
-        match &mut trouble.untold {
-            Some(untold) if untold.why == why && untold.offset + untold.length == offset => {
-                untold.length += length;
-            }
-            _ => {
-                self.tell_gap(shared, out);
-                let untold = Untold {
-                    time,
-                    offset,
-                    length,
-                    why,
-                };
-                self.trouble.get_or_insert_default().untold = Some(untold);
-            }
-        }
-    }
-
-    /// Tells the gap that is not told yet, if there is one.
-    pub(super) fn tell_gap(&mut self, shared: &mut Shared, out: Out<'_>) {
-        let Some(trouble) = &mut self.trouble else {
-            return;
-        };
-        let Some(untold) = trouble.untold.take() else {
-            return;
-        };
-        let Untold {
-            time,
-            offset,
-            length,
-            why,
-        } = untold;
-        shared.counts.gaps += 1;
-        shared.counts.missing += length;
-        if why == Why::Evicted {
-            shared.counts.evicted += 1;
-        }
-        // What the snapshot length cut off comes no second time.
-        if why != Why::Cut {
-            if trouble.gaps.len() >= GAPS {
-                trouble.gaps.remove(0);
-            }
-            trouble.gaps.push((offset, offset + length));
-        }
-        out(
-            time,
-            Part::Gap {
-                offset,
-                length,
-                why,
-            },
-        );
-    }
-
-    /// The same, if bytes of this range have come.
-    fn tell_gap_at(&mut self, from: u64, to: u64, shared: &mut Shared, out: Out<'_>) {
-        let touches = self
-            .trouble
-            .as_ref()
-            .and_then(|trouble| trouble.untold)
-            .is_some_and(|untold| untold.offset < to && from < untold.offset + untold.length);
-        if touches {
-            self.tell_gap(shared, out);
         }
     }
 
@@ -614,12 +432,12 @@ impl Half {
     }
 }
 
-fn behind(bytes: &[u8], skipped: u64) -> &[u8] {
+pub(super) fn behind(bytes: &[u8], skipped: u64) -> &[u8] {
     let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
     bytes.get(skipped..).unwrap_or_default()
 }
 
-fn upto(bytes: &[u8], length: u64) -> &[u8] {
+pub(super) fn upto(bytes: &[u8], length: u64) -> &[u8] {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     bytes.get(..length).unwrap_or(bytes)
 }

@@ -12,12 +12,16 @@
 //! way to show one text to a reader of packets and another to the program.
 
 mod course;
+mod gaps;
 mod half;
+mod held;
+mod mark;
 mod recent;
 #[cfg(test)]
 mod tests;
 
-pub use course::{Course, Ending, Mark, Troubles};
+pub use course::{Course, Ending};
+pub use mark::{Mark, Troubles};
 
 use std::collections::VecDeque;
 
@@ -51,6 +55,12 @@ pub enum Part<'a> {
         offset: u64,
         /// What they were the second time.
         bytes: &'a [u8],
+    },
+    /// So many conflicts more that are not told one by one: of one direction only the first few
+    /// are, as whoever sends them could send millions.
+    MoreConflicts {
+        /// How many.
+        count: u64,
     },
     /// Bytes of a gap that came after all, after what follows them was handed on.
     Late {
@@ -111,6 +121,11 @@ pub struct Counts {
     pub uncompared: u64,
     /// Bytes from before the first that was seen.
     pub before: u64,
+    /// Bytes that belong before the first that was seen, and came so soon behind it that they had
+    /// only taken another way.
+    pub swapped: u64,
+    /// Bytes that came late and may be of one of so many gaps that it was forgotten.
+    pub late_untold: u64,
     /// Segments far outside of any window (RFC 7323, 2.3 bounds it to 1 GiB), not taken.
     pub strays: u64,
     /// Holes that were given up because the memory was full.
@@ -287,9 +302,9 @@ impl<T> Streams<T> {
         };
         for (half, direction) in pair.halves.iter_mut().zip(DIRECTIONS) {
             let note = &pair.note;
-            half.give_up(now, Why::NeverCame, shared, &mut |time, part| {
-                emit(note, direction, time, part);
-            });
+            let mut here = |time, part: Part<'_>| emit(note, direction, time, part);
+            half.give_up(now, Why::NeverCame, shared, &mut here);
+            half.tell_rest(now, &mut here);
         }
         let slot = &mut self.slots[handle.index as usize];
         slot.pair = None;

@@ -50,6 +50,7 @@ enum Told {
     Bytes(u64, Vec<u8>),
     Gap(u64, u64, Why),
     Conflict(u64, Vec<u8>),
+    MoreConflicts(u64),
     Late(u64, Vec<u8>),
     Closed,
     Reset,
@@ -67,6 +68,7 @@ fn told(part: Part<'_>) -> Told {
         } => Told::Gap(offset, length, why),
         Part::Conflict { offset, bytes } => Told::Conflict(offset, bytes.to_vec()),
         Part::Late { offset, bytes } => Told::Late(offset, bytes.to_vec()),
+        Part::MoreConflicts { count } => Told::MoreConflicts(count),
         Part::Closed => Told::Closed,
         Part::Reset => Told::Reset,
     }
@@ -325,10 +327,14 @@ fn what_the_snapshot_length_cut_off_is_a_gap() {
 
 #[test]
 fn a_conversation_that_began_earlier_begins_with_what_was_seen_first() {
-    let all = [forth(7000, b"seen"), forth(6990, b"before it "), ack(7004)];
+    let all = [forth(7000, b"seen"), ack(7004), forth(6990, b"before it ")];
     let (heard, counts) = follow_within(MEMORY, &all);
     assert_eq!(heard, [(Direction::Forth, bytes(0, b"seen"))]);
-    assert_eq!(counts.before, 10);
+    assert_eq!((counts.before, counts.swapped), (10, 0));
+    // Nobody had it yet, so that it is not from before the capture.
+    let all = [forth(7000, b"seen"), forth(6990, b"swapped!! "), ack(7004)];
+    let (_, counts) = follow_within(MEMORY, &all);
+    assert_eq!((counts.before, counts.swapped), (0, 10));
     // Of a side that does not pass here nothing is known, and nothing is said.
     assert_eq!(follow(&[ack(100), ack(200), ack(300)]), []);
 }
@@ -478,6 +484,64 @@ fn datagrams_follow_each_other() {
             bytes(8, b"three")
         ]
     );
+}
+
+#[test]
+fn what_fills_a_gap_in_part_is_compared_in_its_other_part() {
+    let all = [
+        forth(1, b"one"),
+        forth(10, b"three"),
+        sent(Direction::Back, 1, 10, ACK, b"heard"),
+        // Six bytes of the gap, and two of what was handed on, of which one differs.
+        forth(4, b"middleTh"),
+    ];
+    let (heard, counts) = follow_within(MEMORY, &all);
+    let forth: Vec<Told> = heard
+        .into_iter()
+        .filter(|(way, _)| *way == Direction::Forth)
+        .map(|(_, told)| told)
+        .collect();
+    assert_eq!(
+        forth,
+        [
+            bytes(0, b"one"),
+            Told::Gap(3, 6, Why::NotCaptured),
+            bytes(9, b"three"),
+            Told::Late(3, b"middle".to_vec()),
+            Told::Conflict(9, b"T".to_vec()),
+        ]
+    );
+    assert_eq!((counts.missing, counts.conflicts), (0, 1));
+}
+
+#[test]
+fn what_fills_a_gap_that_was_forgotten_is_counted() {
+    let mut all = vec![forth(1, b"x")];
+    for number in 1..=80u32 {
+        all.push(forth(1 + 10 * number, b"x"));
+        all.push(sent(Direction::Back, number, 2 + 10 * number, ACK, b"y"));
+    }
+    all.push(forth(2, b"forgotten"));
+    all.push(forth(2 + 10 * 79, b"in memory"));
+    let (heard, counts) = follow_within(MEMORY, &all);
+    assert_eq!((counts.gaps, counts.late_untold), (80, 9));
+    let late = |(_, told): &&(Direction, Told)| matches!(told, Told::Late(..));
+    assert_eq!(heard.iter().filter(late).count(), 1);
+    assert_eq!(counts.missing, 79 * 9);
+}
+
+#[test]
+fn of_many_conflicts_a_few_are_told_and_the_rest_is_counted() {
+    // In what was handed on, and in what waits.
+    for first in [1, 3] {
+        let mut all = vec![forth(1, b"a"), forth(first, b"abcd")];
+        all.extend((0..1000).map(|_| forth(first, b"aXcd")));
+        let (heard, counts) = follow_within(MEMORY, &all);
+        assert_eq!(counts.conflicts, 1000);
+        let told = |(_, told): &&(Direction, Told)| matches!(told, Told::Conflict(..));
+        assert_eq!(heard.iter().filter(told).count(), 32);
+        assert_eq!(heard.last().unwrap().1, Told::MoreConflicts(968));
+    }
 }
 
 /// How one text gets onto the wire: pieces that overlap, repeat and change places.

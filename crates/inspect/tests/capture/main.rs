@@ -12,11 +12,13 @@
 
 mod blocking;
 mod command;
+mod copies;
 #[path = "../../src/capture/crafted.rs"]
 mod crafted;
 mod dump;
 mod files;
 mod fragments;
+mod hostile;
 mod live;
 mod lives;
 mod netns;

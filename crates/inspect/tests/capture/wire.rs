@@ -35,6 +35,11 @@ impl Wire {
         wire
     }
 
+    /// The namespace of a side.
+    pub(crate) fn name(&self, side: usize) -> &str {
+        &self.0[side]
+    }
+
     /// `ip`, on one side.
     pub(crate) fn ip(&self, side: usize, arguments: &[&str]) {
         run("ip", &[&["-n", &self.0[side]][..], arguments].concat());

@@ -16,6 +16,8 @@ pub(super) struct Follow {
     written: Written,
     /// The latest time that a packet had.
     now: Timestamp,
+    /// SYNs amid conversations.
+    amid: u64,
 }
 
 enum Written {
@@ -38,6 +40,7 @@ impl Follow {
             streams: Streams::new(memory),
             written: dialogue.map_or(Written::Json, |dialogue| Written::Lines(Box::new(dialogue))),
             now: Timestamp::from_nanos(i64::MIN),
+            amid: 0,
         }
     }
 
@@ -62,6 +65,7 @@ impl Follow {
             streams,
             written,
             now,
+            amid,
         } = self;
         let mut pen = Pen::new(written, paper);
         let mut emit = |known: &Known, way, time, part: Part<'_>| pen.write(known, way, time, part);
@@ -72,6 +76,11 @@ impl Follow {
         let Some(segment) = packet.segment().filter(|it| it.fragment.is_none()) else {
             return pen.end();
         };
+        // Its receiver takes nothing of it either.
+        if seen.is_amid {
+            *amid += 1;
+            return pen.end();
+        }
         let known = &seen.conversation.note;
         let stream = known.borrow().stream;
         let stream = match stream {
@@ -135,8 +144,20 @@ impl Follow {
                 "bytes sent again from before the capture, not shown".to_owned(),
             ),
             (
+                counts.swapped,
+                "bytes that belong before the first segment captured, not shown".to_owned(),
+            ),
+            (
+                counts.late_untold,
+                "bytes that came too late, perhaps of one of very many gaps, not shown".to_owned(),
+            ),
+            (
                 counts.strays,
                 "segments outside of any window, not shown".to_owned(),
+            ),
+            (
+                self.amid,
+                "SYNs amid a conversation, taken for no part of it".to_owned(),
             ),
         ];
         all.into_iter()

@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::{Context, Exit};
-use crate::capture::{Conversations, Datagrams, Event, Fragments, Source, SourceError};
+use crate::capture::{Conversations, Copies, Datagrams, Event, Fragments, Source, SourceError};
 use crate::cli::capture::{From, Request};
 use crate::clock;
 use crate::model::{Gap, Origin};
@@ -56,6 +56,8 @@ const LIVES_EVERY: Duration = Duration::from_millis(100);
 /// One capture from beginning to end.
 struct Run<'a> {
     request: &'a Request,
+    /// Nothing is passed over.
+    everything: bool,
     context: &'a Context,
     stop: &'a Stop,
     source: &'a mut dyn Source,
@@ -64,6 +66,7 @@ struct Run<'a> {
     conversations: Conversations<Known>,
     fragments: Fragments,
     datagrams: Datagrams,
+    copies: Copies,
     chooser: Option<Chooser>,
     totals: Totals,
     /// Packets of which it cannot be told whether they were wanted.
@@ -98,6 +101,7 @@ impl<'a> Run<'a> {
     ) -> Self {
         Self {
             request,
+            everything: request.selection == Selection::everything(),
             context,
             stop,
             source,
@@ -106,6 +110,7 @@ impl<'a> Run<'a> {
             conversations: Conversations::new(),
             fragments: Fragments::default(),
             datagrams: Datagrams::default(),
+            copies: Copies::default(),
             chooser: None,
             totals: Totals::default(),
             undecided: 0,
@@ -226,36 +231,41 @@ impl<'a> Run<'a> {
         self.looker.is_some()
     }
 
+    /// The source, and what is needed for a frame that it lends.
+    fn step(&mut self) -> (&mut dyn Source, Step<'_>) {
+        let step = Step {
+            everything: self.everything,
+            request: self.request,
+            looker: &mut self.looker,
+            output: &mut self.output,
+            conversations: &mut self.conversations,
+            fragments: &mut self.fragments,
+            datagrams: &mut self.datagrams,
+            copies: &mut self.copies,
+            chooser: &mut self.chooser,
+            totals: &mut self.totals,
+            undecided: &mut self.undecided,
+        };
+        (self.source, step)
+    }
+
     /// Reads to the end. `Some`: the source broke off, which is an error after all that it gave.
     fn read(&mut self) -> anyhow::Result<Option<SourceError>> {
         let link = self.source.link();
-        let everything = self.request.selection == Selection::everything();
         let mut frames = 0u64;
         loop {
-            // The frame borrows the source, so what is beside it is borrowed field by field.
-            match self.source.next() {
-                Ok(Event::Comment(comment)) => self.output.comment(comment),
+            let (source, step) = self.step();
+            match source.next() {
+                Ok(Event::Comment(comment)) => step.output.comment(comment),
                 Ok(Event::Remark(remark)) => {
-                    self.output
-                        .remark(remark, &mut self.conversations, self.chooser.as_mut())
+                    step.output
+                        .remark(remark, step.conversations, step.chooser.as_mut())
                 }
                 Ok(Event::Frame(mut frame)) => {
                     // The kernel has cut what is live; a file may hold more than is asked for.
-                    let kept = frame.bytes.len().min(self.request.snaplen as usize);
+                    let kept = frame.bytes.len().min(step.request.snaplen as usize);
                     frame.bytes = &frame.bytes[..kept];
-                    let took = Step {
-                        everything,
-                        request: self.request,
-                        looker: &mut self.looker,
-                        output: &mut self.output,
-                        conversations: &mut self.conversations,
-                        fragments: &mut self.fragments,
-                        datagrams: &mut self.datagrams,
-                        chooser: &mut self.chooser,
-                        totals: &mut self.totals,
-                        undecided: &mut self.undecided,
-                    }
-                    .take(link, &frame)?;
+                    let took = step.take(link, &frame)?;
                     match took {
                         Took::Over => return Ok(None),
                         Took::Shown if self.is_enough() => return Ok(None),
@@ -307,19 +317,8 @@ impl<'a> Run<'a> {
             }
             chooser.tend(looker);
         }
-        Step {
-            everything: false,
-            request: self.request,
-            looker: &mut self.looker,
-            output: &mut self.output,
-            conversations: &mut self.conversations,
-            fragments: &mut self.fragments,
-            datagrams: &mut self.datagrams,
-            chooser: &mut self.chooser,
-            totals: &mut self.totals,
-            undecided: &mut self.undecided,
-        }
-        .release(self.source.link(), end)?;
+        let (source, mut step) = self.step();
+        step.release(source.link(), end)?;
         Ok(())
     }
 

@@ -54,6 +54,21 @@ pub(super) struct Output {
     is_cut: bool,
 }
 
+/// What is written whole, at the end.
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.extend_from_slice(bytes);
+        if self.out.len() >= BATCH {
+            Self::flush(self)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}
+
 enum Shown {
     Lines(Box<Lines>),
     Json,
@@ -97,7 +112,7 @@ impl Output {
             }
             shape if request.summary => {
                 let screen = (shape != Shape::Json).then_some(context.screen);
-                Shown::Overview(Box::new(Overview::new(screen)))
+                Shown::Overview(Box::new(Overview::new(screen, context.screen.charset)))
             }
             Shape::Json => Shown::Json,
             Shape::Lines {
@@ -159,6 +174,7 @@ impl Output {
         packet: &Packet<'_>,
         seen: Option<Seen<'_, Known>>,
         looker: Option<&mut Looker>,
+        is_copy: bool,
     ) -> io::Result<Option<Mark>> {
         let notes = self.notes_owners();
         let recorded = frame.recorded.interface.and_then(|it| it.name.as_ref());
@@ -199,7 +215,9 @@ impl Output {
         if !shows {
             return Ok(None);
         }
-        let mark = seen.as_ref().and_then(|seen| course_of(seen, packet));
+        let mark = seen
+            .as_ref()
+            .and_then(|seen| course_of(seen, packet, is_copy));
         let unnamed;
         let interface = match (name, packet.interface) {
             (None, Some(index)) => {
@@ -236,7 +254,8 @@ impl Output {
                 }
             }
             Shown::Follow(follow) => {
-                if let Some(seen) = &seen {
+                // What a copy says was said.
+                if let Some(seen) = seen.as_ref().filter(|_| !is_copy) {
                     let paper = &mut Paper {
                         out: &mut self.out,
                         interfaces: &mut self.interfaces,
@@ -351,14 +370,15 @@ impl Output {
     /// Writes what streams that are followed still have; gives what they lack.
     pub(super) fn finish_streams(&mut self) -> io::Result<Vec<Gap>> {
         self.streams(Follow::finish)?;
-        match &self.shape {
+        // Many rows are handed on as they are made.
+        let shape = std::mem::replace(&mut self.shape, Shown::Nothing);
+        let gaps = match &shape {
             Shown::Follow(follow) => Ok(follow.gaps()),
-            Shown::Overview(overview) => {
-                overview.write(&mut self.out)?;
-                Ok(overview.gaps())
-            }
+            Shown::Overview(overview) => overview.write(self).map(|()| overview.gaps()),
             _ => Ok(Vec::new()),
-        }
+        };
+        self.shape = shape;
+        gaps
     }
 
     fn streams(

@@ -65,13 +65,13 @@ pub(super) struct Ends {
     pub(super) earlier: Option<Known>,
     taken_over: u64,
     /// What the reader was told last, by the marks of the labels.
-    told: [(Grounds, u64); 2],
+    told: [(Grounds, u32); 2],
     /// Told apart without being compared for each packet.
-    marks: [u64; 2],
+    marks: [u32; 2],
     /// What passed of it.
     pub(super) course: Course,
     /// Who told of the sides from the lives of sockets, and how much was told in all by then.
-    witnesses: [Option<Witness>; 2],
+    witnesses: Option<Box<[Option<Witness>; 2]>>,
     heard: u64,
     /// When its latest packet passed, and whether what was told then holds from there on.
     latest: Timestamp,
@@ -79,7 +79,7 @@ pub(super) struct Ends {
     /// As what it is counted in [`Tally`].
     tallied: Tallied,
     /// The users of hidden owners, by name.
-    users: [Option<ForeignText>; 2],
+    users: Option<Box<[Option<ForeignText>; 2]>>,
     /// It is a file that knows the owners, and their users.
     is_recalled: bool,
     /// Counts the changes.
@@ -124,12 +124,12 @@ impl Default for Ends {
             told: Default::default(),
             marks: Default::default(),
             course: Course::default(),
-            witnesses: [None; 2],
+            witnesses: None,
             heard: 0,
             latest: long_ago,
             heard_all: false,
             tallied: Tallied::default(),
-            users: Default::default(),
+            users: None,
             is_recalled: false,
             version: 0,
             noted: None,
@@ -310,7 +310,7 @@ impl Ends {
             conversation.set_client(server);
             self.places.reverse();
             self.sides.reverse();
-            self.witnesses.reverse();
+            self.swap_witnesses();
         }
     }
 
@@ -389,23 +389,53 @@ impl Ends {
         changed
     }
 
+    /// The user of a hidden owner.
+    fn user(&self, index: usize) -> Option<&ForeignText> {
+        self.users.as_ref()?[index].as_ref()
+    }
+
+    fn set_user(&mut self, index: usize, user: Option<ForeignText>) {
+        if user.is_some() || self.users.is_some() {
+            self.users.get_or_insert_default()[index] = user;
+        }
+    }
+
+    fn witness(&self, index: usize) -> Option<Witness> {
+        self.witnesses.as_ref()?[index]
+    }
+
+    fn set_witness(&mut self, index: usize, witness: Option<Witness>) {
+        if witness.is_some() || self.witnesses.is_some() {
+            self.witnesses.get_or_insert_default()[index] = witness;
+        }
+    }
+
+    fn swap_witnesses(&mut self) {
+        if let Some(witnesses) = &mut self.witnesses {
+            witnesses.reverse();
+        }
+    }
+
     fn label(&mut self, users: &mut Users, charset: Charset) {
         let has_port = self.protocol.is_some();
         for (index, end) in self.places.into_iter().enumerate() {
-            let side = &self.sides[index];
             if !self.is_recalled {
-                self.users[index] = match side.grounds {
+                let user = match self.sides[index].grounds {
                     Grounds::Hidden(Some(uid)) => users.name(uid).map(ForeignText::from),
                     _ => None,
                 };
+                self.set_user(index, user);
             }
-            let user = self.users[index]
-                .as_ref()
+            let side = &self.sides[index];
+            let user = self
+                .user(index)
                 .map(|user| Escaped::name(user, charset).to_string());
             let label = end_label(side, end, has_port, user.as_deref(), charset);
             let mut hasher = DefaultHasher::new();
             label.hash(&mut hasher);
-            self.marks[index] = hasher.finish();
+            // The lower half tells as well.
+            let [.., a, b, c, d] = hasher.finish().to_be_bytes();
+            self.marks[index] = u32::from_be_bytes([a, b, c, d]);
             self.labels[index] = label;
         }
         self.version += 1;

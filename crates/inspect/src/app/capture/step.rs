@@ -8,7 +8,7 @@ use super::looker::Looker;
 use super::output::Output;
 use super::show::{Known, Witnesses};
 use crate::capture::{
-    Conversations, Datagrams, Fault, Fragments, Frame, Link, Packet, decode, selects,
+    Conversations, Copies, Datagrams, Fault, Fragments, Frame, Link, Packet, decode, selects,
 };
 use crate::cli::capture::Request;
 use crate::render::packet::Totals;
@@ -32,6 +32,7 @@ pub(super) struct Step<'s> {
     pub(super) conversations: &'s mut Conversations<Known>,
     pub(super) fragments: &'s mut Fragments,
     pub(super) datagrams: &'s mut Datagrams,
+    pub(super) copies: &'s mut Copies,
     pub(super) chooser: &'s mut Option<Chooser>,
     pub(super) totals: &'s mut Totals,
     pub(super) undecided: &'s mut u64,
@@ -94,10 +95,16 @@ impl Step<'_> {
             return Ok(Took::Over);
         }
         self.totals.packets += 1;
-        self.totals.payload += u64::from(packet.said());
+        let is_copy = self.copies.is_copy(frame, packet);
+        if is_copy {
+            self.totals.copies += 1;
+        } else {
+            self.totals.payload += u64::from(packet.said());
+        }
         let together;
         let mut packet = packet;
         if packet.fragment().is_some()
+            && !is_copy
             && let Some(whole) = self.datagrams.take(packet.link, frame)
         {
             together = packet.put_together(&whole);
@@ -109,6 +116,9 @@ impl Step<'_> {
         let seen = self.conversations.see(packet);
         if seen.as_ref().is_some_and(|seen| seen.is_new) {
             self.totals.conversations += 1;
+        }
+        if seen.as_ref().is_some_and(|seen| seen.is_crowded) {
+            self.totals.forgotten += 1;
         }
         if let Some(old) = seen.as_ref().and_then(|seen| seen.displaced.as_ref()) {
             self.totals.troubles.unanswered += old.borrow().course.troubles().unanswered;
@@ -124,6 +134,7 @@ impl Step<'_> {
             packet,
             seen,
             self.looker.as_mut(),
+            is_copy,
         )?;
         if let Some(mark) = mark {
             self.totals.troubles.count(mark);

@@ -30,6 +30,9 @@ pub struct StreamRecord<'a> {
     /// Set where the bytes are not the stream's next: `conflict`, `late`.
     #[serde(skip_serializing_if = "Option::is_none")]
     out_of_order: Option<&'static str>,
+    /// Conflicts that have no record of their own, after very many that have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_conflicts: Option<u64>,
     /// Set at the end: `closed`, `reset`.
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<&'static str>,
@@ -71,6 +74,7 @@ impl<'a> StreamRecord<'a> {
             base64: None,
             gap: None,
             out_of_order: None,
+            more_conflicts: None,
             end: None,
         };
         let (offset, bytes) = match part {
@@ -91,6 +95,10 @@ impl<'a> StreamRecord<'a> {
                 let reason = why.word();
                 record.gap = Some(MissingRecord { length, reason });
                 (Some(offset), None)
+            }
+            Part::MoreConflicts { count } => {
+                record.more_conflicts = Some(count);
+                (None, None)
             }
             Part::Closed => {
                 record.end = Some("closed");

@@ -66,6 +66,13 @@ impl Dialogue {
                 );
                 self.quoting(out, said, &begin, bytes);
             }
+            Part::MoreConflicts { count: 1 } => {
+                self.words(out, said, "[conflict: 1 more, not shown]");
+            }
+            Part::MoreConflicts { count } => {
+                let words = format!("[conflicts: {} more, not shown]", spelled(count));
+                self.words(out, said, &words);
+            }
             Part::Late { offset, bytes } => {
                 let begin = format!(
                     "[late: {} of a gap, at {}: ",

@@ -132,9 +132,13 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
 pub struct Totals {
     /// Packets shown or written.
     pub packets: u64,
+    /// Packets among them that had passed another interface before.
+    pub copies: u64,
     /// Conversations among them.
     pub conversations: u64,
-    /// Payload bytes, as on the wire.
+    /// Conversations among those that had to make room for others while they may have gone on.
+    pub forgotten: u64,
+    /// Payload bytes, as on the wire; those of copies are in no conversation, nor here.
     pub payload: u64,
     /// Packets shown, but with headers that cannot be right.
     pub malformed: u64,
@@ -151,8 +155,18 @@ pub fn summary(totals: &Totals, gaps: &[Gap], live: bool) -> String {
         counted(totals.conversations, "conversation"),
         counted(totals.payload, "byte"),
     );
+    if totals.forgotten > 0 {
+        let forgotten = counted(totals.forgotten, "conversation");
+        text.push_str(&format!(", {forgotten} forgotten to make room for others"));
+    }
     if totals.malformed > 0 {
         text.push_str(&format!(", {} malformed", thousands(totals.malformed)));
+    }
+    if totals.copies > 0 {
+        let copies = thousands(totals.copies);
+        text.push_str(&format!(
+            ", {copies} of the packets seen on another interface before"
+        ));
     }
     text.push('.');
     if live && gaps.is_empty() {
@@ -193,6 +207,12 @@ pub(super) fn troubles(troubles: &Troubles) -> Vec<String> {
             troubles.resets_after_close,
             "reset",
             "of what came after a close",
+        ),
+        (troubles.syns_amid, "SYN", "amid a conversation"),
+        (
+            troubles.holes_forgotten,
+            "gap",
+            "forgotten, of too many at once",
         ),
     ];
     all.into_iter()
@@ -335,7 +355,9 @@ mod tests {
     fn the_last_line_counts_and_names_what_was_lost() {
         let totals = Totals {
             packets: 6,
+            copies: 0,
             conversations: 1,
+            forgotten: 0,
             payload: 1_234,
             malformed: 0,
             troubles: Troubles::default(),
@@ -347,6 +369,15 @@ mod tests {
         assert_eq!(
             summary(&bad, &[], true),
             "6 packets, 1 conversation, 1,234 bytes of payload, 3 malformed. None dropped."
+        );
+        let seen_twice = Totals {
+            copies: 2,
+            ..totals
+        };
+        assert_eq!(
+            summary(&seen_twice, &[], false),
+            "6 packets, 1 conversation, 1,234 bytes of payload, 2 of the packets seen on another \
+             interface before."
         );
         let line = "6 packets, 1 conversation, 1,234 bytes of payload.";
         assert_eq!(summary(&totals, &[], false), line);

@@ -217,6 +217,8 @@ fn meaning(mark: Mark) -> String {
         Mark::WindowProbe => "[zero window probe]".to_owned(),
         Mark::ResetUnread(count) => format!("[reset, {} perhaps unread]", bytes(count)),
         Mark::ResetAfterClose => "[reset, it had closed]".to_owned(),
+        Mark::Copy => "[copy]".to_owned(),
+        Mark::SynAmid => "[SYN amid the conversation]".to_owned(),
     }
 }
 

@@ -31,9 +31,12 @@ impl Output {
                 ("payload_bytes", totals.payload),
                 ("malformed", totals.malformed),
             ];
+            let rare = [("copy", totals.copies), ("forgotten", totals.forgotten)];
+            let rare = rare.into_iter().filter(|(_, count)| *count > 0);
             let troubles = totals.troubles.counts().into_iter();
             let counts = counts
                 .into_iter()
+                .chain(rare)
                 .chain(troubles.filter(|(_, count)| *count > 0));
             json::write(&mut self.out, &End::new(counts, gaps))?;
         }

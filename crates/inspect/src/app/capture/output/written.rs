@@ -53,9 +53,22 @@ fn news_of(screen: &Screen, out: &mut Vec<u8>, ends: &Ends) {
 }
 
 /// What a packet means after those before it.
-pub(super) fn course_of(seen: &Seen<'_, Known>, packet: &Packet<'_>) -> Option<Mark> {
+pub(super) fn course_of(
+    seen: &Seen<'_, Known>,
+    packet: &Packet<'_>,
+    is_copy: bool,
+) -> Option<Mark> {
+    if is_copy {
+        return Some(Mark::Copy);
+    }
     let direction = seen.conversation.direction(seen.source);
     let mut ends = seen.conversation.note.borrow_mut();
+    if seen.is_amid {
+        return Some(ends.course.syn_amid(direction, packet.time));
+    }
+    if let Some(opening) = seen.opening {
+        ends.course.opened(opening);
+    }
     match packet.segment().filter(|it| it.fragment.is_none()) {
         Some(segment) => ends.course.segment(direction, packet.time, segment),
         None => {

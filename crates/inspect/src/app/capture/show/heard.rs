@@ -16,9 +16,11 @@ impl Ends {
     /// Whether what is not known yet will be told by itself: who accepts it. Its listener is known,
     /// and a look would find no more.
     pub(super) fn will_be_told(&self) -> bool {
-        let mut sides = self.sides.iter().zip(&self.witnesses);
-        sides.all(|(side, witness)| match side.grounds {
-            Grounds::LocalPort => witness.is_some() && self.protocol == Some(Protocol::Tcp),
+        let mut sides = self.sides.iter().enumerate();
+        sides.all(|(index, side)| match side.grounds {
+            Grounds::LocalPort => {
+                self.witness(index).is_some() && self.protocol == Some(Protocol::Tcp)
+            }
             grounds => !grounds.may_improve(),
         })
     }
@@ -42,10 +44,10 @@ impl Ends {
         let mut changed = false;
         for (index, (local, remote)) in [(client, server), (server, client)].into_iter().enumerate()
         {
+            let known = self.witness(index);
             let side = &mut self.sides[index];
-            let witness = self.witnesses[index];
             let is_known = side.grounds == Grounds::Witnessed;
-            if refused && index == 1 || is_tcp && is_known && lives.has_all(witness) {
+            if refused && index == 1 || is_tcp && is_known && lives.has_all(known) {
                 continue;
             }
             let question = Question {
@@ -59,13 +61,12 @@ impl Ends {
                 here: local.is_loopback()
                     || !matches!(side.grounds, Grounds::NotLooked | Grounds::Elsewhere),
             };
-            if lives.is_still(witness, &question) {
+            if lives.is_still(known, &question) {
                 continue;
             }
             let told = lives.attribute(&question);
             if let Some((told, witness)) = told {
-                let was_another = is_known && self.witnesses[index] != witness;
-                self.witnesses[index] = witness;
+                let was_another = is_known && known != witness;
                 // Datagrams have come to another socket, of whose owner less is known.
                 if !is_tcp && was_another && told.grounds != Grounds::Witnessed {
                     *side = told;
@@ -73,6 +74,7 @@ impl Ends {
                 } else if !matches!(told.grounds, Grounds::Hidden(_)) {
                     changed |= side.hear(told, protocol);
                 }
+                self.set_witness(index, witness);
             }
         }
         changed

@@ -81,11 +81,13 @@ impl Ends {
         }
         self.sides.clone_from(&earlier.sides);
         self.users.clone_from(&earlier.users);
-        self.witnesses = earlier.witnesses;
+        self.witnesses.clone_from(&earlier.witnesses);
         if self.places[0] != first {
             self.sides.reverse();
-            self.users.reverse();
-            self.witnesses.reverse();
+            if let Some(users) = &mut self.users {
+                users.reverse();
+            }
+            self.swap_witnesses();
         }
         self.is_recalled = earlier.is_recalled;
         true
@@ -106,7 +108,7 @@ impl Ends {
         };
         for (index, side) in sides.into_iter().enumerate() {
             self.sides[index] = side.attribution;
-            self.users[index] = side.user;
+            self.set_user(index, side.user);
         }
         self.is_recalled = true;
     }
@@ -121,7 +123,7 @@ impl Ends {
         let side = |index: usize| Side {
             end: self.places[index],
             attribution: self.sides[index].clone(),
-            user: self.users[index].clone(),
+            user: self.user(index).cloned(),
             more: 0,
         };
         let note = Note {
