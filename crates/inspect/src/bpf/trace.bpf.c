@@ -151,6 +151,8 @@ struct settings {
 	__u16 port; /* only sockets that use it, or none yet; 0: any */
 	__u8 by_process; /* only processes in the table, and their children */
 	__u8 by_name; /* only processes of that name */
+	__u32 network; /* only sockets of that namespace; 0: any */
+	__u32 unused;
 	char name[NAME_LENGTH];
 };
 
@@ -665,8 +667,20 @@ static __always_inline void take_arguments(__u64 *into, struct pt_regs___trace *
 	into[5] = regs->r9;
 }
 
-static __always_inline int uses_port(struct found *found, __u16 port)
+static __always_inline int is_wanted(struct found *found, struct settings *settings)
 {
+	__u16 port = settings->port;
+	struct sock *sk = found->sk;
+	struct net *net = 0;
+	__u32 inum = 0;
+
+	if (settings->network) {
+		bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+		if (net)
+			bpf_core_read(&inum, sizeof(inum), &net->ns.inum);
+		if (inum != settings->network)
+			return 0;
+	}
 	if (!port)
 		return 1;
 	return (found->family == AF_INET || found->family == AF_INET6) &&
@@ -726,7 +740,7 @@ int call_began(__u64 *ctx)
 			if (call->other_fd >= NO_ARGUMENT || !find(&begun.found, task, fd))
 				return 0;
 		}
-		if (!uses_port(&begun.found, settings->port))
+		if (!is_wanted(&begun.found, settings))
 			return 0;
 	}
 	begun.limit = settings->limit;
@@ -810,7 +824,7 @@ int state_changed(__u64 *ctx)
 	found.local_port = bpf_ntohs(port);
 	bpf_core_read(&port, sizeof(port), &sk->__sk_common.skc_dport);
 	found.remote_port = bpf_ntohs(port);
-	if (!uses_port(&found, settings->port))
+	if (!is_wanted(&found, settings))
 		return 0;
 	moment = begin(STATE);
 	if (!moment)

@@ -13,6 +13,7 @@ use crate::cli::timeline::Request;
 use crate::launch::{Descriptors, Launched};
 use crate::model::{Gap, Pid, Protocol};
 use crate::names::Interfaces;
+use crate::namespaces;
 use crate::render::json::{self, End, EventRecord, GapRecord, TimelineRecord};
 use crate::render::timeline as render;
 use crate::selection::{Selection, Test};
@@ -59,6 +60,13 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         touch: request.port.map(Touch::new),
         family: HashSet::new(),
     };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if request.json {
+        // Before the first is seen: from here on nothing is missed.
+        let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
+        json::write(&mut out, &machine::begin("timeline", sources))?;
+        out.flush()?;
+    }
     if !request.quiet && request.command.is_empty() {
         let port = request.port.map(|port| format!(" of port {port}"));
         context.hint(&format!(
@@ -81,7 +89,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     gaps.extend(run.kernel.gaps());
     gaps.extend(run.timeline.gaps());
     let conversations = chosen(run.timeline.conversations(), request, &run.family);
-    show(&conversations, &gaps, request, context)?;
+    show(&mut out, &conversations, &gaps, request, context)?;
     if let Some(launched) = launched {
         let ending = launched.wait();
         if !ending.is_success() {
@@ -108,6 +116,8 @@ fn calls(request: &Request) -> trace::Request {
         launcher: (!request.command.is_empty()).then_some(own),
         everybody: true,
         port: request.port,
+        // As the packets are.
+        network: namespaces::current(),
         choice: Choice::default(),
         limit: SHOWN,
         states: true,
@@ -235,30 +245,28 @@ fn chosen(
 }
 
 fn show(
+    out: &mut dyn Write,
     conversations: &[Conversation],
     gaps: &[Gap],
     request: &Request,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
     if request.json {
-        let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
-        json::write(&mut out, &machine::begin("timeline", sources))?;
         let mut events = 0;
         for (index, conversation) in conversations.iter().enumerate() {
             let number = index + 1;
-            json::write(&mut out, &TimelineRecord::new(number, conversation))?;
+            json::write(out, &TimelineRecord::new(number, conversation))?;
             for event in &conversation.events {
-                json::write(&mut out, &EventRecord::new(number, event))?;
+                json::write(out, &EventRecord::new(number, event))?;
                 events += 1;
             }
         }
         for gap in gaps {
-            json::write(&mut out, &GapRecord::from(gap))?;
+            json::write(out, &GapRecord::from(gap))?;
         }
         let count = u64::try_from(conversations.len()).unwrap_or(u64::MAX);
         let counts = [("conversations", count), ("events", events)];
-        json::write(&mut out, &End::new(counts, gaps))?;
+        json::write(out, &End::new(counts, gaps))?;
         out.flush()?;
         return Ok(());
     }
@@ -274,7 +282,7 @@ fn show(
                 What::Segment(segment) => interfaces.name(segment.interface?).cloned(),
                 _ => None,
             });
-        render::write(&mut out, conversation, &context.screen, interface.as_ref())?;
+        render::write(out, conversation, &context.screen, interface.as_ref())?;
     }
     if conversations.is_empty() {
         let whose = match request.port {

@@ -66,6 +66,7 @@ fn open(request: &Request) -> anyhow::Result<Kernel> {
             .as_ref()
             .map(|name| name.clone().into_bytes()),
         port: request.port,
+        network: None,
         choice: request.choice.clone(),
         limit: request.limit,
         states: false,
