@@ -54,7 +54,8 @@ impl Verdict {
                 continue;
             }
             match question {
-                Some(asked) if asked.side != event.side => {
+                // What the client says next is no answer: it may have had nothing to say.
+                Some(asked) if asked.side == Side::Client && event.side == Side::Server => {
                     verdict.answered(conversation, asked, event);
                     question = Some(event);
                 }

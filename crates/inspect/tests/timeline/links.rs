@@ -49,10 +49,8 @@ fn place_of(bytes: &[u8]) -> usize {
             break;
         };
         let number = u64::from_be_bytes(number.try_into().unwrap());
-        let Some(place) = (number as usize)
-            .checked_mul(8)
-            .and_then(|it| it.checked_sub(phase))
-        else {
+        let place = usize::try_from(number).unwrap().checked_mul(8);
+        let Some(place) = place.and_then(|it| it.checked_sub(phase)) else {
             continue;
         };
         if number < 1 << 32 && stream(place, bytes.len()) == bytes {
@@ -178,7 +176,7 @@ fn check(messages: usize, has_delay: bool) {
     let mut segments = 0;
     for event in &events {
         let segment = &event["segment"];
-        let length = segment["length"].as_u64().unwrap_or(0) as usize;
+        let length = usize::try_from(segment["length"].as_u64().unwrap_or(0)).unwrap();
         if length == 0 {
             continue;
         }

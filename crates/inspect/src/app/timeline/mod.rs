@@ -8,10 +8,10 @@ use anyhow::Context as _;
 
 use super::signals::stop_on_signals;
 use super::{Context, Exit, machine};
-use crate::capture::{self, Live, OpenError, Options, Packet, Source as _, decode, selects};
+use crate::capture::{self, Live, OpenError, Options, Source as _, decode, selects};
 use crate::cli::timeline::Request;
 use crate::launch::{Descriptors, Launched};
-use crate::model::{Gap, Pid, Protocol};
+use crate::model::{Gap, Pid};
 use crate::names::Interfaces;
 use crate::namespaces;
 use crate::render::json::{self, End, EventRecord, GapRecord, TimelineRecord};
@@ -168,7 +168,7 @@ impl Run {
                 capture::Event::Frame(frame) => {
                     let packet = decode(link, &frame);
                     if selects(&self.selection, &packet) == Some(true)
-                        && let Some(segment) = seen(&packet)
+                        && let Some(segment) = SegmentSeen::of(&packet, SHOWN as usize)
                     {
                         self.timeline.segment(segment);
                     }
@@ -204,27 +204,6 @@ impl Run {
             Event::Exec(_) | Event::Exit(_) => {}
         }
     }
-}
-
-/// A segment of TCP, with as much of its payload as is shown.
-fn seen(packet: &Packet<'_>) -> Option<SegmentSeen> {
-    let segment = packet.segment()?;
-    let tcp = segment.tcp?;
-    if segment.protocol != Protocol::Tcp {
-        return None;
-    }
-    let shown = segment.payload.len().min(SHOWN as usize);
-    Some(SegmentSeen {
-        time: packet.time,
-        source: segment.source,
-        destination: segment.destination,
-        flags: tcp.flags,
-        seq: tcp.seq,
-        ack: tcp.ack,
-        length: segment.length?,
-        payload: segment.payload[..shown].to_vec(),
-        interface: packet.interface,
-    })
 }
 
 /// With a command, those in which it has an end.

@@ -10,6 +10,7 @@ use super::{Screen, Style};
 use crate::model::ForeignText;
 use crate::render::call::time_taken;
 use crate::timeline::{Conversation, Side, Verdict};
+pub use words::{call_in_full, is_shown};
 
 /// Narrower than this there are no three columns, but a list.
 const LADDER: usize = 70;
