@@ -212,7 +212,7 @@ fn check(messages: usize, has_delay: bool) {
 fn packets_are_linked_to_their_calls_with_nagle() {
     if can_trace("packets_are_linked_to_their_calls_with_nagle") {
         own_network();
-        check(1_500, true);
+        check(5_000, true);
     }
 }
 
@@ -220,6 +220,6 @@ fn packets_are_linked_to_their_calls_with_nagle() {
 fn packets_are_linked_to_their_calls_without_nagle() {
     if can_trace("packets_are_linked_to_their_calls_without_nagle") {
         own_network();
-        check(1_500, false);
+        check(5_000, false);
     }
 }

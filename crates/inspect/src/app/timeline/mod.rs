@@ -10,8 +10,9 @@ use super::signals::stop_on_signals;
 use super::{Context, Exit, machine};
 use crate::capture::{self, Live, OpenError, Options, Source as _, decode, selects};
 use crate::cli::timeline::Request;
+use crate::clock;
 use crate::launch::{Descriptors, Launched};
-use crate::model::{Gap, Pid};
+use crate::model::{Gap, Pid, Timestamp};
 use crate::names::Interfaces;
 use crate::namespaces;
 use crate::render::json::{self, End, EventRecord, GapRecord, TimelineRecord};
@@ -25,6 +26,10 @@ use crate::trace::{self, Choice, Event, Kernel, Source as _, Touch};
 const POLL: Duration = Duration::from_millis(10);
 /// What a command did last, and what it sent, may be told after its end.
 const DRAIN: Duration = Duration::from_millis(200);
+/// How often closed conversations are looked for, and how long none of their calls was told by
+/// then, nanoseconds: a close may follow the last packet.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+const QUIET_NS: i64 = 1_000_000_000;
 /// Bytes kept of a payload.
 const SHOWN: u32 = 256;
 /// Bytes captured of a packet: its headers, and what is shown.
@@ -60,17 +65,13 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         touch: request.port.map(Touch::new),
         family: HashSet::new(),
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    if request.json {
-        // Before the first is seen: from here on nothing is missed.
-        let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
-        json::write(&mut out, &machine::begin("timeline", sources))?;
-        out.flush()?;
-    }
+    let mut view = View::new(request, context);
+    view.begin()?;
     if !request.quiet && request.command.is_empty() {
         let port = request.port.map(|port| format!(" of port {port}"));
         context.hint(&format!(
-            "Following calls, states and packets{}. Ctrl-C ends.",
+            "Following calls, states and packets{}: each conversation is shown when it is over. \
+             Ctrl-C ends.",
             port.unwrap_or_default()
         ));
     }
@@ -84,12 +85,12 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             Some(Launched::start(words, DRAIN, move || ended.raise())?)
         }
     };
-    run.follow(request, &stop)?;
+    run.follow(request, &stop, &mut view)?;
     let mut gaps = run.live.gaps();
     gaps.extend(run.kernel.gaps());
     gaps.extend(run.timeline.gaps());
-    let conversations = chosen(run.timeline.conversations(), request, &run.family);
-    show(&mut out, &conversations, &gaps, request, context)?;
+    view.show(&run.timeline.conversations(), &run.family)?;
+    view.end(&gaps)?;
     if let Some(launched) = launched {
         let ending = launched.wait();
         if !ending.is_success() {
@@ -138,9 +139,21 @@ struct Run {
 
 impl Run {
     /// Until the stop signal, or the end of the time.
-    fn follow(&mut self, request: &Request, stop: &Stop) -> anyhow::Result<()> {
+    fn follow(
+        &mut self,
+        request: &Request,
+        stop: &Stop,
+        view: &mut View<'_>,
+    ) -> anyhow::Result<()> {
         let begun = Instant::now();
+        let mut shown = begun;
         loop {
+            if shown.elapsed() >= SHOW_EVERY {
+                shown = Instant::now();
+                let since = clock::now().as_nanos().saturating_sub(QUIET_NS);
+                let closed = self.timeline.take_closed(Timestamp::from_nanos(since));
+                view.show(&closed, &self.family)?;
+            }
             if request
                 .duration
                 .is_some_and(|limit| begun.elapsed() >= limit)
@@ -206,71 +219,105 @@ impl Run {
     }
 }
 
-/// With a command, those in which it has an end.
-fn chosen(
-    mut conversations: Vec<Conversation>,
-    request: &Request,
-    family: &HashSet<Pid>,
-) -> Vec<Conversation> {
-    if !request.command.is_empty() {
-        conversations.retain(|conversation| {
-            conversation.events.iter().any(|event| match &event.what {
-                What::Call(call) => family.contains(&call.process.pid),
-                _ => false,
-            })
-        });
-    }
-    conversations
+/// What is written.
+struct View<'a> {
+    out: io::BufWriter<io::StdoutLock<'static>>,
+    request: &'a Request,
+    context: &'a Context,
+    interfaces: Interfaces,
+    conversations: usize,
+    events: u64,
 }
 
-fn show(
-    out: &mut dyn Write,
-    conversations: &[Conversation],
-    gaps: &[Gap],
-    request: &Request,
-    context: &Context,
-) -> anyhow::Result<()> {
-    if request.json {
-        let mut events = 0;
-        for (index, conversation) in conversations.iter().enumerate() {
-            let number = index + 1;
-            json::write(out, &TimelineRecord::new(number, conversation))?;
-            for event in &conversation.events {
-                json::write(out, &EventRecord::new(number, event))?;
-                events += 1;
+impl<'a> View<'a> {
+    fn new(request: &'a Request, context: &'a Context) -> Self {
+        Self {
+            out: io::BufWriter::new(io::stdout().lock()),
+            request,
+            context,
+            interfaces: Interfaces::new(),
+            conversations: 0,
+            events: 0,
+        }
+    }
+
+    /// Before the first is seen: from here on nothing is missed.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        if self.request.json {
+            let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
+            json::write(&mut self.out, &machine::begin("timeline", sources))?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// With a command, those in which the command has an end.
+    fn show(&mut self, all: &[Conversation], family: &HashSet<Pid>) -> anyhow::Result<()> {
+        for conversation in all {
+            let is_of_family = |what: &What| match what {
+                What::Call(call) => family.contains(&call.process.pid),
+                _ => false,
+            };
+            let mut events = conversation.events.iter();
+            if !self.request.command.is_empty() && !events.any(|event| is_of_family(&event.what)) {
+                continue;
+            }
+            self.conversations += 1;
+            match self.request.json {
+                true => self.records(conversation)?,
+                false => self.picture(conversation)?,
             }
         }
-        for gap in gaps {
-            json::write(out, &GapRecord::from(gap))?;
-        }
-        let count = u64::try_from(conversations.len()).unwrap_or(u64::MAX);
-        let counts = [("conversations", count), ("events", events)];
-        json::write(out, &End::new(counts, gaps))?;
-        out.flush()?;
-        return Ok(());
+        self.out.flush()?;
+        Ok(())
     }
-    let mut interfaces = Interfaces::new();
-    for (index, conversation) in conversations.iter().enumerate() {
-        if index > 0 {
-            writeln!(out)?;
+
+    fn records(&mut self, conversation: &Conversation) -> anyhow::Result<()> {
+        let number = self.conversations;
+        json::write(&mut self.out, &TimelineRecord::new(number, conversation))?;
+        for event in &conversation.events {
+            json::write(&mut self.out, &EventRecord::new(number, event))?;
+            self.events += 1;
+        }
+        Ok(())
+    }
+
+    fn picture(&mut self, conversation: &Conversation) -> anyhow::Result<()> {
+        if self.conversations > 1 {
+            writeln!(self.out)?;
         }
         let interface = conversation
             .events
             .iter()
             .find_map(|event| match &event.what {
-                What::Segment(segment) => interfaces.name(segment.interface?).cloned(),
+                What::Segment(segment) => segment.interface,
                 _ => None,
             });
-        render::write(out, conversation, &context.screen, interface.as_ref())?;
+        let name = interface.and_then(|index| self.interfaces.name(index));
+        render::write(&mut self.out, conversation, &self.context.screen, name)?;
+        Ok(())
     }
-    if conversations.is_empty() {
-        let whose = match request.port {
-            Some(port) => format!("Nobody spoke on port {port} over TCP."),
-            None => "The command had no TCP conversation.".to_owned(),
-        };
-        writeln!(out, "{whose}")?;
+
+    fn end(&mut self, gaps: &[Gap]) -> anyhow::Result<()> {
+        if self.request.json {
+            for gap in gaps {
+                json::write(&mut self.out, &GapRecord::from(gap))?;
+            }
+            let count = u64::try_from(self.conversations).unwrap_or(u64::MAX);
+            let counts = [("conversations", count), ("events", self.events)];
+            json::write(&mut self.out, &End::new(counts, gaps))?;
+            self.out.flush()?;
+            return Ok(());
+        }
+        if self.conversations == 0 {
+            let whose = match self.request.port {
+                Some(port) => format!("Nobody spoke on port {port} over TCP."),
+                None => "The command had no TCP conversation.".to_owned(),
+            };
+            writeln!(self.out, "{whose}")?;
+        }
+        self.out.flush()?;
+        super::sockets::told::tell_gaps(gaps, self.context);
+        Ok(())
     }
-    out.flush()?;
-    super::sockets::told::tell_gaps(gaps, context);
-    Ok(())
 }
