@@ -97,6 +97,10 @@ fn range(
     let Outcome::Returned(moved @ 1..) = call.outcome else {
         return None;
     };
+    // It leaves the bytes where they are.
+    if is_peek(call) {
+        return None;
+    }
     let before = which(call.before?.1.sequences?);
     let after = call
         .after
@@ -113,15 +117,6 @@ fn range(
         });
     };
     let to = places.of(which(after));
-    if is_peek(call) {
-        // It leaves the bytes where they are.
-        return Some(Range {
-            from,
-            to: from + moved,
-            event,
-            is_exact: false,
-        });
-    }
     // sendmmsg(2) and recvmmsg(2) return how many messages.
     let is_counted = matches!(call.name, "sendmmsg" | "recvmmsg");
     // Who reads to the end has taken the FIN as well, which has a number of its own.

@@ -16,7 +16,7 @@ use crate::model::{Endpoint, Fd, Protocol, State, Timestamp};
 use crate::trace::{Call, Process, StateChange, Value};
 
 pub use fold::Timeline;
-pub use verdict::{Answer, Verdict};
+pub use verdict::{Answer, Held, LateRead, Verdict};
 
 /// One side of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -28,7 +28,7 @@ pub(crate) fn timeline(port: u16, arguments: &[&str]) -> Running {
     running
 }
 
-fn can_trace(test: &str) -> bool {
+pub(crate) fn can_trace(test: &str) -> bool {
     have_root(test) && inspect::bpf::allowed().is_ok()
 }
 

@@ -16,3 +16,4 @@ mod links;
 mod program;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdicts;

@@ -67,6 +67,9 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     };
     let mut view = View::new(request, context);
     view.begin()?;
+    if context.verbose {
+        context.say("Calls and states as the kernel tells them (bpf), packets by libpcap.");
+    }
     if !request.quiet && request.command.is_empty() {
         let port = request.port.map(|port| format!(" of port {port}"));
         context.hint(&format!(
