@@ -256,6 +256,22 @@ struct about {
 	struct found found;
 };
 
+/*
+ * Whose low bits are not marked is not in the tables that follow: who is not traced pays for a look
+ * here and no more. A mark is never taken back, so that nobody can take that of another.
+ */
+#define MARKS 65536
+struct marks {
+	__u8 of[MARKS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct marks);
+} marks SEC(".maps");
+
 /* By the threads' own numbers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -271,6 +287,23 @@ static __always_inline void count_lost(void)
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline int is_marked(__u32 number)
+{
+	__u32 first = 0;
+	struct marks *found = bpf_map_lookup_elem(&marks, &first);
+
+	return found && found->of[number & (MARKS - 1)];
+}
+
+static __always_inline void mark(__u32 number)
+{
+	__u32 first = 0;
+	struct marks *found = bpf_map_lookup_elem(&marks, &first);
+
+	if (found)
+		found->of[number & (MARKS - 1)] = 1;
 }
 
 /* The number that a task has in that namespace; 0 where it has none there. */
@@ -327,7 +360,7 @@ static __always_inline __u32 traced_number(struct task_struct *task, struct sett
 	struct task_struct *leader = task->group_leader;
 	__u32 pid = number_in(leader, settings->pid_namespace);
 
-	if (settings->by_process && !bpf_map_lookup_elem(&traced, &pid))
+	if (settings->by_process && (!is_marked(pid) || !bpf_map_lookup_elem(&traced, &pid)))
 		return 0;
 	if (settings->by_name && !has_name(leader, settings->name))
 		return 0;
@@ -709,29 +742,14 @@ static __noinline int tell_moment(struct about *about, struct task_struct *task,
 	return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int call_began(__u64 *ctx)
+/* Apart from what comes before: who is not traced does not pay for its memory. */
+static __noinline int begin_call(struct pt_regs___trace *regs, struct wanted_call *call,
+				 struct settings *settings, struct task_struct *task, __u32 pid)
 {
-	struct pt_regs___trace *regs = (void *)ctx[0];
-	__u32 number = ctx[1], tid, pid;
-	struct settings *settings;
-	struct task_struct *task;
-	struct wanted_call *call;
 	struct about begun = {}, *about;
+	__u32 tid = task->pid;
 	__u64 fd;
 
-	if (!bpf_core_field_exists(regs->orig_ax))
-		return 0;
-	call = bpf_map_lookup_elem(&calls, &number);
-	if (!call || !call->told)
-		return 0;
-	settings = asked();
-	if (!settings)
-		return 0;
-	task = bpf_get_current_task_btf();
-	pid = traced_number(task, settings);
-	if (!pid || task->thread_info.status & TS_COMPAT)
-		return 0;
 	take_arguments(begun.arguments, regs);
 	if (call->fd < NO_ARGUMENT) {
 		fd = begun.arguments[call->fd & 7];
@@ -747,8 +765,8 @@ int call_began(__u64 *ctx)
 	begun.pid = pid;
 	begun.tid = number_in(task, settings->pid_namespace);
 	begun.moment = BEGAN;
-	tid = task->pid;
 	bpf_map_update_elem(&within, &tid, &begun, 0);
+	mark(tid);
 	/* From here on nothing of what was found is in this program's own memory. */
 	about = bpf_map_lookup_elem(&within, &tid);
 	if (!about) {
@@ -756,33 +774,40 @@ int call_began(__u64 *ctx)
 		return 0;
 	}
 	copy_pieces(about, call);
-	return tell_moment(about, task, settings, number);
+	return tell_moment(about, task, settings, regs->orig_ax);
 }
 
-SEC("tp_btf/sys_exit")
-int call_ended(__u64 *ctx)
+SEC("tp_btf/sys_enter")
+int call_began(__u64 *ctx)
 {
 	struct pt_regs___trace *regs = (void *)ctx[0];
+	__u32 number = ctx[1], pid;
 	struct settings *settings;
 	struct task_struct *task;
 	struct wanted_call *call;
-	struct about *about;
-	struct found found = {};
-	__u32 number, tid;
-	__u64 fd;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return 0;
-	number = regs->orig_ax;
 	call = bpf_map_lookup_elem(&calls, &number);
 	if (!call || !call->told)
 		return 0;
-	task = bpf_get_current_task_btf();
-	tid = task->pid;
-	about = bpf_map_lookup_elem(&within, &tid);
-	if (!about)
-		return 0;
 	settings = asked();
+	if (!settings)
+		return 0;
+	task = bpf_get_current_task_btf();
+	pid = traced_number(task, settings);
+	if (!pid || task->thread_info.status & TS_COMPAT)
+		return 0;
+	return begin_call(regs, call, settings, task, pid);
+}
+
+static __noinline int end_call(__u64 *ctx, struct wanted_call *call, struct task_struct *task,
+			       struct about *about, __u32 number)
+{
+	struct settings *settings = asked();
+	struct found found = {};
+	__u64 fd;
+
 	if (!settings)
 		return 0;
 	about->moment = ENDED;
@@ -799,7 +824,32 @@ int call_ended(__u64 *ctx)
 		}
 	}
 	about->found = found;
-	tell_moment(about, task, settings, number);
+	return tell_moment(about, task, settings, number);
+}
+
+SEC("tp_btf/sys_exit")
+int call_ended(__u64 *ctx)
+{
+	struct pt_regs___trace *regs = (void *)ctx[0];
+	struct task_struct *task;
+	struct wanted_call *call;
+	struct about *about;
+	__u32 number, tid;
+
+	if (!bpf_core_field_exists(regs->orig_ax))
+		return 0;
+	number = regs->orig_ax;
+	call = bpf_map_lookup_elem(&calls, &number);
+	if (!call || !call->told)
+		return 0;
+	task = bpf_get_current_task_btf();
+	tid = task->pid;
+	if (!is_marked(tid))
+		return 0;
+	about = bpf_map_lookup_elem(&within, &tid);
+	if (!about)
+		return 0;
+	end_call(ctx, call, task, about, number);
 	bpf_map_delete_elem(&within, &tid);
 	return 0;
 }
@@ -860,6 +910,7 @@ int process_begun(__u64 *ctx)
 	if (!from || (from != settings->launcher && !bpf_map_lookup_elem(&traced, &from)))
 		return 0;
 	pid = number_in(child, settings->pid_namespace);
+	mark(pid);
 	if (bpf_map_update_elem(&traced, &pid, &yes, 0))
 		count_lost();
 	moment = begin(FORK);

@@ -29,6 +29,9 @@ const PROCESSES: u32 = 65_536;
 /// Calls are numbered below this; those of x86-64 end at 470 in Linux 6.18.
 const NUMBERS: u32 = 512;
 
+/// Bytes of `struct marks` in trace.bpf.c.
+const MARKS: usize = 65_536;
+
 /// Bytes that are told of a buffer at most (`LONGEST` in trace.bpf.c).
 pub const LONGEST_PIECE: u32 = 4096;
 
@@ -218,6 +221,12 @@ impl Traced {
         for pid in request.processes.unwrap_or_default() {
             call::put(traced, pid.0, [1u8]).map_err(refused(set))?;
         }
+        let mut marks = Box::new([0u8; MARKS]);
+        for pid in request.processes.unwrap_or_default() {
+            marks[usize::try_from(pid.0).unwrap_or(0) % MARKS] = 1;
+        }
+        let table = loader.make("marks", 1)?;
+        call::set_first(table, *marks).map_err(refused(set))?;
         loader.make("within", PROCESSES)?;
         loader.make("lost", 1)?;
         loader.make("events", request.room)?;
