@@ -70,7 +70,7 @@ pub struct Flags {
     #[arg(short, long, value_name = "N", value_parser = count)]
     count: Option<u64>,
 
-    /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
+    /// End after this time: 10s, 500ms, 1.5m; a bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 
