@@ -31,7 +31,10 @@ Examples:
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
   inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
-")]
+
+Exit status: 0 done, 1 failed, 2 wrong usage. With a COMMAND its own: what it ended with, or 128
+and the number of the signal that killed it; 127 when there is no such command, 126 when it cannot
+be run; but 1 when the capture itself failed.")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
     #[arg(value_name = "FILTER")]

@@ -12,6 +12,7 @@ pub mod sources;
 pub mod timeline;
 pub mod trace;
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -86,6 +87,27 @@ pub enum View {
     Timeline(timeline::Flags),
     /// Completions for a shell, or a man page.
     Generate(generate::Flags),
+}
+
+impl View {
+    /// What is wrong where `--` announces a command and none follows: clap cannot tell that from
+    /// no `--`, and without a command these views show what everybody does.
+    pub fn lacks_command(&self, arguments: &[OsString]) -> Option<String> {
+        let (name, shows) = match self {
+            Self::Capture(_) => ("capture", "captures what every process says"),
+            Self::Trace(_) => ("trace", "needs a process or a port"),
+            Self::Timeline(_) => ("timeline", "needs a port or another end"),
+            _ => return None,
+        };
+        let mut words = arguments.iter().skip_while(|word| *word != "--");
+        let is_alone = words.next().is_some() && words.next().is_none();
+        is_alone.then(|| {
+            format!(
+                "no command behind --: inspect {name} -- COMMAND starts one; without -- {name} \
+                 {shows}"
+            )
+        })
+    }
 }
 
 /// When to colour.

@@ -128,8 +128,13 @@ fn on_the_spot(
             run.announce();
             let launched = command::start(request, stop)?;
             let done = run.run();
-            command::finish(&launched, request, context);
-            done
+            let ended = command::finish(&launched, request, context);
+            // A script that puts this before a command still sees how that ended; unless what
+            // was asked of this program itself went wrong.
+            match done? {
+                Exit::Done => Ok(ended),
+                failed => Ok(failed),
+            }
         }
         Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
         Err(OpenError::Permission) => {
