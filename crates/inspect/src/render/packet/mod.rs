@@ -82,7 +82,8 @@ impl Lines {
         }
         let payload = line.packet.payload();
         if let Some(dump) = self.dump {
-            dump.write(out, line.bytes, line.packet.network);
+            let width = self.screen.width.filter(|_| self.headings);
+            dump.write(out, line.bytes, line.packet.network, width);
         } else if self.whole_payloads && !payload.is_empty() {
             payload::block(out, payload, self.screen.charset);
         }
