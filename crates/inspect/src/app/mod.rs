@@ -56,7 +56,7 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Usage(pub(crate) String);
 
 /// What every view needs to know of its surroundings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// What stdout can show.
     pub(crate) screen: Screen,

@@ -1,5 +1,6 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod awaiting;
 mod chooser;
 mod command;
 mod follow;
