@@ -32,6 +32,8 @@ Examples:
   inspect capture -r dns.pcap --json | jq
   inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
 
+Of packets that open a TCP conversation the options are shown, with -v of all.
+
 Exit status: 0 done, 1 failed, 2 wrong usage. With a COMMAND its own: what it ended with, or 128
 and the number of the signal that killed it; 127 when there is no such command, 126 when it cannot
 be run; but 1 when the capture itself failed.
@@ -150,7 +152,7 @@ pub struct Flags {
     )]
     packet_buffered: bool,
 
-    /// Less: no sequence numbers, no windows, no hints.
+    /// Less: no sequence numbers, no windows, no options of TCP, no hints.
     #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
 

@@ -130,6 +130,7 @@ impl Output {
                     link_header: dump.link_header,
                 }),
                 brief: request.brief,
+                all_options: context.verbose,
                 clock: TimeOfDay::new(zone),
             })),
         };
