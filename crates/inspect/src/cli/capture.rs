@@ -281,6 +281,27 @@ impl Request {
         !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
     }
 
+    /// The flag that says how to show what is only written into a file. tcpdump takes it in
+    /// silence, and so do those who have it in their fingers.
+    pub fn without_effect(&self) -> Option<&'static str> {
+        let Shape::Lines {
+            whole_payloads,
+            dump,
+            ..
+        } = self.shape
+        else {
+            return None;
+        };
+        if self.write.is_none() || self.saving.print {
+            return None;
+        }
+        match dump {
+            Some(Dump { ascii: true, .. }) => Some("-X"),
+            Some(_) => Some("-x"),
+            None => whole_payloads.then_some("-A"),
+        }
+    }
+
     /// Whether anything is made of the owners of packets: they are shown, written down, or chosen
     /// by. A pcap file has no place for them.
     pub fn needs_owners(&self) -> bool {

@@ -143,6 +143,13 @@ impl<'a> Run<'a> {
             let (origin, link) = (self.source.origin(), self.source.link().word());
             self.context.say(&format!("Packets {origin}, link {link}."));
         }
+        if let Some(flag) = self
+            .request
+            .without_effect()
+            .filter(|_| !self.context.quiet)
+        {
+            self.context.say(&messages::without_effect(flag));
+        }
         if self.request.command.is_empty() {
             self.announce();
         }
