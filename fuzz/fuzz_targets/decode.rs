@@ -77,6 +77,7 @@ fn lines(width: Option<usize>, charset: Charset) -> Lines {
         headings: width.is_some(),
         whole_payloads: width.is_none(),
         brief: false,
+        all_options: true,
         dump: width.is_none().then_some(Dump {
             ascii: true,
             link_header: true,

@@ -437,7 +437,7 @@ impl Look {
                 .take(NAMED)
                 .map(|process| match &process.command {
                     Some(command) => {
-                        let name = Escaped::name(command, context.messages.charset);
+                        let name = Escaped::process(command, context.messages.charset);
                         format!("{name}[{}]", process.pid)
                     }
                     None => process.pid.to_string(),

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Refused, View};
+use crate::launch::LaunchError;
 use crate::render::{Screen, Style, expression, facts, message};
 
 /// How a run ended, for the shell.
@@ -34,6 +35,8 @@ pub(crate) enum Exit {
     Failed,
     /// Wrong usage that only running could tell: a filter that libpcap does not understand.
     WrongUsage,
+    /// As the command did that was started, which is no failure of this program.
+    Command(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -42,6 +45,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::FAILURE,
             Exit::WrongUsage => Self::from(2),
+            Exit::Command(status) => Self::from(status),
         }
     }
 }
@@ -52,7 +56,7 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Usage(pub(crate) String);
 
 /// What every view needs to know of its surroundings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// What stdout can show.
     pub(crate) screen: Screen,
@@ -136,6 +140,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    let lacks_command = cli.view.lacks_command(&arguments);
     let context = Context {
         screen: terminal::of_stdout(cli.color),
         messages: terminal::of_stderr(cli.color),
@@ -147,6 +152,9 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         quiet: cli.quiet,
         verbose: cli.verbose > 0,
     };
+    if let Some(usage) = lacks_command {
+        return wrong_usage(&usage, &context);
+    }
     let done = match cli.view {
         View::Sockets(flags) => match flags.validate(&names::Machine) {
             Ok(request) => sockets::run(&request, &context),
@@ -190,6 +198,9 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<Usage>() => wrong_usage(&error.to_string(), &context),
         Err(error) => {
+            let status = error
+                .downcast_ref::<LaunchError>()
+                .map_or(1, LaunchError::status);
             // What has no other word about it comes from writing the answer.
             let what = match error.downcast_ref::<io::Error>() {
                 Some(_) if error.chain().count() == 1 => "cannot write the answer: ",
@@ -199,7 +210,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 "inspect: {what}{}",
                 without_number(&format!("{error:#}"))
             ));
-            ExitCode::FAILURE
+            ExitCode::from(status)
         }
     }
 }

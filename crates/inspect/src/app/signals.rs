@@ -1,10 +1,10 @@
-//! Ctrl-C, SIGTERM and SIGHUP -> the stop signal.
+//! Ctrl-C, SIGTERM and SIGHUP -> the stop signal; SIGUSR1 -> a question.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 
 use crate::stop::Stop;
@@ -36,6 +36,17 @@ pub(crate) fn stop_on_signals() -> io::Result<Stop> {
         }
     });
     Ok(stop)
+}
+
+/// Becomes true when somebody sends SIGUSR1: counts are wanted, and nothing shall end. tcpdump has
+/// that signal for it.
+///
+/// # Errors
+/// When the handler cannot be installed.
+pub(crate) fn counts_on_signal() -> io::Result<Arc<AtomicBool>> {
+    let asked = Arc::new(AtomicBool::new(false));
+    flag::register(SIGUSR1, Arc::clone(&asked))?;
+    Ok(asked)
 }
 
 /// Whether a signal was ignored when this process began (proc_pid_status(5), SigIgn).

@@ -29,6 +29,17 @@ pub fn tcp(ports: (u16, u16), seq: u32, ack: u32, flags: u8, payload: &[u8]) -> 
     bytes
 }
 
+/// The same with options, which are filled up to a whole word (RFC 9293, 3.2).
+pub fn tcp_with(flags: u8, seq: u32, ack: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = tcp((52_316, 2345), seq, ack, flags, b"");
+    bytes.extend(options);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let words = u8::try_from(bytes.len() / 4).unwrap_or(u8::MAX);
+    bytes[12] = words << 4;
+    bytes.extend(payload);
+    bytes
+}
+
 /// RFC 768.
 pub fn udp(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -59,6 +59,7 @@ mod filter;
 mod fragments;
 mod ip;
 mod link;
+mod options;
 mod packet;
 mod pcap_file;
 mod pcapng;
@@ -75,6 +76,7 @@ pub use decode::decode;
 pub use filter::{answer, kernel_filter, selects};
 pub use fragments::Fragments;
 pub use link::Link;
+pub use options::{SackBlocks, TcpOption, TcpOptions, TcpValue, mptcp_word};
 pub use packet::{
     Arp, Content, Datagram, Fault, Flags, Flow, Fragment, Icmp, Llc, Packet, Quoted, Segment, Tcp,
     Vlans,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Frame, Link, Recorded, Whole, decode};
+use super::{Frame, Link, Recorded, TcpOptions, Whole, decode};
 use crate::model::{Endpoint, Protocol, Timestamp};
 
 /// One frame, decoded as far as it goes.
@@ -60,6 +60,8 @@ pub struct Segment<'a> {
     pub destination: Endpoint,
     /// TCP's own fields; `None` for UDP, and where they were cut off.
     pub tcp: Option<Tcp>,
+    /// TCP's options, not read yet.
+    pub options: TcpOptions<'a>,
     /// Payload bytes on the wire; `None` where the header before them was not read.
     pub length: Option<u32>,
     /// The payload, as far as it was captured.

@@ -5,6 +5,7 @@ use pnet::packet::udp::UdpPacket;
 
 use super::fields::{Left, be16};
 use super::ip::{self, IpHeader};
+use super::options::TcpOptions;
 use super::packet::{Content, Datagram, Fault, Flags, Icmp, Quoted, Segment, Tcp};
 use crate::model::{Endpoint, Protocol};
 
@@ -70,6 +71,7 @@ fn segment<'a>(header: &IpHeader, protocol: Protocol, ports: &[u8]) -> Segment<'
         source: Endpoint::new(header.source, be16(ports, 0)),
         destination: Endpoint::new(header.destination, be16(ports, 2)),
         tcp: None,
+        options: TcpOptions::default(),
         length: None,
         payload: &[],
         fragment: header.fragment,
@@ -98,6 +100,9 @@ fn tcp<'a>(header: &IpHeader, left: &mut Left<'a>) -> Outcome<'a> {
             return Err(Fault::malformed("TCP header length", words.into()));
         }
         let cut = header_length > left.bytes.len();
+        let fixed = TcpPacket::minimum_packet_size();
+        let behind = left.bytes.get(fixed..).unwrap_or_default();
+        segment.options = TcpOptions::new(behind, header_length - fixed);
         left.skip(header_length);
         segment.length = Some(length(*left));
         segment.payload = left.bytes;

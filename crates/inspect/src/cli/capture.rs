@@ -31,7 +31,14 @@ Examples:
   inspect capture :53 -w dns.pcap       into a file, for later
   inspect capture -r dns.pcap --json | jq
   inspect capture -w day-%H.pcapng -G 3600   a file an hour, with owners
-")]
+
+Of packets that open a TCP conversation the options are shown, with -v of all.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. With a COMMAND its own: what it ended with, or 128
+and the number of the signal that killed it; 127 when there is no such command, 126 when it cannot
+be run; but 1 when the capture itself failed.
+
+Signals: Ctrl-C, SIGTERM and SIGHUP end it; SIGUSR1 says on stderr how much there is so far.")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
     #[arg(value_name = "FILTER")]
@@ -70,7 +77,7 @@ pub struct Flags {
     #[arg(short, long, value_name = "N", value_parser = count)]
     count: Option<u64>,
 
-    /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
+    /// End after this time: 10s, 500ms, 1.5m; a bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 
@@ -145,7 +152,7 @@ pub struct Flags {
     )]
     packet_buffered: bool,
 
-    /// Less: no sequence numbers, no windows, no hints.
+    /// Less: no sequence numbers, no windows, no options of TCP, no hints.
     #[arg(short = 'q', id = "brief", overrides_with = "brief")]
     brief: bool,
 
@@ -272,6 +279,27 @@ impl Request {
     /// Whether packets are chosen by who holds their ends.
     pub fn chooses_by_owner(&self) -> bool {
         !self.command.is_empty() || !self.users.is_empty() || self.owned != Selection::everything()
+    }
+
+    /// The flag that says how to show what is only written into a file. tcpdump takes it in
+    /// silence, and so do those who have it in their fingers.
+    pub fn without_effect(&self) -> Option<&'static str> {
+        let Shape::Lines {
+            whole_payloads,
+            dump,
+            ..
+        } = self.shape
+        else {
+            return None;
+        };
+        if self.write.is_none() || self.saving.print {
+            return None;
+        }
+        match dump {
+            Some(Dump { ascii: true, .. }) => Some("-X"),
+            Some(_) => Some("-x"),
+            None => whole_payloads.then_some("-A"),
+        }
     }
 
     /// Whether anything is made of the owners of packets: they are shown, written down, or chosen

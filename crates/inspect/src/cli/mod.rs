@@ -12,6 +12,7 @@ pub mod sources;
 pub mod timeline;
 pub mod trace;
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -88,6 +89,27 @@ pub enum View {
     Generate(generate::Flags),
 }
 
+impl View {
+    /// What is wrong where `--` announces a command and none follows: clap cannot tell that from
+    /// no `--`, and without a command these views show what everybody does.
+    pub fn lacks_command(&self, arguments: &[OsString]) -> Option<String> {
+        let (name, shows) = match self {
+            Self::Capture(_) => ("capture", "captures what every process says"),
+            Self::Trace(_) => ("trace", "needs a process or a port"),
+            Self::Timeline(_) => ("timeline", "needs a port or another end"),
+            _ => return None,
+        };
+        let mut words = arguments.iter().skip_while(|word| *word != "--");
+        let is_alone = words.next().is_some() && words.next().is_none();
+        is_alone.then(|| {
+            format!(
+                "no command behind --: inspect {name} -- COMMAND starts one; without -- {name} \
+                 {shows}"
+            )
+        })
+    }
+}
+
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
@@ -152,32 +174,45 @@ pub fn short_port(text: &str) -> Option<Result<u16, String>> {
     text.strip_prefix(':').map(port)
 }
 
-/// `10s`, `500ms`, `2m`, `1h`; a bare number is seconds.
+/// `10s`, `0.5`, `500ms`, `2m`, `1.5h`; a bare number is seconds. What is finer than a
+/// millisecond is left away: nothing here is done more often.
 ///
 /// # Errors
 /// What is wrong, in words.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
+    milliseconds(text)
+        .filter(|count| (1..=LONGEST).contains(count))
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is no duration (10s, 0.5s, 500ms, 2m, 1h)"))
+}
+
+/// A thousand years, in milliseconds: what is longer is a mistake, and would not fit the clock.
+const LONGEST: u64 = 31_557_600_000_000;
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    let (number, unit) = text.split_at(text.bytes().take_while(is_number).count());
+    let unit = match unit {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err(not_a_duration(text)),
+        _ => return None,
     };
-    match number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(milliseconds))
-    {
-        Some(0) | None => Err(not_a_duration(text)),
-        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+    // `.5` and `5.` are numbers elsewhere too; a dot alone is none.
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && part.is_empty() || part.contains('.') {
+        return None;
     }
-}
-
-fn not_a_duration(text: &str) -> String {
-    format!("{text:?} is no duration (10s, 500ms, 2m, 1h)")
+    let value = |digits: &str| match digits {
+        "" => Some(0),
+        digits => digits.parse::<u64>().ok(),
+    };
+    // A millisecond of an hour is its 7th place.
+    let part = part.get(..part.len().min(9)).unwrap_or_default();
+    let scale = 10u64.pow(u32::try_from(part.len()).unwrap_or(0));
+    let rest = value(part)?.checked_mul(unit)? / scale;
+    value(whole)?.checked_mul(unit)?.checked_add(rest)
 }
 
 #[cfg(test)]
@@ -197,6 +232,57 @@ mod tests {
             match port(&word) {
                 Ok(number) => proptest::prop_assert_eq!(word.parse(), Ok(number)),
                 Err(reason) => proptest::prop_assert!(reason.contains("port")),
+            }
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_fractions() {
+        for (text, milliseconds) in [
+            ("10", 10_000),
+            ("10s", 10_000),
+            ("0.5", 500),
+            (".5s", 500),
+            ("2.", 2_000),
+            ("500ms", 500),
+            ("1.5m", 90_000),
+            ("1h", 3_600_000),
+            ("0.0019", 1),
+            ("1.00000000000000000000000000000000000001", 1_000),
+        ] {
+            let meant = Duration::from_millis(milliseconds);
+            assert_eq!(duration(text), Ok(meant), "{text}");
+        }
+        for bad in [
+            "",
+            ".",
+            "s",
+            ".s",
+            "0",
+            "0.0",
+            "-1",
+            "1.2.3",
+            "1,5",
+            "1e3",
+            "5x",
+            "1 s",
+            "+1",
+            "0.0009",
+            "0.5ms",
+            "99999999999999999999",
+            "99999999999h",
+            "1.5.ms",
+            "١s",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_word_is_a_duration_or_refused_in_words(word: String) {
+            if let Err(reason) = duration(&word) {
+                proptest::prop_assert!(reason.contains("no duration"));
             }
         }
     }

@@ -29,7 +29,7 @@ pub struct Flags {
     #[arg(long, value_name = "PORT", value_parser = port, conflicts_with = "colon")]
     port: Option<u16>,
 
-    /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
+    /// End after this time: 10s, 500ms, 1.5m; a bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 

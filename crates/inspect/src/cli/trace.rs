@@ -61,7 +61,7 @@ pub struct Flags {
     #[arg(short, long, overrides_with = "follow", hide = true)]
     follow: bool,
 
-    /// End after this time: 10s, 500ms, 2m; a bare number is seconds.
+    /// End after this time: 10s, 500ms, 1.5m; a bare number is seconds.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
 

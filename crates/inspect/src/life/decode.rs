@@ -41,6 +41,13 @@ pub(super) fn event(record: &LifeRecord, time: Timestamp, boot: &Boot) -> Option
     })
 }
 
+/// Whether a record is known to be about no socket that sends segments itself. The kernel tells of
+/// the states of SCTP, DCCP and MPTCP as it does of TCP's; what MPTCP sends goes through sockets of
+/// TCP, which tell of themselves and have its inode.
+pub(super) fn is_of_others(record: &LifeRecord) -> bool {
+    record.kind == LifeKind::State && !matches!(record.protocol, TCP | UDP)
+}
+
 fn socket(record: &LifeRecord) -> Option<Socket> {
     let protocol = match record.protocol {
         TCP => Protocol::Tcp,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::decode::event;
+use super::decode::{event, is_of_others};
 use super::{Event, Source};
 use crate::bpf::{self, Lives};
 use crate::clock::{self, Boot, Bracket};
@@ -80,6 +80,7 @@ impl Source for Kernel {
             count += 1;
             match event(&record, bracket.wall(record.time_ns), &boot) {
                 Some(event) => tell(event),
+                None if is_of_others(&record) => {}
                 None => unknown += 1,
             }
         });

@@ -24,6 +24,7 @@ pub struct Escaped<'a> {
     bytes: &'a [u8],
     charset: Charset,
     quotes: bool,
+    brackets: bool,
 }
 
 impl<'a> Escaped<'a> {
@@ -33,6 +34,16 @@ impl<'a> Escaped<'a> {
             bytes: text.as_bytes(),
             charset,
             quotes: false,
+            brackets: false,
+        }
+    }
+
+    /// The name of a process, where its number follows in brackets: those in the name are escaped,
+    /// so that `a[1]` of process 2 is `a\[1\][2]`, and no name passes for another process.
+    pub fn process(command: &'a ForeignText, charset: Charset) -> Self {
+        Self {
+            brackets: true,
+            ..Self::name(command, charset)
         }
     }
 
@@ -42,6 +53,7 @@ impl<'a> Escaped<'a> {
             bytes,
             charset,
             quotes: true,
+            brackets: false,
         }
     }
 
@@ -51,6 +63,7 @@ impl<'a> Escaped<'a> {
             bytes,
             charset,
             quotes: false,
+            brackets: false,
         }
     }
 }
@@ -65,7 +78,7 @@ impl fmt::Display for Escaped<'_> {
             // Runs of harmless ASCII, the common case, are written at once.
             let mut plain_from = 0;
             for (at, c) in valid.char_indices() {
-                if is_plain(c, self.quotes) {
+                if self.is_plain(c) {
                     continue;
                 }
                 if c as u32 > 0x7f && self.charset == Charset::Utf8 && !is_hidden(c) {
@@ -79,6 +92,8 @@ impl fmt::Display for Escaped<'_> {
                     '\t' => f.write_str("\\t")?,
                     '\\' => f.write_str("\\\\")?,
                     '"' => f.write_str("\\\"")?,
+                    '[' => f.write_str("\\[")?,
+                    ']' => f.write_str("\\]")?,
                     c => write!(f, "\\u{{{:x}}}", c as u32)?,
                 }
             }
@@ -94,12 +109,15 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn is_plain(c: char, quotes: bool) -> bool {
-    match c {
-        '\\' => false,
-        '"' => !quotes,
-        ' '..='~' => true,
-        _ => false,
+impl Escaped<'_> {
+    fn is_plain(&self, c: char) -> bool {
+        match c {
+            '\\' => false,
+            '"' => !self.quotes,
+            '[' | ']' => !self.brackets,
+            ' '..='~' => true,
+            _ => false,
+        }
     }
 }
 
@@ -160,6 +178,17 @@ mod tests {
     fn a_name_keeps_its_quotes_but_not_its_newline() {
         let name = ForeignText::from("a\"b\nc");
         assert_eq!(Escaped::name(&name, Charset::Utf8).to_string(), "a\"b\\nc");
+    }
+
+    #[test]
+    fn no_name_of_a_process_passes_for_another_process() {
+        let shown = |name: &str| {
+            let name = ForeignText::from(name);
+            format!("{}[2]", Escaped::process(&name, Charset::Utf8))
+        };
+        assert_eq!(shown("evil[1]"), "evil\\[1\\][2]");
+        assert_eq!(shown("a\\[1"), "a\\\\\\[1[2]");
+        assert_eq!(shown("a[1] fd 3, b"), "a\\[1\\] fd 3, b[2]");
     }
 
     /// Reads the escaped form back.

@@ -84,6 +84,7 @@ fn pass(streams: &mut Streams<()>, handle: Handle, index: usize, sent: &Sent, he
         protocol: Protocol::Tcp,
         source: nowhere,
         destination: nowhere,
+        options: Default::default(),
         tcp: Some(Tcp {
             seq: sent.seq,
             ack: sent.ack,
@@ -398,6 +399,7 @@ fn a_full_memory_gives_up_the_oldest_hole_and_says_so() {
                 protocol: Protocol::Tcp,
                 source: nowhere,
                 destination: nowhere,
+                options: Default::default(),
                 tcp: Some(Tcp {
                     seq,
                     ack: 0,
@@ -458,6 +460,7 @@ fn datagrams_follow_each_other() {
         protocol: Protocol::Udp,
         source: nowhere,
         destination: nowhere,
+        options: Default::default(),
         tcp: None,
         length: Some(length),
         payload,

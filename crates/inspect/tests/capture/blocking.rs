@@ -258,6 +258,7 @@ fn a_fifo_to_write_waits_for_its_reader_until_ctrl_c() {
     let (code, messages) = child.ends_within(SOON);
     assert_eq!(code, Some(1));
     assert!(messages.contains("nobody reads it"), "{messages}");
+    assert!(!messages.contains("Nothing yet"), "too early: {messages}");
     let mut child = start();
     assert_eq!(fs::read(&path).unwrap().len(), pcap(1, &pair()).len());
     assert_eq!(child.ends_within(SOON).0, Some(0));
@@ -314,4 +315,40 @@ fn a_full_disk_is_named_and_leaves_a_file_that_can_be_read() {
         !rest.iter().any(|line| line.contains("not written")),
         "{rest:?}"
     );
+}
+
+#[test]
+fn what_is_awaited_is_said_when_opening_takes_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = folder.path().join("read.pcap");
+    fs::write(&recorded, pcap(1, &pair())).unwrap();
+    let [input, output] = [&b"in"[..], b"out"].map(|name| fifo(folder.path(), name));
+    let write = |command: &mut Command| {
+        let running = Running::start(command.arg("-r").arg(&recorded).arg("-w").arg(&output));
+        let (_, said) = running.message("");
+        (running, said)
+    };
+    let (running, said) = write(&mut inspect());
+    let words = format!("Nothing yet. Waiting for a reader of {}.", output.display());
+    assert_eq!(said, words);
+    assert_eq!(fs::read(&output).unwrap().len(), pcap(1, &pair()).len());
+    let ended = running.end();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    assert_eq!(ended.messages.len(), 1, "once: {:?}", ended.messages);
+
+    let running = Running::start(inspect().arg("-r").arg(&input));
+    let (_, said) = running.message("");
+    let words = format!(
+        "Nothing yet. Waiting for a capture file from {}.",
+        input.display()
+    );
+    assert_eq!(said, words);
+    let ended = running.interrupt();
+    assert_eq!(ended.status.code(), Some(1), "{:?}", ended.messages);
+
+    // Who wants to be told nothing is not.
+    let running = Running::start(inspect().args(["-q", "-r"]).arg(&input));
+    std::thread::sleep(Duration::from_millis(2_500));
+    let ended = running.interrupt();
+    assert_eq!(ended.messages.len(), 1, "{:?}", ended.messages);
 }

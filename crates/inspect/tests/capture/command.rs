@@ -137,38 +137,46 @@ fn children_that_are_gone_at_once_are_known_by_what_the_kernel_tells() {
 }
 
 #[test]
-fn the_status_of_the_command_is_said_and_is_not_ours() {
-    if !is_root("the_status_of_the_command_is_said_and_is_not_ours") {
+fn the_status_of_the_command_is_said_and_is_ours() {
+    if !is_root("the_status_of_the_command_is_said_and_is_ours") {
         return;
     }
     own_network();
-    let run = |script: &str| {
-        let ended = Running::start(inspect().args(["--", "sh", "-c", script])).end();
-        assert!(ended.status.success(), "{:?}", ended.messages);
-        ended
-    };
+    let run = |script: &str| Running::start(inspect().args(["--", "sh", "-c", script])).end();
     let ended = run("echo said by the command; exit 3");
     assert_eq!(ended.lines, ["said by the command"]);
+    assert_eq!(ended.status.code(), Some(3), "the command's own");
     assert_eq!(
         ended.messages.last().unwrap(),
         "inspect: sh ended with status 3"
     );
     let ended = run("kill -9 $$");
+    assert_eq!(ended.status.code(), Some(128 + 9));
     assert_eq!(
         ended.messages.last().unwrap(),
         "inspect: sh was killed by signal 9"
     );
     // It has what this program was given, and no more: not the packet socket.
     let ended = run("ls -l /proc/self/fd");
+    assert!(ended.status.success(), "{:?}", ended.messages);
     let sockets = ended.lines.iter().filter(|line| line.contains("socket:"));
     assert_eq!(sockets.count(), 0, "{:?}", ended.lines);
     assert!(ended.lines.len() >= 4, "{:?}", ended.lines);
     let output = inspect().args(["--", "/no/such/command"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(127));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "inspect: cannot start /no/such/command: there is no such command\n"
     );
+    let output = inspect().args(["--", "/etc/passwd"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    // What was asked of the capture went wrong, which the end of the command must not hide.
+    let full = inspect()
+        .args(["-w", "/dev/full", "--", "bash", "-c"])
+        .arg("echo > /dev/udp/127.0.0.1/9")
+        .output()
+        .unwrap();
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
     let output = inspect().args(["-r", "x", "--", "true"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
@@ -193,7 +201,7 @@ fn a_signal_is_the_commands_and_a_second_one_kills_it() {
         running
     };
     let ended = start("lambda *_: sys.exit(5)").interrupt();
-    assert!(ended.status.success());
+    assert_eq!(ended.status.code(), Some(5));
     assert_eq!(
         ended.messages.last().unwrap(),
         "inspect: python3 ended with status 5"
@@ -202,7 +210,7 @@ fn a_signal_is_the_commands_and_a_second_one_kills_it() {
     stubborn.signal(Signal::INT);
     assert_eq!(stubborn.line(), "no");
     let ended = stubborn.interrupt();
-    assert!(ended.status.success());
+    assert_eq!(ended.status.code(), Some(128 + 9));
     let last = ended.messages.last().unwrap();
     assert_eq!(last, "inspect: python3 was killed by signal 9");
 }
@@ -268,4 +276,21 @@ fn what_children_say_that_are_gone_at_once_is_shown_too() {
         "{:?}",
         ended.messages
     );
+}
+
+#[test]
+fn two_dashes_without_a_command_are_wrong_usage() {
+    for arguments in [
+        &["--"][..],
+        &[":80", "-q", "--"],
+        &["--duration", "1", "--"],
+    ] {
+        let output = inspect().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "inspect: no command behind --: inspect capture -- COMMAND starts one; without -- \
+             capture captures what every process says\n"
+        );
+    }
 }

@@ -51,3 +51,39 @@ fn bytes_are_shown_as_tcpdump_shows_them() {
     let refused = inspect().args(["--json", "-X"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
 }
+
+#[test]
+fn what_is_only_written_is_not_shown_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let [read, write] = ["read.pcap", "write.pcap"].map(|name| folder.path().join(name));
+    std::fs::write(&read, pcap(1, &pair())).unwrap();
+    let run = |flags: &[&str]| {
+        let mut command = inspect();
+        command
+            .args(flags)
+            .arg("-r")
+            .arg(&read)
+            .arg("-w")
+            .arg(&write);
+        let ended = Running::start(&mut command).end();
+        assert!(ended.status.success(), "{flags:?}: {:?}", ended.messages);
+        let written = std::fs::read(&write).unwrap();
+        assert_eq!(written.len(), pcap(1, &pair()).len());
+        ended
+    };
+    let said = |flag: &str| {
+        format!(
+            "{flag} shows nothing here: packets are written into the file (--print shows them too)."
+        )
+    };
+    for flag in ["-A", "-x", "-X"] {
+        let ended = run(&[flag]);
+        assert!(ended.lines.is_empty());
+        assert_eq!(ended.messages[0], said(flag));
+        assert_eq!(ended.messages.len(), 2, "{:?}", ended.messages);
+        assert!(!run(&[flag, "--print"]).messages.contains(&said(flag)));
+        assert!(!run(&[flag, "--quiet"]).messages.contains(&said(flag)));
+    }
+    assert_eq!(run(&["-xX"]).messages[0], said("-X"));
+    assert_eq!(run(&[]).messages.len(), 1);
+}

@@ -520,3 +520,34 @@ fn a_terminal_gets_headings_and_what_is_awaited() {
     );
     assert!(!shown.contains("\u{1b}[2J"), "{shown}");
 }
+
+#[test]
+fn a_signal_asks_for_the_counts_and_the_capture_goes_on() {
+    if !is_root("a_signal_asks_for_the_counts_and_the_capture_goes_on") {
+        return;
+    }
+    crate::support::own_network();
+    let (listener, port) = listener();
+    let running = capture_records(&[&format!(":{port}"), "-i", "lo"]);
+    converse(&listener, &[b"hello"]);
+    let heard = |running: &Running| while running.record()["payload"]["text"] != "hi" {};
+    heard(&running);
+    running.signal(Signal::USR1);
+    let (_, said) = running.message("So far ");
+    assert!(
+        said.contains(" packets, 1 conversation, 7 bytes of payload."),
+        "{said}"
+    );
+    assert!(said.ends_with(" None dropped."), "{said}");
+    converse(&listener, &[b"again"]);
+    heard(&running);
+    running.signal(Signal::USR1);
+    let (_, said) = running.message("So far ");
+    assert!(
+        said.contains(", 2 conversations, 14 bytes of payload."),
+        "{said}"
+    );
+    let ended = running.interrupt();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    assert_eq!(ended.records().last().unwrap()["complete"], true);
+}

@@ -437,3 +437,92 @@ fn a_socket_from_before_and_one_that_is_accepted_late_are_known_in_the_end() {
     );
     assert!(running.interrupt().status.success());
 }
+
+/// A server and a client of Multipath TCP in processes of their own; says their pids, and ends with
+/// 3 where the kernel has none. The client stays until it is told to go.
+const MULTIPATH: &str = "\
+import os, socket, sys
+try:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+except OSError:
+    os._exit(3)
+listener.bind(('127.0.0.1', 0))
+listener.listen()
+server = os.fork()
+if server == 0:
+    one, _ = listener.accept()
+    one.send(one.recv(9))
+    one.recv(9)
+    os._exit(0)
+client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+client.connect(listener.getsockname())
+client.send(b'hello')
+client.recv(9)
+print(os.getpid(), server, flush=True)
+sys.stdin.readline()
+client.close()
+os.wait()
+";
+
+#[test]
+fn multipath_tcp_has_its_owners_and_no_event_is_strange() {
+    if !is_told("multipath_tcp_has_its_owners_and_no_event_is_strange") {
+        return;
+    }
+    own_network();
+    let running = capture_records(&["-i", "lo", "--owners", "bpf", "tcp"]);
+    let mut child = Command::new("python3")
+        .args(["-c", MULTIPATH])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut said).unwrap();
+    if said.is_empty() && child.wait().unwrap().code() == Some(3) {
+        eprintln!("skipped: this kernel has no Multipath TCP");
+        return;
+    }
+    let pids: Vec<u64> = said
+        .split_whitespace()
+        .map(|it| it.parse().unwrap())
+        .collect();
+    let mut records = Vec::new();
+    while records
+        .last()
+        .is_none_or(|it: &Value| it["payload"]["text"] != "hello")
+    {
+        records.push(running.record());
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let ended = running.interrupt();
+    records.extend(ended.records());
+    let kinds = records[0]["options"].as_array().unwrap();
+    assert!(kinds.iter().any(|it| it["name"] == "mptcp"), "{kinds:?}");
+    // Who has ended may be unknown, but nobody else may stand in its place.
+    let client = records[0]["source"]["port"].clone();
+    let mut seen = [false; 2];
+    for record in records.iter().filter(|it| it["type"] == "packet") {
+        for side in ["source", "destination"] {
+            let is_server = usize::from(record[side]["port"] != client);
+            for owner in record[format!("{side}_owners")].as_array().unwrap() {
+                // The listener and its descriptors are of both.
+                let pid = owner["pid"].as_u64().unwrap();
+                assert!(
+                    pid == pids[is_server] || is_server == 1 && pid == pids[0],
+                    "{record}"
+                );
+                seen[is_server] |= pid == pids[is_server];
+            }
+        }
+    }
+    assert!(seen[0], "the client is known: {:?}", ended.messages);
+    let strange = |it: &Value| it["type"] == "gap" && it["source"] == "owners";
+    let gap = records
+        .iter()
+        .find(|it| strange(it) && !it["reason"].to_string().contains("seen"));
+    assert_eq!(gap, None);
+    assert_eq!(records.last().unwrap()["complete"], true);
+}

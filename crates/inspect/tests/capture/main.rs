@@ -22,6 +22,7 @@ mod hostile;
 mod live;
 mod lives;
 mod netns;
+mod options;
 mod pcapng;
 mod program;
 mod reach;

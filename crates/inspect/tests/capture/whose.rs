@@ -319,3 +319,41 @@ fn what_cannot_be_meant_is_refused() {
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("no user"), "{message}");
 }
+
+#[test]
+fn no_name_passes_for_another_process_in_any_view() {
+    if !is_root("no_name_passes_for_another_process_in_any_view") {
+        return;
+    }
+    own_network();
+    let (listener, port) = listener();
+    let mut speaker = Speaker::start("evil[1] fd 3", port, 0);
+    let owner = format!(r"evil\[1\] fd 3[{}]", speaker.child.id());
+    let running = Running::start(inspect().args(["--process", "evil[1] fd 3"]));
+    // It is open when it has said what it awaits.
+    running.message("Nothing yet");
+    let _heard = speaker.say("it", &listener);
+    let line = running.line();
+    assert!(line.contains(&format!(" {owner} 127.0.0.1:")), "{line}");
+    for view in [
+        &["sockets", &format!(":{port}")][..],
+        &["process", &speaker.child.id().to_string()],
+    ] {
+        let shown = Command::new(env!("CARGO_BIN_EXE_inspect"))
+            .env("LC_ALL", "C.UTF-8")
+            .args(view)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains(&owner), "{view:?}: {shown}");
+    }
+    let ended = running.interrupt();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    // A script gets the exact name.
+    let shown = Command::new(env!("CARGO_BIN_EXE_inspect"))
+        .args(["sockets", "--json", &format!(":{port}")])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains(r#""evil[1] fd 3""#), "{shown}");
+}

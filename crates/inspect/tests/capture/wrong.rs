@@ -191,3 +191,52 @@ fn each_trouble_is_named_where_it_happens_and_summed_up() {
     let (lines, _) = read(&[":84"]);
     assert!(lines.contains("[reset, 5 bytes perhaps unread]"), "{lines}");
 }
+
+/// Connects to a port where nothing listens and nothing refuses, and waits for the second SYN.
+const KNOCKING: &str = "\
+import socket
+s = socket.socket()
+s.settimeout(1.5)
+try: s.connect(('127.0.0.1', 82))
+except OSError: pass
+";
+
+#[test]
+fn where_nobody_answers_nobody_is_missed() {
+    let test = "where_nobody_answers_nobody_is_missed";
+    if !is_root(test) || !have_program("nft", test) {
+        return;
+    }
+    let wire = Wire::new("nobody");
+    wire.nft(0, "add table ip nobody");
+    wire.nft(
+        0,
+        "add chain ip nobody in { type filter hook input priority 0 ; }",
+    );
+    wire.nft(0, "add rule ip nobody in tcp dport 82 drop");
+    for owners in ["auto", "proc"] {
+        let mut command = inspect();
+        command.args(["-i", "lo", "--owners", owners, "tcp"]);
+        let running = Running::start(&mut wire.inside(0, &command));
+        // It is open when it has said what it awaits.
+        running.message("Nothing yet");
+        let output = wire.python(0, KNOCKING).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let ended = running.interrupt();
+        let last = ended.lines.last().unwrap();
+        assert!(last.contains("nobody (nothing listens there)"), "{last}");
+        let missed = |line: &&String| line.contains("Owners not seen");
+        assert_eq!(
+            ended.messages.iter().find(missed),
+            None,
+            "{:?}",
+            ended.messages
+        );
+        let wrong = "Went wrong: 1 connection without an answer, 1 SYN sent again.";
+        assert!(
+            ended.messages.iter().any(|line| line == wrong),
+            "{:?}",
+            ended.messages
+        );
+    }
+}

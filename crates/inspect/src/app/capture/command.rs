@@ -8,7 +8,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 
-use crate::app::Context;
+use crate::app::{Context, Exit};
 use crate::cli::capture::Request;
 use crate::launch::Launched;
 use crate::stop::Stop;
@@ -50,11 +50,12 @@ pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> 
 }
 
 /// Waits for the end of the command, which may outlive a capture that was ended by a count, a
-/// time or an error; and says how it ended, if not well.
-pub(super) fn finish(launched: &Launched, request: &Request, context: &Context) {
+/// time or an error; and says how it ended, if not well. Gives its exit status.
+pub(super) fn finish(launched: &Launched, request: &Request, context: &Context) -> Exit {
     let ending = launched.wait();
     if !ending.is_success() {
         let name = request.command.first().map(|name| name.to_string_lossy());
         context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
     }
+    Exit::Command(ending.status())
 }

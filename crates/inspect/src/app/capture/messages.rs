@@ -82,6 +82,13 @@ pub(super) fn awaited(request: &Request, table: Option<&Table>) -> String {
     }
 }
 
+/// A flag says how to show packets, and none are shown.
+pub(super) fn without_effect(flag: &str) -> String {
+    format!(
+        "{flag} shows nothing here: packets are written into the file (--print shows them too)."
+    )
+}
+
 /// Packets of a file that has no owners shall be chosen by them.
 pub(super) fn needs_owners() -> &'static str {
     "--process and --pid need a live capture, or a pcapng file with owners: a pcap file does not \

@@ -1,5 +1,6 @@
 //! `inspect capture`: frames in; lines, records or a file out.
 
+mod awaiting;
 mod chooser;
 mod command;
 mod follow;
@@ -18,17 +19,19 @@ mod step;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
-use super::{Context, Exit};
+use super::{Context, Exit, signals};
 use crate::capture::{Conversations, Copies, Datagrams, Event, Fragments, Source, SourceError};
 use crate::cli::capture::{From, Request};
 use crate::clock;
 use crate::model::{Gap, Origin};
-use crate::render::packet::Totals;
+use crate::render::packet::{Totals, summary};
 use crate::selection::Selection;
 use crate::stop::Stop;
 use chooser::Chooser;
@@ -74,6 +77,8 @@ struct Run<'a> {
     began: Instant,
     silence_said: bool,
     out_of_time: bool,
+    /// Somebody wants to know how much there is so far.
+    asked: Arc<AtomicBool>,
 }
 
 impl<'a> Run<'a> {
@@ -84,11 +89,16 @@ impl<'a> Run<'a> {
         source: &'a mut dyn Source,
         looker: Option<Looker>,
     ) -> anyhow::Result<Self> {
+        // Before anything is waited for.
+        let asked = signals::counts_on_signal().context("cannot listen for SIGUSR1")?;
         let stdout =
             Patient::stdout(stop.clone(), request.duration).context("cannot write to stdout")?;
         let (stdout, zone) = (Box::new(stdout), TimeZone::system());
         let output = Output::open(request, context, source.link(), stop, stdout, zone)?;
-        Ok(Self::with(request, context, stop, source, looker, output))
+        Ok(Self {
+            asked,
+            ..Self::with(request, context, stop, source, looker, output)
+        })
     }
 
     fn with(
@@ -117,6 +127,7 @@ impl<'a> Run<'a> {
             began: Instant::now(),
             silence_said: false,
             out_of_time: false,
+            asked: Arc::default(),
         }
     }
 
@@ -131,6 +142,13 @@ impl<'a> Run<'a> {
         if self.context.verbose {
             let (origin, link) = (self.source.origin(), self.source.link().word());
             self.context.say(&format!("Packets {origin}, link {link}."));
+        }
+        if let Some(flag) = self
+            .request
+            .without_effect()
+            .filter(|_| !self.context.quiet)
+        {
+            self.context.say(&messages::without_effect(flag));
         }
         if self.request.command.is_empty() {
             self.announce();
@@ -272,8 +290,11 @@ impl<'a> Run<'a> {
                         Took::Shown | Took::PassedOver => {}
                     }
                     frames += 1;
-                    if frames.is_multiple_of(LOOK_EVERY) && self.is_live() {
-                        self.look_at_clock()?;
+                    if frames.is_multiple_of(LOOK_EVERY) {
+                        self.answer();
+                        if self.is_live() {
+                            self.look_at_clock()?;
+                        }
                         if self.is_enough() {
                             return Ok(None);
                         }
@@ -281,6 +302,7 @@ impl<'a> Run<'a> {
                 }
                 Ok(Event::Quiet) => {
                     self.output.flush()?;
+                    self.answer();
                     self.look_at_clock()?;
                     if self.is_enough() {
                         return Ok(None);
@@ -320,6 +342,16 @@ impl<'a> Run<'a> {
         let (source, mut step) = self.step();
         step.release(source.link(), end)?;
         Ok(())
+    }
+
+    /// SIGUSR1: says how much there is so far, and goes on.
+    fn answer(&mut self) {
+        // Looked at before it is taken, as taking it costs more.
+        if self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed) {
+            let gaps = self.source.gaps();
+            let counts = summary(&self.totals, &gaps, self.is_live());
+            self.context.say(&format!("So far {counts}"));
+        }
     }
 
     /// What time brings: the end, a line about silence, lines that have waited.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::awaiting::Awaiting;
 use super::chooser::Chooser;
 use super::looker::Looker;
 use super::{Run, command, lives, messages};
@@ -37,7 +38,16 @@ pub(crate) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     let stop = stop.context("cannot listen for Ctrl-C")?;
     match (&request.from, &request.netns) {
         (From::File(path), _) => {
-            match File::open(path, &request.selection, &request.filter, stop.clone()) {
+            // A FIFO that nobody writes, or a terminal.
+            let name = match path.as_os_str() == "-" {
+                true => "stdin".into(),
+                false => path.display().to_string(),
+            };
+            let words = format!("Nothing yet. Waiting for a capture file from {name}.");
+            let awaiting = Awaiting::begin(context, request, words);
+            let opened = File::open(path, &request.selection, &request.filter, stop.clone());
+            drop(awaiting);
+            match opened {
                 Ok(mut file) => {
                     let chooser = chooser(request, None)?;
                     if chooser.is_some() && !file.may_have_comments() {
@@ -128,8 +138,13 @@ fn on_the_spot(
             run.announce();
             let launched = command::start(request, stop)?;
             let done = run.run();
-            command::finish(&launched, request, context);
-            done
+            let ended = command::finish(&launched, request, context);
+            // A script that puts this before a command still sees how that ended; unless what
+            // was asked of this program itself went wrong.
+            match done? {
+                Exit::Done => Ok(ended),
+                failed => Ok(failed),
+            }
         }
         Err(OpenError::Filter(error)) => Ok(wrong_filter(&error, context)),
         Err(OpenError::Permission) => {

@@ -93,7 +93,9 @@ impl Output {
             Some(path) => {
                 let out = (path == Path::new("-"))
                     .then(|| std::mem::replace(&mut stdout, Box::new(io::sink())));
-                Some(savefile::open(path, request, link, stop, &zone, out)?)
+                Some(savefile::open(
+                    path, request, context, link, stop, &zone, out,
+                )?)
             }
             None => None,
         };
@@ -128,6 +130,7 @@ impl Output {
                     link_header: dump.link_header,
                 }),
                 brief: request.brief,
+                all_options: context.verbose,
                 clock: TimeOfDay::new(zone),
             })),
         };

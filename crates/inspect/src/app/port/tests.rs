@@ -483,5 +483,5 @@ fn hostile_names_are_inert() {
         !shown.chars().any(|c| c != '\n' && c.is_control()) && !shown.contains('\u{202e}'),
         "{shown}"
     );
-    assert!(shown.contains(r"e\u{1b}[31m\u{202e}\n[4845]"), "{shown}");
+    assert!(shown.contains(r"e\u{1b}\[31m\u{202e}\n[4845]"), "{shown}");
 }

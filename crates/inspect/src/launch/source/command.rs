@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, set_child_subreaper, waitid,
     waitpid,
@@ -30,6 +31,19 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+impl LaunchError {
+    /// The exit status for it, as shells, env(1) and timeout(1) have it: 127 for a command that
+    /// is not there, 126 for one that cannot be run; 1 where it is the system that refuses.
+    pub fn status(&self) -> u8 {
+        match self.cause.kind() {
+            io::ErrorKind::NotFound => 127,
+            io::ErrorKind::PermissionDenied => 126,
+            _ if self.cause.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => 126,
+            _ => 1,
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending(ExitStatus);
@@ -38,6 +52,14 @@ impl Ending {
     /// Whether it ended with status 0.
     pub fn is_success(self) -> bool {
         self.0.success()
+    }
+
+    /// The exit status of who stands for it, as shells have it: its own, or 128 and the number of
+    /// the signal that killed it.
+    pub fn status(self) -> u8 {
+        let killed = || self.0.signal().map(|signal| signal.saturating_add(128));
+        let status = self.0.code().or_else(killed);
+        status.map_or(0, |status| u8::try_from(status).unwrap_or(u8::MAX))
     }
 }
 

@@ -156,7 +156,7 @@ pub fn meaning(number: i32) -> String {
 
 /// `name[pid]`, with the thread where that is not the first.
 fn owner(process: &Process, tid: Pid, screen: &Screen) -> String {
-    let name = Escaped::name(&process.command, screen.charset);
+    let name = Escaped::process(&process.command, screen.charset);
     match tid == process.pid {
         true => format!("{name}[{tid}]"),
         false => format!("{name}[{}/{tid}]", process.pid),

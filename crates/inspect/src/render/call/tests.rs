@@ -72,7 +72,7 @@ fn hello() -> Vec<(&'static str, Value)> {
 fn a_call_is_one_line_with_its_socket_and_hostile_text_is_escaped() {
     assert_eq!(
         lines(Charset::Utf8, false, &[call(7, "sendto", hello())]),
-        "00:00:01.000207  py\\u{1b}[31m[7]  sendto(3<127.0.0.1:52316→127.0.0.1:2345>, \
+        "00:00:01.000207  py\\u{1b}\\[31m[7]  sendto(3<127.0.0.1:52316→127.0.0.1:2345>, \
          \"hello\\u{1b}\"…, 9, MSG_DONTWAIT|MSG_NOSIGNAL|0x1000000, NULL) = 5  21 µs\n"
     );
     let plain = lines(Charset::Ascii, false, &[call(7, "recvfrom", hello())]);

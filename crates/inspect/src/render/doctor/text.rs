@@ -119,7 +119,7 @@ impl Text<'_> {
     /// `name[pid]`, of each process.
     pub(super) fn processes(&self, holders: &Holders) -> String {
         let owners = holders.owners.iter();
-        let name = |text| Escaped::name(text, self.charset);
+        let name = |text| Escaped::process(text, self.charset);
         self.holders(
             holders,
             owners.map(|owner| format!("{}[{}]", name(&owner.command), owner.pid)),
@@ -158,7 +158,11 @@ impl Text<'_> {
             .iter()
             .take(NAMED)
             .map(|sharer| {
-                let mut text = format!("{}[{}]", name(&sharer.command), sharer.pid);
+                let mut text = format!(
+                    "{}[{}]",
+                    Escaped::process(&sharer.command, self.charset),
+                    sharer.pid
+                );
                 if let Some(path) = &sharer.executable {
                     let _ = write!(text, " {}", name(path));
                 }

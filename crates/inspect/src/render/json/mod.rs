@@ -9,6 +9,7 @@ mod conversation;
 mod detail;
 mod extended;
 mod finding;
+mod options;
 mod packet;
 mod port;
 mod process;

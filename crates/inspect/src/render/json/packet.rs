@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::options::OptionRecord;
 use super::{OwnerRecord, Time, base64, exact};
 use crate::attribution::{Attribution, Grounds};
 use crate::capture::{Content, Fault, Flags, Packet, Quoted, Relative};
@@ -100,6 +101,8 @@ struct TcpRecord {
     relative_seq: Option<u32>,
     relative_ack: Option<u32>,
     window: u16,
+    /// In their order; padding is left out.
+    options: Vec<OptionRecord>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -244,7 +247,8 @@ impl<'a> EndsRecord<'a> {
 
 impl TcpRecord {
     fn new(packet: &Packet<'_>, relative: Relative) -> Option<Self> {
-        let tcp = packet.segment()?.tcp?;
+        let segment = packet.segment()?;
+        let tcp = segment.tcp?;
         let acknowledges = tcp.flags.has(Flags::ACK);
         Some(Self {
             flags: tcp.flags.words().collect(),
@@ -253,6 +257,7 @@ impl TcpRecord {
             relative_seq: relative.seq,
             relative_ack: relative.ack,
             window: tcp.window,
+            options: segment.options.iter().map(Into::into).collect(),
         })
     }
 }

@@ -99,7 +99,13 @@ fn owners(attribution: &Attribution, user: Option<&str>, charset: Charset) -> St
             let mut names: Vec<String> = attribution
                 .owners
                 .iter()
-                .map(|owner| format!("{}[{}]", Escaped::name(&owner.command, charset), owner.pid))
+                .map(|owner| {
+                    format!(
+                        "{}[{}]",
+                        Escaped::process(&owner.command, charset),
+                        owner.pid
+                    )
+                })
                 .collect();
             names.dedup();
             let more = names.len().saturating_sub(NAMED);
@@ -277,7 +283,7 @@ mod tests {
     #[test]
     fn an_end_says_who_and_where_or_why_nobody() {
         let one = held_by(&[("a\u{1b}[2J", 1, 3), ("a\u{1b}[2J", 1, 4)]);
-        assert_eq!(label(&one, None), "a\\u{1b}[2J[1] 127.0.0.1:80");
+        assert_eq!(label(&one, None), "a\\u{1b}\\[2J[1] 127.0.0.1:80");
         let many = held_by(&[
             ("a", 1, 3),
             ("b", 2, 3),

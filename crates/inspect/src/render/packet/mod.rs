@@ -7,6 +7,7 @@ mod dialogue;
 mod digits;
 mod dump;
 mod heading;
+mod options;
 mod payload;
 mod talks;
 mod words;
@@ -25,6 +26,7 @@ use crate::capture::{Direction, Flags, Packet, Relative};
 use crate::model::ForeignText;
 use crate::render::{Escaped, Screen, Style};
 use crate::streams::Mark;
+use options::Told;
 
 /// How lines are written.
 #[derive(Debug, Clone)]
@@ -37,8 +39,10 @@ pub struct Lines {
     pub whole_payloads: bool,
     /// The bytes of each packet below its line; in the place of its payload there.
     pub dump: Option<Dump>,
-    /// Without sequence numbers and windows.
+    /// Without sequence numbers, windows and options.
     pub brief: bool,
+    /// The options of every TCP segment, not only of those that open.
+    pub all_options: bool,
     /// The clock.
     pub clock: TimeOfDay,
 }
@@ -82,7 +86,8 @@ impl Lines {
         }
         let payload = line.packet.payload();
         if let Some(dump) = self.dump {
-            dump.write(out, line.bytes, line.packet.network);
+            let width = self.screen.width.filter(|_| self.headings);
+            dump.write(out, line.bytes, line.packet.network, width);
         } else if self.whole_payloads && !payload.is_empty() {
             payload::block(out, payload, self.screen.charset);
         }
@@ -114,6 +119,10 @@ impl Lines {
                 field(out, b" ack ", ack.into());
             }
             field(out, b" win ", tcp.window.into());
+            if let Some(told) = self.options(line) {
+                out.extend_from_slice(b" options ");
+                told.write(out);
+            }
         }
         if let Some(length) = length {
             field(out, b" len ", length.into());
@@ -182,6 +191,14 @@ impl Lines {
         }
         trim(out);
         words::notes(out, line.packet, line.mark, b"  ");
+        let told = self.options(line);
+        if let Some(told) = told.filter(|_| !self.all_options) {
+            let room = width.map(|width| width.saturating_sub(visible(&out[from..]) + 2));
+            if let Some(text) = told.fitted(room.unwrap_or(usize::MAX), &self.screen) {
+                out.extend_from_slice(b"  ");
+                out.extend_from_slice(&text);
+            }
+        }
         if !payload.is_empty() && !self.is_below() {
             out.extend_from_slice(b"  ");
             match width {
@@ -201,6 +218,24 @@ impl Lines {
         }
         trim(out);
         out.push(b'\n');
+        // Of every segment they would take the place of its words: they have a line of their own.
+        if let Some(told) = told.filter(|_| self.all_options) {
+            const BEFORE: &[u8] = b"    options ";
+            let room = width.map(|width| width.saturating_sub(BEFORE.len()));
+            if let Some(text) = told.fitted(room.unwrap_or(usize::MAX), &self.screen) {
+                out.extend_from_slice(BEFORE);
+                out.extend_from_slice(&text);
+                out.push(b'\n');
+            }
+        }
+    }
+
+    /// The options that are to be shown: of what opens a conversation, or of all.
+    fn options<'a>(&self, line: &Line<'a>) -> Option<Told<'a>> {
+        let segment = line.packet.segment()?;
+        let opens = segment.tcp?.flags.has(Flags::SYN);
+        let wanted = !self.brief && (opens || self.all_options);
+        wanted.then(|| Told::of(segment, line.relative))?
     }
 
     /// Whether a payload has lines of its own, and so no place in the packet's.
@@ -306,6 +341,7 @@ mod tests {
             whole_payloads: false,
             dump: None,
             brief: false,
+            all_options: false,
             clock: TimeOfDay::new(TimeZone::UTC),
         };
         let mut out = Vec::new();

@@ -179,7 +179,11 @@ fn own_words(row: &Row<'_>, alone: Option<Pid>, looks: &Looks) -> String {
 
 fn process_words(holder: &Holder, charset: Charset) -> String {
     let about = &holder.about;
-    format!("{}[{}]", Escaped::name(&about.command, charset), about.pid)
+    format!(
+        "{}[{}]",
+        Escaped::process(&about.command, charset),
+        about.pid
+    )
 }
 
 fn process_facts(holder: &Holder, looks: &Looks) -> [Fact; 3] {

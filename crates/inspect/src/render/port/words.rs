@@ -40,7 +40,7 @@ pub(super) fn processes<'a>(
     let mut names = Vec::new();
     for owner in rows.into_iter().flat_map(|row| row.owners) {
         if seen.insert(owner.pid) {
-            let name = Escaped::name(&owner.command, charset);
+            let name = Escaped::process(&owner.command, charset);
             names.push(format!("{name}[{}]", owner.pid));
         }
     }

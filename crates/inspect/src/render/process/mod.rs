@@ -119,5 +119,5 @@ pub fn sentence(portrait: &Portrait<'_>, names: &dyn Names) -> String {
 
 /// `name[pid]`, everywhere the same.
 pub fn process_words(command: &ForeignText, pid: Pid, charset: Charset) -> String {
-    format!("{}[{pid}]", Escaped::name(command, charset))
+    format!("{}[{pid}]", Escaped::process(command, charset))
 }

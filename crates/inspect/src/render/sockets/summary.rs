@@ -66,7 +66,13 @@ fn carries(summary: &FamilySummary, packet_owners: &[Owner], charset: Charset) -
         Family::Packet => {
             let mut owners: Vec<String> = packet_owners
                 .iter()
-                .map(|owner| format!("{}[{}]", Escaped::name(&owner.command, charset), owner.pid))
+                .map(|owner| {
+                    format!(
+                        "{}[{}]",
+                        Escaped::process(&owner.command, charset),
+                        owner.pid
+                    )
+                })
                 .collect();
             owners.dedup();
             match owners.len() {

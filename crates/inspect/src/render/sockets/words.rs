@@ -299,7 +299,7 @@ pub fn owner_words(owner: &Owner, charset: Charset) -> String {
 }
 
 fn write_owner(out: &mut String, owner: OwnerRef<'_>, charset: Charset) {
-    let _ = write!(out, "{}", Escaped::name(owner.command, charset));
+    let _ = write!(out, "{}", Escaped::process(owner.command, charset));
     out.push('[');
     number(out, owner.pid.0);
     out.push(']');

@@ -111,7 +111,7 @@ fn late(conversation: &Conversation, event: &Event, screen: &Screen) -> Option<S
 fn owner(conversation: &Conversation, side: Side, screen: &Screen) -> String {
     match conversation.owner(side) {
         Some((process, fd)) => {
-            let name = Escaped::name(&process.command, screen.charset);
+            let name = Escaped::process(&process.command, screen.charset);
             format!("{name}[{}] fd {fd}", process.pid)
         }
         None => format!("{} (not seen)", side.word()),

@@ -22,6 +22,7 @@ fn pass(course: &mut Course, passed: Passed) -> Option<Mark> {
         protocol: Protocol::Tcp,
         source: nowhere,
         destination: nowhere,
+        options: Default::default(),
         tcp: Some(Tcp {
             seq,
             ack,

@@ -11,6 +11,8 @@ use jiff::tz::TimeZone;
 use rustix::io::Errno;
 
 use super::Savefile;
+use crate::app::Context;
+use crate::app::capture::awaiting::Awaiting;
 use crate::capture::Link;
 use crate::cli::capture::{From, Request};
 use crate::stop::Stop;
@@ -19,6 +21,7 @@ use crate::stop::Stop;
 pub(in crate::app::capture) fn open(
     path: &Path,
     request: &Request,
+    context: &Context,
     link: Link,
     stop: &Stop,
     zone: &TimeZone,
@@ -35,13 +38,18 @@ pub(in crate::app::capture) fn open(
     if stdout.is_some() && io::stdout().is_terminal() {
         anyhow::bail!("a capture file is not for a terminal (-w FILE, or a pipe behind -w -)");
     }
-    let stopped = stop.clone();
+    let (stopped, context, asked) = (stop.clone(), context.clone(), request.clone());
     let open = Box::new(move |path: &Path| {
         // A later one, with a number behind its name, may be it.
         if is_read(path) {
             return Err(io::Error::other("it is the file to read"));
         }
-        create(path, &stopped)
+        if !is_fifo(path) {
+            return fs::File::create(path);
+        }
+        let words = format!("Nothing yet. Waiting for a reader of {}.", path.display());
+        let _awaiting = Awaiting::begin(&context, &asked, words);
+        open_fifo(path, &stopped)
     });
     Savefile::open(path, request, link, stop, zone.clone(), stdout, open)
 }
@@ -49,12 +57,12 @@ pub(in crate::app::capture) fn open(
 /// How often it is seen whether a FIFO has a reader.
 const READER_SOON: Duration = Duration::from_millis(50);
 
-/// Creates a file. The reader of a FIFO is waited for as long as the stop signal is not raised.
-fn create(path: &Path, stop: &Stop) -> io::Result<fs::File> {
-    let is_fifo = fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo());
-    if !is_fifo {
-        return fs::File::create(path);
-    }
+fn is_fifo(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.file_type().is_fifo())
+}
+
+/// Opens a FIFO. Its reader is waited for as long as the stop signal is not raised.
+fn open_fifo(path: &Path, stop: &Stop) -> io::Result<fs::File> {
     loop {
         let opened = fs::OpenOptions::new()
             .write(true)

@@ -2,7 +2,7 @@
 
 use super::Ends;
 use crate::app::capture::lives::Watched;
-use crate::attribution::{Grounds, Question};
+use crate::attribution::{Attribution, Grounds, Question};
 use crate::model::Protocol;
 
 impl Ends {
@@ -81,16 +81,12 @@ impl Ends {
     }
 
     /// Whether both ends are known, as far as they are this machine's; `None` when neither is.
+    /// Where nothing listens nobody can be seen, whether that refuses or is never answered.
     pub(super) fn is_known(&self) -> Option<bool> {
-        let [_, server] = &self.sides;
-        let refused = self.is_refused() && server.grounds == Grounds::Closed;
-        let here = || {
-            let sides = self.sides.iter().enumerate();
-            sides.filter(|(index, side)| {
-                side.grounds != Grounds::Elsewhere && !(refused && *index == 1)
-            })
-        };
+        let nobody =
+            |side: &&Attribution| matches!(side.grounds, Grounds::Elsewhere | Grounds::Closed);
+        let here = || self.sides.iter().filter(|side| !nobody(side));
         here().next()?;
-        Some(here().all(|(_, side)| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
+        Some(here().all(|side| side.grounds.is_exact() || side.grounds == Grounds::LocalPort))
     }
 }
