@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::signals::stop_on_signals;
-use super::{Context, Exit, machine};
+use super::{Context, Exit, command, machine};
 use crate::capture::{self, Live, OpenError, Options, Source as _, decode, selects};
 use crate::cli::timeline::Request;
 use crate::clock;
-use crate::launch::{Descriptors, Launched};
+use crate::launch::Descriptors;
 use crate::model::{Gap, Pid, Timestamp};
 use crate::names::Interfaces;
 use crate::namespaces;
@@ -24,8 +24,6 @@ use crate::trace::{self, Choice, Event, Kernel, Source as _, Touch};
 
 /// How long both rings are left alone.
 const POLL: Duration = Duration::from_millis(10);
-/// What a command did last, and what it sent, may be told after its end.
-const DRAIN: Duration = Duration::from_millis(200);
 /// How often closed conversations are looked for, and how long none of their calls was told by
 /// then, nanoseconds: a close may follow the last packet.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -36,7 +34,12 @@ const SHOWN: u32 = 256;
 const SNAPLEN: u32 = SHOWN + 192;
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = stop_on_signals().context("cannot listen for Ctrl-C")?;
+    let stop = match request.command.is_empty() {
+        true => stop_on_signals(),
+        // Signals are the command's.
+        false => Stop::new(),
+    };
+    let stop = stop.context("cannot listen for Ctrl-C")?;
     let selection = match request.port {
         Some(port) => Selection::Test(Test::Port(port)),
         None => Selection::everything(),
@@ -84,8 +87,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             inherited
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
-            let ended = stop.clone();
-            Some(Launched::start(words, DRAIN, move || ended.raise())?)
+            Some(command::start(words, command::DRAIN, &stop)?)
         }
     };
     run.follow(request, &stop, &mut view)?;
@@ -94,14 +96,10 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     gaps.extend(run.timeline.gaps());
     view.show(&run.timeline.conversations(), &run.family)?;
     view.end(&gaps)?;
-    if let Some(launched) = launched {
-        let ending = launched.wait();
-        if !ending.is_success() {
-            let name = request.command.first().map(|name| name.to_string_lossy());
-            context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
-        }
-    }
-    Ok(Exit::Done)
+    Ok(match launched {
+        Some(launched) => command::finish(&launched, &request.command, context),
+        None => Exit::Done,
+    })
 }
 
 fn permission(context: &Context) -> String {

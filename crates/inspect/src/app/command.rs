@@ -1,5 +1,6 @@
-//! `-- COMMAND`: a command that lives as long as the capture.
+//! `-- COMMAND`: a command that lives as long as the view that follows it.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,24 +9,23 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 
-use crate::app::{Context, Exit};
-use crate::cli::capture::Request;
+use super::{Context, Exit};
 use crate::launch::Launched;
 use crate::stop::Stop;
 
 /// The last packets of a command may follow its end.
-const DRAIN: Duration = Duration::from_millis(200);
+pub(super) const DRAIN: Duration = Duration::from_millis(200);
 /// `si_code` of what the terminal sends (sigaction(2)): to the command as well, as both are in
 /// its foreground.
 const SI_KERNEL: i32 = 0x80;
 
-/// Starts the command. Its end raises the stop signal.
-pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> {
+/// Starts a command. Its end, and what may follow it within `drain`, raises the stop signal.
+pub(super) fn start(words: &[OsString], drain: Duration, stop: &Stop) -> anyhow::Result<Launched> {
     // This, and not the handlers of `app::signals`: who has sent a signal matters here.
     let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])
         .context("cannot listen for Ctrl-C")?;
     let ended = stop.clone();
-    let launched = Launched::start(&request.command, DRAIN, move || ended.raise())?;
+    let launched = Launched::start(words, drain, move || ended.raise())?;
     let (command, stop) = (launched.clone(), stop.clone());
     std::thread::Builder::new()
         .name("inspect-signals".to_owned())
@@ -49,12 +49,12 @@ pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> 
     Ok(launched)
 }
 
-/// Waits for the end of the command, which may outlive a capture that was ended by a count, a
-/// time or an error; and says how it ended, if not well. Gives its exit status.
-pub(super) fn finish(launched: &Launched, request: &Request, context: &Context) -> Exit {
+/// Waits for the end of the command, which may outlive a view that was ended by a count, a time or
+/// an error; and says how it ended, if not well. Gives its exit status.
+pub(super) fn finish(launched: &Launched, words: &[OsString], context: &Context) -> Exit {
     let ending = launched.wait();
     if !ending.is_success() {
-        let name = request.command.first().map(|name| name.to_string_lossy());
+        let name = words.first().map(|name| name.to_string_lossy());
         context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
     }
     Exit::Command(ending.status())
