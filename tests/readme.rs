@@ -216,12 +216,61 @@ fn what_was_said_and_what_went_wrong() {
     let mut command = command_line(command);
     command.env("PATH", path_with_ours());
     let (code, shown) = Terminal::run(&mut command, 80).end();
-    assert_eq!(code, Some(0), "{shown}");
+    // The command's own.
+    assert_eq!(code, Some(1), "{shown}");
     let words = joined(&anonymous_lines(&shown));
     // How long it took is not the README's business.
     for part in summary.shown.iter().filter(|line| !line.contains(" µs ")) {
         assert!(words.contains(part.as_str()), "{part}: {shown}");
     }
+}
+
+#[test]
+fn the_calls_and_all_of_it_in_one_picture() {
+    let _one = PORT_2345
+        .lock()
+        .unwrap_or_else(|broken| broken.into_inner());
+    let steps = transcripts("The calls, and all of it in one picture");
+    let [trace, timeline] = &steps[..] else {
+        panic!("this test does two steps");
+    };
+    if !have_root("the_calls_and_all_of_it_in_one_picture") {
+        return;
+    }
+    let server = Terminal::run(&mut command_line("chat server --reply hi"), 80);
+    server.wait_for(|text| text.contains("Listening on"), "the server");
+    let folder = tempfile::tempdir().unwrap();
+    // How long anything took is not the README's business.
+    let timeless = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_unit = |word: &str| matches!(word, "ns" | "µs" | "ms" | "s");
+        let is_time = |at: usize| {
+            let next = words.get(at + 1).is_some_and(|word| is_unit(word));
+            is_unit(words[at]) || next && words[at].starts_with(|c: char| c.is_ascii_digit())
+        };
+        let kept = (0..words.len())
+            .filter(|at| !is_time(*at))
+            .map(|at| words[at]);
+        let line = kept.collect::<Vec<_>>().join(" ");
+        // The arrows are as long as there is room.
+        line.split('─')
+            .filter(|part| !part.is_empty())
+            .collect::<String>()
+    };
+    for step in [trace, timeline] {
+        let command = step.command.replace("sudo ", "");
+        let (code, text) = shell(&command, folder.path());
+        assert_eq!(code, Some(0), "{command}: {text}");
+        let shown: Vec<String> = anonymous_lines(&text)
+            .iter()
+            .map(|line| timeless(line))
+            .collect();
+        for line in &step.shown {
+            let line = timeless(line);
+            assert!(shown.contains(&line), "{line}\n{shown:#?}\n{text}");
+        }
+    }
+    drop(server);
 }
 
 #[test]
@@ -444,6 +493,26 @@ fn every_command_of_the_tables_runs() {
                 filters_else || wrote || lists || text.contains(hello),
                 "{line}: {text}"
             );
+        } else if line.starts_with("inspect trace") || line.starts_with("inspect timeline") {
+            if !root {
+                continue;
+            }
+            let view = line.split(' ').nth(1).unwrap();
+            let is_command = line.contains(" -- ");
+            let limited = match is_command {
+                // It ends by itself: nobody listens there.
+                true => line.clone(),
+                false => line.replacen(view, &format!("{view} --duration 1500ms"), 1),
+            };
+            let (code, text) = shell(&limited, folder.path());
+            assert_eq!(code, Some(i32::from(is_command)), "{line}: {text}");
+            let shows = match (is_command, view) {
+                (true, "trace") => "ECONNREFUSED",
+                (true, _) => "\"RST\"",
+                (false, "trace") => "\"hello\"",
+                (false, _) => "── 5 \"hello\" ──",
+            };
+            assert!(text.contains(shows), "{line}: {text}");
         } else if line.starts_with("printf") {
             let line = line.replace("chat client", "timeout 5 chat client --framing raw");
             let (code, text) = shell(&line, folder.path());
@@ -574,6 +643,19 @@ fn the_tour_in_the_readme_is_the_tour() {
         .unwrap();
     let (code, shown) = Terminal::run(&mut command_line("net-companion"), 80).end();
     assert_eq!(code, Some(0));
+    // In which order the last calls come is theirs; tests/tour.rs knows what has to be there.
+    let is_told = have_root("the_tour_in_the_readme_is_the_tour: calls");
+    let without_calls = |text: &str| {
+        let (before, rest) = text.split_once("4  The calls").expect("the calls");
+        let after = rest.find("Try it yourself").expect("the end");
+        assert!(
+            !is_told || rest.contains("5  All of it, one picture"),
+            "{text}"
+        );
+        format!("{before}{}", &rest[after..])
+    };
+    let (shown, block) = (without_calls(&shown), without_calls(block));
+    let block = block.as_str();
     let lines = |text: &str| -> Vec<String> {
         text.lines()
             .map(|line| {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{duration, port, short_port};
 use crate::bpf::LONGEST_PIECE;
@@ -19,6 +19,7 @@ Examples:
   inspect trace -p 4845                those of a process that runs
   inspect trace :2345                  of every process that touches port 2345
   inspect trace --process nginx -e accept4,recvfrom
+  inspect trace --explain -- python3 client.py   beside what the program says
   inspect trace -- python3 client.py | grep connect
 ")]
 pub struct Flags {
@@ -73,6 +74,12 @@ pub struct Flags {
     #[arg(long)]
     json: bool,
 
+    /// Show beside each call what people write for it, in Python or C, and at the end what each
+    /// descriptor is.
+    #[arg(long, value_name = "LANGUAGE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "python", conflicts_with = "json")]
+    explain: Option<Language>,
+
     /// Name the process in each line, or once above its lines.
     #[arg(long, overrides_with = "no_heading")]
     heading: bool,
@@ -88,6 +95,15 @@ pub struct Flags {
     /// Print no hints and no progress.
     #[arg(short = 'q', hide = true)]
     quiet: bool,
+}
+
+/// Whose library is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Python's.
+    Python,
+    /// C's.
+    C,
 }
 
 /// What is asked for.
@@ -111,6 +127,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// JSON.
     pub json: bool,
+    /// Beside what people write.
+    pub explain: Option<Language>,
     /// Whether headings were asked for, or forbidden.
     pub heading: Option<bool>,
     /// Bytes of the kernel's buffer.
@@ -147,6 +165,7 @@ impl Flags {
             duration: self.duration,
             output: self.output,
             json: self.json,
+            explain: self.explain,
             heading: match (self.heading, self.no_heading) {
                 (true, _) => Some(true),
                 (_, true) => Some(false),

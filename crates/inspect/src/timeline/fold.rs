@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Conversation, Doing, Event, SegmentSeen, Side, What, doing, is_last, join, order};
 use crate::capture::Flags;
-use crate::model::{Cookie, Endpoint, Gap, Origin, Protocol, State, Timestamp};
+use crate::model::{Cookie, Endpoint, Gap, Inode, Origin, Protocol, State, Timestamp};
 use crate::trace::{Call, Outcome, StateChange};
 
 /// Events kept at once, of all conversations that go on; more are counted and left out. One is
@@ -24,6 +24,8 @@ pub struct Timeline {
     left_out: u64,
     /// A socket begins to connect before it has a port; by its cookie.
     without_port: HashMap<Cookie, StateChange>,
+    /// Where sockets that connect are: one that is refused has forgotten it when the call returns.
+    connecting: HashMap<Inode, (Endpoint, Endpoint)>,
 }
 
 /// What was told between two ends, in the order in which it came.
@@ -77,6 +79,11 @@ impl Timeline {
         };
         let ends = match doing(&call) {
             Doing::Accepts => of(call.after.as_ref()),
+            Doing::Connects => {
+                let inode = call.before.and_then(|(_, socket)| socket.inode);
+                let told = inode.and_then(|inode| self.connecting.remove(&inode));
+                of(call.after.as_ref()).or(told)
+            }
             _ => of(call.before.as_ref()).or_else(|| of(call.after.as_ref())),
         };
         if let Some((local, remote)) = ends {
@@ -103,6 +110,12 @@ impl Timeline {
         if let Some(mut first) = cookie.and_then(|cookie| self.without_port.remove(&cookie)) {
             first.socket.ends = change.socket.ends;
             self.state(first);
+        }
+        if change.from == State::SynSent
+            && let Some(inode) = change.socket.inode
+            && self.connecting.len() < MOST_CONNECTING
+        {
+            self.connecting.insert(inode, (local, remote));
         }
         let ends = (local.on_the_wire(), remote.on_the_wire());
         self.add(change.time, ends, What::State(Box::new(change)));
@@ -254,6 +267,7 @@ impl Growing {
         let (local, remote) = told.ends;
         match &told.what {
             What::Call(call) => match doing(call) {
+                // A refused one has been told where it was going by its states.
                 Doing::Connects if !matches!(call.outcome, Outcome::Lost) => {
                     self.opened_by(Opened::Call, (local, remote));
                 }

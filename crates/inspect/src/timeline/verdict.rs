@@ -49,6 +49,8 @@ pub struct Verdict {
     pub closed_first: Option<Side>,
     /// Who broke it off.
     pub reset_by: Option<Side>,
+    /// The SYN was answered by that: nobody listens, or a firewall says so.
+    pub is_refused: bool,
     /// The slowest answer, and how many there were.
     pub slowest: Option<Answer>,
     /// How many answers were seen.
@@ -71,6 +73,8 @@ impl Verdict {
     pub fn of(conversation: &Conversation) -> Self {
         let mut verdict = Self::default();
         let mut question: Option<&Event> = None;
+        // The server, so far.
+        let mut has_sent_nothing = true;
         // When each side was last acknowledged.
         let mut acknowledged: [Option<&Event>; 2] = [None; 2];
         for event in &conversation.events {
@@ -82,7 +86,9 @@ impl Verdict {
             }
             if segment.flags.has(Flags::RST) && verdict.reset_by.is_none() {
                 verdict.reset_by = Some(event.side);
+                verdict.is_refused = event.side == Side::Server && has_sent_nothing;
             }
+            has_sent_nothing &= event.side == Side::Client;
             verdict.retransmissions += usize::from(event.is_again);
             if segment.flags.has(Flags::ACK) {
                 acknowledged[index(event.side.other())] = Some(event);

@@ -19,6 +19,7 @@ pub(super) fn call(raw: RawCall, bracket: &Bracket) -> Option<Call> {
     let signature = calls::by_number(raw.number)?;
     let arguments = signature.parameters.iter().enumerate();
     let arguments = arguments
+        .filter(|(_, parameter)| parameter.kind != Kind::FcntlArgument || takes_argument(&raw))
         .map(|(index, parameter)| (parameter.name, value(&raw, index, parameter.kind)))
         .collect();
     let monotonic_ns = raw.began_ns.or(raw.ended_ns)?;
@@ -215,14 +216,20 @@ fn option_value(raw: &RawCall, value: &Bytes) -> Option<Value> {
     None
 }
 
+/// Some commands of fcntl(2) take none, and the register holds anything.
+fn takes_argument(raw: &RawCall) -> bool {
+    !matches!(
+        i32::try_from(constants::int(raw.arguments[1])),
+        Ok(libc::F_GETFL | libc::F_GETFD | libc::F_GETOWN | libc::F_GETPIPE_SZ)
+    )
+}
+
 fn fcntl_argument(command: i64, register: u64) -> Value {
     let int = constants::int(register);
     match i32::try_from(command) {
         Ok(libc::F_SETFL) => constants::file_flags(int),
         Ok(libc::F_SETFD) => constants::descriptor_flags(int),
         Ok(libc::F_DUPFD | libc::F_DUPFD_CLOEXEC | libc::F_SETOWN) => Value::Number(int),
-        // They take none, and the register holds anything.
-        Ok(libc::F_GETFL | libc::F_GETFD | libc::F_GETOWN | libc::F_GETPIPE_SZ) => Value::Null,
         _ => Value::Hex(register),
     }
 }

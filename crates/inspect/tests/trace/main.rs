@@ -11,6 +11,7 @@
 )]
 
 mod beside;
+mod explained;
 mod follow;
 #[path = "../capture/program.rs"]
 #[allow(dead_code, unused_imports, reason = "another test uses all of it")]

@@ -10,9 +10,9 @@ use jiff::tz::TimeZone;
 use super::signals::stop_on_signals;
 use super::{Context, Exit, command, machine};
 use crate::bpf;
-use crate::cli::trace::Request;
+use crate::cli::trace::{Language, Request};
 use crate::model::{Gap, Pid};
-use crate::render::call::Calls;
+use crate::render::call::{Calls, Explained, Library};
 use crate::render::json::{self, CallRecord, End, GapRecord};
 use crate::stop::Stop;
 use crate::trace::{self, Call, Event, Kernel, Source, Touch};
@@ -108,6 +108,7 @@ fn follow(
 struct View<'a> {
     out: Box<dyn Write + 'a>,
     lines: Calls,
+    explained: Option<Explained>,
     is_json: bool,
     touch: Option<Touch>,
     calls: u64,
@@ -132,6 +133,13 @@ impl View<'_> {
         let headings = request.heading.unwrap_or(screen.is_terminal());
         Ok(Self {
             out,
+            explained: request.explain.map(|language| {
+                let library = match language {
+                    Language::Python => Library::Python,
+                    Language::C => Library::C,
+                };
+                Explained::new(screen, library)
+            }),
             lines: Calls::new(screen, TimeZone::system(), headings),
             is_json: request.json,
             touch: request.port.map(Touch::new),
@@ -166,6 +174,8 @@ impl View<'_> {
             if let Err(error) = json::append(&mut self.buffer, &CallRecord::from(call)) {
                 self.failed = Some(error);
             }
+        } else if let Some(explained) = &mut self.explained {
+            explained.write(&mut self.buffer, call);
         } else {
             self.lines.write(&mut self.buffer, call);
         }
@@ -191,6 +201,10 @@ impl View<'_> {
             json::write(&mut self.out, &End::new([("calls", self.calls)], gaps))?;
             self.out.flush()?;
         } else {
+            if let Some(explained) = &self.explained {
+                explained.end(&mut self.buffer);
+                self.written()?;
+            }
             super::sockets::told::tell_gaps(gaps, context);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Calls as lines, spelled as strace spells them, with the socket behind each descriptor.
 
+mod explain;
 mod value;
 
 use jiff::tz::TimeZone;
@@ -7,6 +8,7 @@ use jiff::tz::TimeZone;
 use super::{Escaped, Screen, Style};
 use crate::model::{Endpoint, Fd, Pid, Timestamp};
 use crate::trace::{Call, Outcome, Process, Socket, error_name};
+pub use explain::{Explained, Library};
 use value::Text;
 
 /// Lines of calls.

@@ -137,11 +137,17 @@ pub(super) fn ladder(
         screen.arrow(),
         conversation.server.port
     );
+    // Who it is comes first.
+    let room = width.saturating_sub(side + middle + 2);
+    let right_heading = match heading[1].rsplit_once(" fd ") {
+        Some((name, _)) if columns(&heading[1]) > room => name,
+        _ => &heading[1],
+    };
     let line = format!(
         "{}{}  {}",
         padded(&cut(&heading[0], side.saturating_sub(2), screen), side),
         padded(&ports, middle),
-        cut(&heading[1], width.saturating_sub(side + middle + 2), screen)
+        cut(right_heading, room, screen)
     );
     text.push_str(&screen.paint(Style::Heading, line.trim_end()));
     text.push('\n');

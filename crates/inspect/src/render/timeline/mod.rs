@@ -55,6 +55,8 @@ fn sentences(conversation: &Conversation, verdict: &Verdict, screen: &Screen) ->
         Side::Server => "Server",
     };
     match (verdict.reset_by, verdict.closed_first) {
+        _ if verdict.is_refused => sentences
+            .push("Refused: nothing listens there, or a firewall answered for it.".to_owned()),
         (Some(side), _) => sentences.push(format!("{} broke off (RST).", name(side))),
         (None, Some(side)) => sentences.push(format!("{} closed first.", name(side))),
         (None, None) => sentences.push("Not closed yet.".to_owned()),

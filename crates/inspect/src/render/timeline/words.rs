@@ -88,7 +88,8 @@ fn buffer(call: &Call, charset: Charset) -> Option<String> {
     let named = call.arguments.iter();
     let named =
         named.filter(|(name, _)| matches!(*name, "buffer" | "buffers" | "message" | "messages"));
-    let (bytes, length) = named.map(|(_, value)| value).find_map(first)?;
+    let found = named.map(|(_, value)| value).find_map(first);
+    let (bytes, length) = found.filter(|(_, length)| *length > 0)?;
     Some(text(bytes, length, SHOWN, charset))
 }
 
