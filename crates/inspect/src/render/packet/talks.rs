@@ -108,7 +108,8 @@ fn row(talk: Talk, screen: Screen, room: Option<usize>) -> TextRow {
             } else {
                 vec![client.clone(), format!("{} {server}", screen.arrow())]
             };
-            notes.extend(lines.into_iter().map(|text| Note { text, style: None }));
+            let lines = lines.iter().flat_map(|line| wrapped(line, Some(room)));
+            notes.extend(lines.map(|text| Note { text, style: None }));
         }
     }
     cells.extend(facts);
@@ -196,7 +197,7 @@ mod tests {
             is_tcp: index > 0,
             course: Course::default(),
         };
-        for width in [60, 80, 200] {
+        for width in [40, 60, 80, 200] {
             let screen = Screen {
                 width: Some(width),
                 colour: false,
@@ -212,9 +213,9 @@ mod tests {
             );
             for line in lines {
                 assert!(line.width() <= width, "{width}: {text}");
-                let below = line.starts_with("    ");
+                let below = width >= 60 && line.starts_with("    ");
                 assert!(
-                    !below || line[4..].starts_with(['c', '→']),
+                    !below || line[4..].starts_with(['c', 'o', '→', '1', '[']),
                     "{width}: {text}"
                 );
             }
