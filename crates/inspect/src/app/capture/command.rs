@@ -1,5 +1,7 @@
 //! `-- COMMAND`: a command that lives as long as the capture.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,8 +21,12 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// its foreground.
 const SI_KERNEL: i32 = 0x80;
 
-/// Starts the command. Its end raises the stop signal.
-pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> {
+/// Starts the command. Its end raises the stop signal; `typed` becomes true when Ctrl-C is typed.
+pub(super) fn start(
+    request: &Request,
+    stop: &Stop,
+    typed: Arc<AtomicBool>,
+) -> anyhow::Result<Launched> {
     // This, and not the handlers of `app::signals`: who has sent a signal matters here.
     let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])
         .context("cannot listen for Ctrl-C")?;
@@ -37,7 +43,9 @@ pub(super) fn start(request: &Request, stop: &Stop) -> anyhow::Result<Launched> 
                     (0, SIGTERM) => Signal::TERM,
                     (0, _) => Signal::INT,
                 };
-                if index == 0 && told.si_code == SI_KERNEL {
+                let by_terminal = told.si_code == SI_KERNEL;
+                typed.fetch_or(by_terminal, Ordering::Relaxed);
+                if index == 0 && by_terminal {
                     continue;
                 }
                 if !command.signal(signal) {

@@ -1,6 +1,7 @@
 //! Opens what packets are from, watches their sockets, sheds rights, starts the command.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -136,7 +137,7 @@ fn on_the_spot(
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
             run.announce();
-            let launched = command::start(request, stop)?;
+            let launched = command::start(request, stop, Arc::clone(&run.typed))?;
             let done = run.run();
             let ended = command::finish(&launched, request, context);
             // A script that puts this before a command still sees how that ended; unless what
