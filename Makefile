@@ -5,7 +5,7 @@ SHELL := /bin/sh
 CARGO := $(shell command -v cargo || echo "$$HOME/.cargo/bin/cargo")
 PREFIX ?= /usr/local
 
-.PHONY: demo test lint bench bench-sockets bench-capture fuzz bpf bpf-check install uninstall programs clean
+.PHONY: demo test lint bench bench-sockets bench-capture bench-trace fuzz bpf bpf-check install uninstall programs clean
 
 ## demo: build, and show one conversation from every side
 demo: programs
@@ -23,8 +23,8 @@ lint:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
-## bench: how fast, beside the tools replaced: bench-sockets and bench-capture
-bench: bench-sockets bench-capture
+## bench: how fast, beside the tools replaced: bench-sockets, bench-capture and bench-trace
+bench: bench-sockets bench-capture bench-trace
 
 RUN_AS_ROOT = --config 'target."cfg(unix)".runner="$(CURDIR)/.ci/as-root"'
 
@@ -37,6 +37,11 @@ bench-sockets: programs
 bench-capture: programs
 	@./.ci/need ss tcpdump tcpflow tshark ethtool
 	@$(CARGO) bench --quiet --bench capture $(RUN_AS_ROOT) -- $(ARGS)
+
+## bench-trace: beside strace, likewise
+bench-trace: programs
+	@./.ci/need strace
+	@$(CARGO) bench --quiet --bench trace $(RUN_AS_ROOT) -- $(ARGS)
 
 ## fuzz: hostile frames, files, segments and notes, a minute each; FUZZ_SECONDS=N for longer
 FUZZ_SECONDS ?= 60

@@ -1,6 +1,7 @@
 //! The plot of the tour: a talk, a look at its sockets, a capture of its packets, and the pages
 //! that show them.
 
+mod calls;
 mod pages;
 mod talk;
 mod wire;
@@ -10,6 +11,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use calls::Calls;
 use inspect::listing::{Listing, Rows, SortKey};
 use inspect::model::{Pid, State};
 use inspect::namespaces;
@@ -45,6 +47,7 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
     let blind = make_sight().err();
     let taken = TcpListener::bind(("127.0.0.1", PORT)).is_err();
     let mut talk = Talk::listen(if taken { 0 } else { PORT }, "hi")?;
+    let calls = Calls::open(talk.port, namespaces::current());
     let wire = match &blind {
         None => Some(Wire::open(talk.port)?.start()),
         Some(_) => None,
@@ -68,9 +71,24 @@ fn tour(screen: Screen) -> anyhow::Result<()> {
     }
     pages.said(&talk.said)?;
     pages.sockets(&ours(&listing, talk.port, &pids))?;
-    match (captured, blind) {
-        (Some(captured), _) => pages.packets(&captured.seen, captured.lost, talk.port)?,
-        (None, blind) => pages.no_packets(&blind.unwrap_or_default(), &ways_out())?,
+    let segments = match (captured, blind) {
+        (Some(captured), _) => {
+            pages.packets(&captured.seen, captured.lost, talk.port)?;
+            captured.segments
+        }
+        (None, blind) => {
+            pages.no_packets(&blind.unwrap_or_default(), &ways_out())?;
+            Vec::new()
+        }
+    };
+    match calls.map(|calls| calls.close(segments)) {
+        Ok(conversation) => {
+            if let Some(conversation) = conversation? {
+                pages.calls(&conversation)?;
+                pages.picture(&conversation)?;
+            }
+        }
+        Err(reason) => pages.no_calls(&reason)?,
     }
     let (commands, install) = ways_on(talk.port);
     pages.try_it(&commands, install)?;

@@ -135,6 +135,59 @@ fn expect_whole(text: &str, port: u16) {
     assert!(packets[7].ends_with("2 FIN. None lost."), "{text}");
 }
 
+/// What it shows besides where the kernel may tell of calls.
+fn expect_calls(text: &str, port: u16) {
+    let calls = page(text, "4  The calls");
+    let told: Vec<&str> = calls.iter().map(|line| line.trim()).collect();
+    let has = |wanted: &str| {
+        let found = told.iter().position(|line| line.starts_with(wanted));
+        found.unwrap_or_else(|| panic!("no {wanted} in:\n{text}"))
+    };
+    has(&format!("client  connect(3, 127.0.0.1:{port}) = 0"));
+    assert!(told[has("server  accept4(3) = ")].ends_with("the second descriptor"));
+    let sent = has("client  sendto(3, \"hello\") = 5");
+    let read = told
+        .iter()
+        .position(|line| line.starts_with("server  recvfrom(") && line.contains(") = 5 \"hello\""));
+    let read = read.unwrap_or_else(|| panic!("nobody reads:\n{text}"));
+    assert!(
+        sent < read && told[read].ends_with("after it was sent"),
+        "{text}"
+    );
+    assert!(
+        told[told.len() - 1].starts_with("client  recvfrom(3) = 2 \"hi\""),
+        "{text}"
+    );
+
+    // The call, the packet and the other call stand linked.
+    let picture = page(text, "5  All of it, one picture");
+    let sent = picture
+        .iter()
+        .position(|line| line.contains("sendto(\"hello\") = 5"));
+    let sent = sent.unwrap_or_else(|| panic!("no hello:\n{text}"));
+    assert!(picture[sent].contains("── 5 \"hello\" ──"), "{text}");
+    assert!(
+        picture[sent + 1].contains("µs  recvfrom() = 5 \"hello\""),
+        "{text}"
+    );
+    assert!(
+        picture[sent + 2].contains("── 2 \"hi\" ──  sendto(\"hi\") = 2"),
+        "{text}"
+    );
+    for state in [
+        "SYN_SENT",
+        "ESTABLISHED",
+        "FIN_WAIT1",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+    ] {
+        assert!(
+            picture.iter().any(|line| line.contains(state)),
+            "{state}:\n{text}"
+        );
+    }
+}
+
 /// The processes named in a tour are gone.
 fn expect_nobody_left(text: &str) {
     for part in text.split("chat-").skip(1) {
@@ -179,6 +232,9 @@ fn whoever_runs_it_sees_every_page() {
     assert_eq!(shown.errors, "");
     let port = port_of(&shown.text);
     expect_whole(&shown.text, port);
+    if have_root("whoever_runs_it_sees_every_page: the calls") {
+        expect_calls(&shown.text, port);
+    }
     expect_nobody_left(&shown.text);
     expect_pastable(&shown.text, Path::new(env!("CARGO_MANIFEST_DIR")));
 }
@@ -210,6 +266,12 @@ fn an_ordinary_user_sees_every_page_too() {
     assert_eq!(shown.code, Some(0), "{}", shown.errors);
     // In a network of its own the port is always free.
     expect_whole(&shown.text, 2345);
+    let calls = page(&shown.text, "4  The calls");
+    assert!(
+        calls[0].contains("Not shown: this user may not"),
+        "{}",
+        shown.text
+    );
     expect_nobody_left(&shown.text);
     expect_pastable(&shown.text, folder.path());
 }

@@ -4,10 +4,13 @@ use std::io::{self, Write};
 
 use inspect::listing::Rows;
 use inspect::model::{State, Timestamp};
+use inspect::render::call::time_taken;
 use inspect::render::packet::TimeOfDay;
 use inspect::render::sockets::{ends_words, owner_words};
 use inspect::render::table::{self, Cell, Column, Narrow, TextRow};
+use inspect::render::timeline::{self, call_in_full, is_shown};
 use inspect::render::{Escaped, Screen, Style};
+use inspect::timeline::{Conversation, Side, What};
 
 use jiff::tz::TimeZone;
 
@@ -227,6 +230,61 @@ impl<'a> Pages<'a> {
         self.paragraph(&format!(
             "and {acknowledgements} acknowledgement{plural} without payload, {ends} FIN. {lost}"
         ))
+    }
+
+    /// The calls cannot be shown: why, and the way out.
+    pub(super) fn no_calls(&mut self, reason: &str) -> io::Result<()> {
+        self.heading(4, "The calls", "strace, both ends")?;
+        self.paragraph(&format!(
+            "Not shown: this user may not have the kernel tell them ({reason}). As root they \
+             are: sudo make demo"
+        ))
+    }
+
+    /// The calls of both ends, until the first answer was heard.
+    pub(super) fn calls(&mut self, conversation: &Conversation) -> io::Result<()> {
+        self.heading(4, "The calls", "strace, both ends")?;
+        for event in &conversation.events {
+            let What::Call(call) = &event.what else {
+                continue;
+            };
+            if !is_shown(call) {
+                continue;
+            }
+            let words = call_in_full(call, self.screen.charset);
+            let late = conversation
+                .late_ns(event)
+                .map(|late| format!("{} after it was sent", time_taken(late, &self.screen)));
+            let remark = match call.name {
+                "accept" | "accept4" => "the second descriptor".to_owned(),
+                _ => late.clone().unwrap_or_default(),
+            };
+            let line = format!("{}  {words}", event.side.word());
+            let edge = self.screen.width.unwrap_or(RIGHT_EDGE).min(RIGHT_EDGE);
+            let used = INDENT + line.chars().count() + remark.chars().count();
+            let space = edge.saturating_sub(used).max(2);
+            let remark = self.screen.paint(Style::Dim, &remark);
+            let line = format!("{:INDENT$}{line}{:space$}{remark}", "", "");
+            writeln!(self.out, "{}", line.trim_end())?;
+            if event.side == Side::Client && late.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls, states and packets in one picture.
+    pub(super) fn picture(&mut self, conversation: &Conversation) -> io::Result<()> {
+        self.heading(5, "All of it, one picture", "nothing else shows this")?;
+        let mut screen = self.screen;
+        let edge = screen.width.unwrap_or(RIGHT_EDGE + INDENT);
+        screen.width = Some(edge.min(96).saturating_sub(INDENT));
+        let mut lines = Vec::new();
+        timeline::write(&mut lines, conversation, &screen, None)?;
+        for line in String::from_utf8_lossy(&lines).lines() {
+            writeln!(self.out, "{}", format!("{:INDENT$}{line}", "").trim_end())?;
+        }
+        Ok(())
     }
 
     /// Where to go from here: commands that work when pasted.

@@ -7,8 +7,12 @@ use anyhow::{Context, anyhow};
 use inspect::capture::{Content, Event, Live, Options, Source, decode, selects};
 use inspect::selection::{Selection, Test};
 use inspect::stop::Stop;
+use inspect::timeline::SegmentSeen;
 
 use super::pages::Seen;
+
+/// Bytes of a payload that the picture has room for, and more.
+const SHOWN: usize = 64;
 
 /// An open capture. Nothing that passes is missed from here on.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct Capturing {
 pub(super) struct Captured {
     /// The packets, in the kernel's order.
     pub(super) seen: Vec<Seen>,
+    /// The same for the timeline.
+    pub(super) segments: Vec<SegmentSeen>,
     /// How many are known to be missing.
     pub(super) lost: u64,
 }
@@ -76,6 +82,7 @@ impl Capturing {
 fn collect(source: &mut dyn Source, selection: &Selection, port: u16) -> anyhow::Result<Captured> {
     let link = source.link();
     let mut seen = Vec::new();
+    let mut segments = Vec::new();
     loop {
         match source.next()? {
             Event::Frame(frame) => {
@@ -83,6 +90,7 @@ fn collect(source: &mut dyn Source, selection: &Selection, port: u16) -> anyhow:
                 if selects(selection, &packet) == Some(true)
                     && let Content::Segment(segment) = &packet.content
                 {
+                    segments.extend(SegmentSeen::of(&packet, SHOWN));
                     let flags = segment.tcp.map(|tcp| tcp.flags).unwrap_or_default();
                     let flags: Vec<&str> = flags.words().collect();
                     seen.push(Seen {
@@ -99,5 +107,9 @@ fn collect(source: &mut dyn Source, selection: &Selection, port: u16) -> anyhow:
         }
     }
     let lost = source.gaps().iter().filter_map(|gap| gap.count).sum();
-    Ok(Captured { seen, lost })
+    Ok(Captured {
+        seen,
+        segments,
+        lost,
+    })
 }

@@ -2,6 +2,7 @@
 
 mod abouts;
 mod capture;
+mod command;
 mod doctor;
 mod look;
 mod machine;

@@ -151,6 +151,8 @@ struct settings {
 	__u16 port; /* only sockets that use it, or none yet; 0: any */
 	__u8 by_process; /* only processes in the table, and their children */
 	__u8 by_name; /* only processes of that name */
+	__u32 network; /* only sockets of that namespace; 0: any */
+	__u32 unused;
 	char name[NAME_LENGTH];
 };
 
@@ -254,6 +256,22 @@ struct about {
 	struct found found;
 };
 
+/*
+ * Whose low bits are not marked is not in the tables that follow: who is not traced pays for a look
+ * here and no more. A mark is never taken back, so that nobody can take that of another.
+ */
+#define MARKS 65536
+struct marks {
+	__u8 of[MARKS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct marks);
+} marks SEC(".maps");
+
 /* By the threads' own numbers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -269,6 +287,23 @@ static __always_inline void count_lost(void)
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline int is_marked(__u32 number)
+{
+	__u32 first = 0;
+	struct marks *found = bpf_map_lookup_elem(&marks, &first);
+
+	return found && found->of[number & (MARKS - 1)];
+}
+
+static __always_inline void mark(__u32 number)
+{
+	__u32 first = 0;
+	struct marks *found = bpf_map_lookup_elem(&marks, &first);
+
+	if (found)
+		found->of[number & (MARKS - 1)] = 1;
 }
 
 /* The number that a task has in that namespace; 0 where it has none there. */
@@ -325,7 +360,7 @@ static __always_inline __u32 traced_number(struct task_struct *task, struct sett
 	struct task_struct *leader = task->group_leader;
 	__u32 pid = number_in(leader, settings->pid_namespace);
 
-	if (settings->by_process && !bpf_map_lookup_elem(&traced, &pid))
+	if (settings->by_process && (!is_marked(pid) || !bpf_map_lookup_elem(&traced, &pid)))
 		return 0;
 	if (settings->by_name && !has_name(leader, settings->name))
 		return 0;
@@ -665,8 +700,20 @@ static __always_inline void take_arguments(__u64 *into, struct pt_regs___trace *
 	into[5] = regs->r9;
 }
 
-static __always_inline int uses_port(struct found *found, __u16 port)
+static __always_inline int is_wanted(struct found *found, struct settings *settings)
 {
+	__u16 port = settings->port;
+	struct sock *sk = found->sk;
+	struct net *net = 0;
+	__u32 inum = 0;
+
+	if (settings->network) {
+		bpf_core_read(&net, sizeof(net), &sk->__sk_common.skc_net.net);
+		if (net)
+			bpf_core_read(&inum, sizeof(inum), &net->ns.inum);
+		if (inum != settings->network)
+			return 0;
+	}
 	if (!port)
 		return 1;
 	return (found->family == AF_INET || found->family == AF_INET6) &&
@@ -695,16 +742,49 @@ static __noinline int tell_moment(struct about *about, struct task_struct *task,
 	return 0;
 }
 
+/* Apart from what comes before: who is not traced does not pay for its memory. */
+static __noinline int begin_call(struct pt_regs___trace *regs, struct wanted_call *call,
+				 struct settings *settings, struct task_struct *task, __u32 pid)
+{
+	struct about begun = {}, *about;
+	__u32 tid = task->pid;
+	__u64 fd;
+
+	take_arguments(begun.arguments, regs);
+	if (call->fd < NO_ARGUMENT) {
+		fd = begun.arguments[call->fd & 7];
+		if (!find(&begun.found, task, fd)) {
+			fd = begun.arguments[call->other_fd & 7];
+			if (call->other_fd >= NO_ARGUMENT || !find(&begun.found, task, fd))
+				return 0;
+		}
+		if (!is_wanted(&begun.found, settings))
+			return 0;
+	}
+	begun.limit = settings->limit;
+	begun.pid = pid;
+	begun.tid = number_in(task, settings->pid_namespace);
+	begun.moment = BEGAN;
+	bpf_map_update_elem(&within, &tid, &begun, 0);
+	mark(tid);
+	/* From here on nothing of what was found is in this program's own memory. */
+	about = bpf_map_lookup_elem(&within, &tid);
+	if (!about) {
+		count_lost();
+		return 0;
+	}
+	copy_pieces(about, call);
+	return tell_moment(about, task, settings, regs->orig_ax);
+}
+
 SEC("tp_btf/sys_enter")
 int call_began(__u64 *ctx)
 {
 	struct pt_regs___trace *regs = (void *)ctx[0];
-	__u32 number = ctx[1], tid, pid;
+	__u32 number = ctx[1], pid;
 	struct settings *settings;
 	struct task_struct *task;
 	struct wanted_call *call;
-	struct about begun = {}, *about;
-	__u64 fd;
 
 	if (!bpf_core_field_exists(regs->orig_ax))
 		return 0;
@@ -718,57 +798,16 @@ int call_began(__u64 *ctx)
 	pid = traced_number(task, settings);
 	if (!pid || task->thread_info.status & TS_COMPAT)
 		return 0;
-	take_arguments(begun.arguments, regs);
-	if (call->fd < NO_ARGUMENT) {
-		fd = begun.arguments[call->fd & 7];
-		if (!find(&begun.found, task, fd)) {
-			fd = begun.arguments[call->other_fd & 7];
-			if (call->other_fd >= NO_ARGUMENT || !find(&begun.found, task, fd))
-				return 0;
-		}
-		if (!uses_port(&begun.found, settings->port))
-			return 0;
-	}
-	begun.limit = settings->limit;
-	begun.pid = pid;
-	begun.tid = number_in(task, settings->pid_namespace);
-	begun.moment = BEGAN;
-	tid = task->pid;
-	bpf_map_update_elem(&within, &tid, &begun, 0);
-	/* From here on nothing of what was found is in this program's own memory. */
-	about = bpf_map_lookup_elem(&within, &tid);
-	if (!about) {
-		count_lost();
-		return 0;
-	}
-	copy_pieces(about, call);
-	return tell_moment(about, task, settings, number);
+	return begin_call(regs, call, settings, task, pid);
 }
 
-SEC("tp_btf/sys_exit")
-int call_ended(__u64 *ctx)
+static __noinline int end_call(__u64 *ctx, struct wanted_call *call, struct task_struct *task,
+			       struct about *about, __u32 number)
 {
-	struct pt_regs___trace *regs = (void *)ctx[0];
-	struct settings *settings;
-	struct task_struct *task;
-	struct wanted_call *call;
-	struct about *about;
+	struct settings *settings = asked();
 	struct found found = {};
-	__u32 number, tid;
 	__u64 fd;
 
-	if (!bpf_core_field_exists(regs->orig_ax))
-		return 0;
-	number = regs->orig_ax;
-	call = bpf_map_lookup_elem(&calls, &number);
-	if (!call || !call->told)
-		return 0;
-	task = bpf_get_current_task_btf();
-	tid = task->pid;
-	about = bpf_map_lookup_elem(&within, &tid);
-	if (!about)
-		return 0;
-	settings = asked();
 	if (!settings)
 		return 0;
 	about->moment = ENDED;
@@ -785,7 +824,32 @@ int call_ended(__u64 *ctx)
 		}
 	}
 	about->found = found;
-	tell_moment(about, task, settings, number);
+	return tell_moment(about, task, settings, number);
+}
+
+SEC("tp_btf/sys_exit")
+int call_ended(__u64 *ctx)
+{
+	struct pt_regs___trace *regs = (void *)ctx[0];
+	struct task_struct *task;
+	struct wanted_call *call;
+	struct about *about;
+	__u32 number, tid;
+
+	if (!bpf_core_field_exists(regs->orig_ax))
+		return 0;
+	number = regs->orig_ax;
+	call = bpf_map_lookup_elem(&calls, &number);
+	if (!call || !call->told)
+		return 0;
+	task = bpf_get_current_task_btf();
+	tid = task->pid;
+	if (!is_marked(tid))
+		return 0;
+	about = bpf_map_lookup_elem(&within, &tid);
+	if (!about)
+		return 0;
+	end_call(ctx, call, task, about, number);
 	bpf_map_delete_elem(&within, &tid);
 	return 0;
 }
@@ -810,7 +874,7 @@ int state_changed(__u64 *ctx)
 	found.local_port = bpf_ntohs(port);
 	bpf_core_read(&port, sizeof(port), &sk->__sk_common.skc_dport);
 	found.remote_port = bpf_ntohs(port);
-	if (!uses_port(&found, settings->port))
+	if (!is_wanted(&found, settings))
 		return 0;
 	moment = begin(STATE);
 	if (!moment)
@@ -846,6 +910,7 @@ int process_begun(__u64 *ctx)
 	if (!from || (from != settings->launcher && !bpf_map_lookup_elem(&traced, &from)))
 		return 0;
 	pid = number_in(child, settings->pid_namespace);
+	mark(pid);
 	if (bpf_map_update_elem(&traced, &pid, &yes, 0))
 		count_lost();
 	moment = begin(FORK);

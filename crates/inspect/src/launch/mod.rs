@@ -14,5 +14,6 @@ mod source;
 
 pub use family::Family;
 pub use source::{
-    Account, Descriptors, Ending, Kin, LaunchError, Launched, ShedError, forbid_new_rights, run_as,
+    Account, Descriptors, Ending, Kin, LaunchError, Launched, ShedError, drop_capabilities,
+    forbid_new_rights, run_as,
 };

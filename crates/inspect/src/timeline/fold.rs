@@ -7,18 +7,32 @@ use crate::capture::Flags;
 use crate::model::{Cookie, Endpoint, Gap, Origin, Protocol, State, Timestamp};
 use crate::trace::{Call, Outcome, StateChange};
 
-/// Events kept, of all conversations; more are counted and left out.
-const MOST: usize = 1_000_000;
+/// Events kept at once, of all conversations that go on; more are counted and left out. One is
+/// some 1.5 KiB.
+const MOST: usize = 100_000;
 /// Sockets that begin to connect and have not got a port, at once.
 const MOST_CONNECTING: usize = 65_536;
 
-/// Everything that was told, in the order in which it came.
+/// Both ends of a conversation, the lower first.
+type Key = (Endpoint, Endpoint);
+
+/// What was told of the conversations that go on.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    told: Vec<Told>,
+    groups: HashMap<Key, Group>,
+    kept: usize,
     left_out: u64,
     /// A socket begins to connect before it has a port; by its cookie.
     without_port: HashMap<Cookie, StateChange>,
+}
+
+/// What was told between two ends, in the order in which it came.
+#[derive(Debug)]
+struct Group {
+    told: Vec<Told>,
+    last: Timestamp,
+    /// By which end a FIN was sent; a RST ends both.
+    closed: [bool; 2],
 }
 
 #[derive(Debug)]
@@ -104,16 +118,28 @@ impl Timeline {
     }
 
     fn add(&mut self, time: Timestamp, ends: (Endpoint, Endpoint), what: What) {
-        if self.told.len() >= MOST {
+        if self.kept >= MOST {
             self.left_out += 1;
             return;
         }
-        self.told.push(Told { time, ends, what });
-    }
-
-    /// Whether nothing was told yet.
-    pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.kept += 1;
+        let (local, remote) = ends;
+        let key = (local.min(remote), local.max(remote));
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            told: Vec::new(),
+            last: time,
+            closed: [false; 2],
+        });
+        group.last = group.last.max(time);
+        if let What::Segment(segment) = &what {
+            if segment.flags.has(Flags::RST) {
+                group.closed = [true; 2];
+            }
+            if segment.flags.has(Flags::FIN) {
+                group.closed[usize::from(local < remote)] = true;
+            }
+        }
+        group.told.push(Told { time, ends, what });
     }
 
     /// What there was no room for.
@@ -128,27 +154,48 @@ impl Timeline {
         }
     }
 
-    /// The conversations, in the order in which they began.
-    pub fn conversations(mut self) -> Vec<Conversation> {
-        // Stable: what came first of one moment stays first.
-        self.told.sort_by_key(|told| told.time);
-        let mut all: Vec<Growing> = Vec::new();
-        let mut current: HashMap<(Endpoint, Endpoint), usize> = HashMap::new();
-        for told in self.told {
-            let (local, remote) = told.ends;
-            let key = (local.min(remote), local.max(remote));
-            let index = match current.get(&key) {
-                Some(index) if !all[*index].begins_anew(&told.what) => *index,
-                _ => {
-                    all.push(Growing::new(told.ends));
-                    current.insert(key, all.len() - 1);
-                    all.len() - 1
-                }
-            };
-            all[index].add(told);
-        }
-        all.into_iter().map(Growing::finish).collect()
+    /// Takes out those that were closed by both sides and of which nothing was told since this
+    /// moment, in the order in which they began.
+    pub fn take_closed(&mut self, since: Timestamp) -> Vec<Conversation> {
+        let is_over = |group: &Group| group.closed == [true; 2] && group.last < since;
+        let over = self.groups.extract_if(|_, group| is_over(group));
+        let over: Vec<Group> = over.map(|(_, group)| group).collect();
+        self.kept -= over.iter().map(|group| group.told.len()).sum::<usize>();
+        conversations(over)
     }
+
+    /// The conversations that are left, in the order in which they began.
+    pub fn conversations(self) -> Vec<Conversation> {
+        conversations(self.groups.into_values().collect())
+    }
+}
+
+fn conversations(groups: Vec<Group>) -> Vec<Conversation> {
+    let mut all = Vec::new();
+    for mut group in groups {
+        // Stable: what came first of one moment stays first.
+        group.told.sort_by_key(|told| told.time);
+        let mut current: Option<Growing> = None;
+        for told in group.told {
+            if let Some(over) = current.take_if(|it| it.begins_anew(&told.what)) {
+                all.push(over.finish());
+            }
+            let ends = told.ends;
+            current.get_or_insert_with(|| Growing::new(ends)).add(told);
+        }
+        all.extend(current.map(Growing::finish));
+    }
+    // Who closes its descriptor long after the last packet adds nothing to what was shown.
+    all.retain(|conversation| {
+        let is_rest = |event: &Event| match &event.what {
+            What::Call(call) => !matches!(doing(call), Doing::Connects | Doing::Accepts),
+            What::State(_) => true,
+            What::Segment(_) => false,
+        };
+        !conversation.events.iter().all(is_rest)
+    });
+    all.sort_by_key(|conversation| conversation.events.first().map(|event| event.time));
+    all
 }
 
 /// IPPROTO_TCP.

@@ -2,6 +2,7 @@
 
 use super::{Cause, Conversation, Doing, Link, Side, What, doing};
 use crate::capture::Flags;
+use crate::model::State;
 use crate::trace::{Call, Outcome, Value};
 
 /// A part of one direction's stream, from one place to before another, that a call moved.
@@ -96,12 +97,17 @@ fn range(
     let Outcome::Returned(moved @ 1..) = call.outcome else {
         return None;
     };
+    // It leaves the bytes where they are.
+    if is_peek(call) {
+        return None;
+    }
     let before = which(call.before?.1.sequences?);
     let after = call
         .after
         .filter(|(fd, _)| Some(*fd) == call.before.map(|(fd, _)| fd));
     let from = places.of(before);
     // Another may have closed it meanwhile, or taken the descriptor.
+    let has_ended = after.is_some_and(|(_, socket)| socket.state.is_some_and(has_peer_closed));
     let Some(after) = after.and_then(|(_, socket)| socket.sequences) else {
         return Some(Range {
             from,
@@ -111,23 +117,26 @@ fn range(
         });
     };
     let to = places.of(which(after));
-    if is_peek(call) {
-        // It leaves the bytes where they are.
-        return Some(Range {
-            from,
-            to: from + moved,
-            event,
-            is_exact: false,
-        });
-    }
     // sendmmsg(2) and recvmmsg(2) return how many messages.
     let is_counted = matches!(call.name, "sendmmsg" | "recvmmsg");
+    // Who reads to the end has taken the FIN as well, which has a number of its own.
+    let to = match to - from - moved {
+        1 if has_ended && doing(call) == Doing::Reads => from + moved,
+        _ => to,
+    };
     Some(Range {
         from,
         to,
         event,
         is_exact: is_counted || to - from == moved,
     })
+}
+
+fn has_peer_closed(state: State) -> bool {
+    !matches!(
+        state,
+        State::Established | State::FinWait1 | State::FinWait2 | State::SynSent | State::SynRecv
+    )
 }
 
 fn is_peek(call: &Call) -> bool {

@@ -11,11 +11,12 @@ mod join;
 mod order;
 mod verdict;
 
-use crate::model::{Endpoint, Protocol, State, Timestamp};
-use crate::trace::{Call, StateChange};
+use crate::capture::{Flags, Packet};
+use crate::model::{Endpoint, Fd, Protocol, State, Timestamp};
+use crate::trace::{Call, Process, StateChange, Value};
 
 pub use fold::Timeline;
-pub use verdict::{Answer, Verdict};
+pub use verdict::{Answer, Held, LateRead, Verdict};
 
 /// One side of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +55,7 @@ pub struct SegmentSeen {
     /// To whom.
     pub destination: Endpoint,
     /// Its flags, as on the wire (RFC 9293, 3.1).
-    pub flags: crate::capture::Flags,
+    pub flags: Flags,
     /// Its sequence number.
     pub seq: u32,
     /// The number it acknowledges, where it does.
@@ -65,6 +66,26 @@ pub struct SegmentSeen {
     pub payload: Vec<u8>,
     /// The interface's index, where it is told.
     pub interface: Option<u32>,
+}
+
+impl SegmentSeen {
+    /// What a packet shows, with so many bytes of its payload; `None` where it is no segment of
+    /// TCP, or was cut before its payload.
+    pub fn of(packet: &Packet<'_>, most: usize) -> Option<Self> {
+        let segment = packet.segment()?;
+        let tcp = segment.tcp.filter(|_| segment.protocol == Protocol::Tcp)?;
+        Some(Self {
+            time: packet.time,
+            source: segment.source,
+            destination: segment.destination,
+            flags: tcp.flags,
+            seq: tcp.seq,
+            ack: tcp.ack,
+            length: segment.length?,
+            payload: segment.payload[..segment.payload.len().min(most)].to_vec(),
+            interface: packet.interface,
+        })
+    }
 }
 
 /// What happened.
@@ -154,8 +175,18 @@ impl Conversation {
         }
     }
 
+    /// How long after the first segment of which it took bytes a call returned, nanoseconds.
+    pub fn late_ns(&self, event: &Event) -> Option<u64> {
+        let taken = self.events[..event.id].iter().find(|segment| {
+            let mut links = segment.links.iter();
+            links.any(|link| link.cause == Cause::ReceivedBy && link.to == event.id)
+        })?;
+        let nanoseconds = event.time.as_nanos() - taken.time.as_nanos();
+        Some(u64::try_from(nanoseconds).unwrap_or(0))
+    }
+
     /// The last process that called on the socket of a side, and the descriptor.
-    pub fn owner(&self, side: Side) -> Option<(&crate::trace::Process, crate::model::Fd)> {
+    pub fn owner(&self, side: Side) -> Option<(&Process, Fd)> {
         self.events
             .iter()
             .rev()
@@ -190,9 +221,7 @@ fn doing(call: &Call) -> Doing {
         "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" => Doing::Reads,
         // It may go either way; from a socket it reads.
         "splice" => match (call.before.as_ref(), call.arguments.first()) {
-            (Some((fd, _)), Some((_, crate::trace::Value::Fd(from))))
-                if u32::try_from(*from) == Ok(fd.0) =>
-            {
+            (Some((fd, _)), Some((_, Value::Fd(from)))) if u32::try_from(*from) == Ok(fd.0) => {
                 Doing::Reads
             }
             _ => Doing::Sends,

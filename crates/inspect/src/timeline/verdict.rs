@@ -16,6 +16,32 @@ pub struct Answer {
     pub question: usize,
 }
 
+/// How late what had come was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRead {
+    /// Who read it.
+    pub side: Side,
+    /// From the segment on the wire to the end of the call, nanoseconds.
+    pub late_ns: u64,
+    /// The event of the segment.
+    pub segment: usize,
+}
+
+/// Segments that were held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many.
+    pub segments: usize,
+    /// How long they waited all together, nanoseconds.
+    pub whole_ns: u64,
+}
+
+/// Shorter than this no acknowledgement is put off (TCP_DELACK_MIN is 40 ms, include/net/tcp.h;
+/// what is left of it when the second segment is written is less).
+const PUT_OFF_NS: u64 = 15_000_000;
+/// What waits for an acknowledgement goes as soon as that comes, within this.
+const AT_ONCE_NS: u64 = 1_000_000;
+
 /// What was seen of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
@@ -29,6 +55,12 @@ pub struct Verdict {
     pub answers: usize,
     /// Segments whose bytes were all sent before.
     pub retransmissions: usize,
+    /// The call that came last after what it took had come.
+    pub latest_read: Option<LateRead>,
+    /// Segments that waited, though they could have gone, until what was sent before them was
+    /// acknowledged (Nagle's algorithm, RFC 896), while the other side put its acknowledgement
+    /// off (RFC 1122, 4.2.3.2): by the side that waited.
+    pub held_back: [Held; 2],
     /// Bytes of payload that no call of the other side took, though it closed: by the side that
     /// sent them.
     pub unread: [u64; 2],
@@ -39,6 +71,8 @@ impl Verdict {
     pub fn of(conversation: &Conversation) -> Self {
         let mut verdict = Self::default();
         let mut question: Option<&Event> = None;
+        // When each side was last acknowledged.
+        let mut acknowledged: [Option<&Event>; 2] = [None; 2];
         for event in &conversation.events {
             let What::Segment(segment) = &event.what else {
                 continue;
@@ -50,11 +84,22 @@ impl Verdict {
                 verdict.reset_by = Some(event.side);
             }
             verdict.retransmissions += usize::from(event.is_again);
+            if segment.flags.has(Flags::ACK) {
+                acknowledged[index(event.side.other())] = Some(event);
+            }
             if segment.length == 0 || event.is_again {
                 continue;
             }
+            verdict.read(conversation, event);
+            let by = acknowledged[index(event.side)];
+            if let Some(waited) = by.and_then(|by| held_back(conversation, event, by)) {
+                let held = &mut verdict.held_back[index(event.side)];
+                held.segments += 1;
+                held.whole_ns += waited;
+            }
             match question {
-                Some(asked) if asked.side != event.side => {
+                // What the client says next is no answer: it may have had nothing to say.
+                Some(asked) if asked.side == Side::Client && event.side == Side::Server => {
                     verdict.answered(conversation, asked, event);
                     question = Some(event);
                 }
@@ -64,6 +109,25 @@ impl Verdict {
         }
         verdict.unread = [Side::Client, Side::Server].map(|side| unread(conversation, side));
         verdict
+    }
+
+    /// How late a segment was read.
+    fn read(&mut self, conversation: &Conversation, segment: &Event) {
+        let mut links = segment.links.iter();
+        let Some(link) = links.find(|link| link.cause == Cause::ReceivedBy) else {
+            return;
+        };
+        let late_ns = between(segment, &conversation.events[link.to]);
+        if self
+            .latest_read
+            .is_none_or(|latest| late_ns > latest.late_ns)
+        {
+            self.latest_read = Some(LateRead {
+                side: segment.side.other(),
+                late_ns,
+                segment: segment.id,
+            });
+        }
     }
 
     fn answered(&mut self, conversation: &Conversation, asked: &Event, answer: &Event) {
@@ -86,6 +150,29 @@ impl Verdict {
             });
         }
     }
+}
+
+fn index(side: Side) -> usize {
+    match side {
+        Side::Client => 0,
+        Side::Server => 1,
+    }
+}
+
+/// How long a segment waited for this acknowledgement, if it did: the call that wrote it returned
+/// long before, and it went as soon as the acknowledgement had come.
+fn held_back(conversation: &Conversation, segment: &Event, by: &Event) -> Option<u64> {
+    let mut links = segment.links.iter();
+    let link = links.find(|link| link.cause == Cause::SentBy)?;
+    let writer = &conversation.events[link.to];
+    let What::Call(call) = &writer.what else {
+        return None;
+    };
+    let waited = between(writer, segment);
+    // One that waits for room in the buffer returns late itself.
+    let is_held = waited >= PUT_OFF_NS && call.duration_ns? < waited / 2;
+    let goes_at_once = by.time >= writer.time && between(by, segment) <= AT_ONCE_NS;
+    (is_held && goes_at_once).then_some(waited)
 }
 
 fn between(earlier: &Event, later: &Event) -> u64 {

@@ -259,6 +259,8 @@ pub struct Request {
     pub name: Option<Vec<u8>>,
     /// Only sockets that use this port, or that may yet come to use it.
     pub port: Option<u16>,
+    /// Only sockets of this network namespace.
+    pub network: Option<NetworkNamespace>,
     /// Which calls.
     pub choice: Choice,
     /// Bytes of each buffer.

@@ -47,6 +47,7 @@ impl Kernel {
             everybody: request.everybody,
             name: request.name.as_deref(),
             port: request.port,
+            network: request.network,
             limit: request.limit,
             states: request.states,
             calls: &calls,

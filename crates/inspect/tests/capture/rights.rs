@@ -56,6 +56,23 @@ fn has_shed(pid: u32, capabilities: u64) {
     assert!(of_threads(pid, "Uid").len() >= 2, "there are other threads");
 }
 
+/// Only the threads that look at owners have a capability: the one that reads packets has none.
+fn only_lookers_see(pid: u32) {
+    let (names, sets) = (of_threads(pid, "Name"), of_threads(pid, "CapEff"));
+    assert_eq!(names.len(), sets.len());
+    let mut lookers = 0;
+    for (name, set) in names.iter().zip(&sets) {
+        let set = u64::from_str_radix(set, 16).unwrap();
+        if name == "inspect-owners" {
+            lookers += 1;
+            assert_eq!(set, SEES_OWNERS, "{name}");
+        } else {
+            assert_eq!(set, 0, "{name}");
+        }
+    }
+    assert!(lookers > 0, "{names:?}");
+}
+
 #[test]
 fn a_capture_that_has_shed_its_rights_still_names_the_owners_of_root() {
     if !is_root("a_capture_that_has_shed_its_rights_still_names_the_owners_of_root") {
@@ -84,6 +101,7 @@ fn a_capture_that_has_shed_its_rights_still_names_the_owners_of_root() {
     }
     // Also the threads that have looked meanwhile.
     has_shed(running.pid(), SEES_OWNERS);
+    only_lookers_see(running.pid());
     assert!(running.interrupt().status.success());
 }
 

@@ -2,7 +2,6 @@
 
 mod awaiting;
 mod chooser;
-mod command;
 mod follow;
 mod lives;
 mod looker;

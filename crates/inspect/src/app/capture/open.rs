@@ -1,15 +1,14 @@
 //! Opens what packets are from, watches their sockets, sheds rights, starts the command.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 
 use super::awaiting::Awaiting;
 use super::chooser::Chooser;
 use super::looker::Looker;
-use super::{Run, command, lives, messages};
-use crate::app::{Context, Exit, Usage, look, names, signals};
+use super::{Run, lives, messages};
+use crate::app::{Context, Exit, Usage, command, look, names, signals};
 use crate::capture::{self, File, FileError, FilterError, Live, OpenError, Options};
 use crate::cli::capture::{From, Request};
 use crate::launch::{self, Account, Descriptors, Kin};
@@ -126,6 +125,11 @@ fn on_the_spot(
             // Threads, files and the command come after it, and have its rights.
             shed(account, choice != Choice::None)?;
             let mut looker = Looker::start(request, kin)?;
+            if account.is_some_and(|account| !account.is_root()) {
+                // Only the looker's thread sees what is others'. This one reads what strangers
+                // send, and starts whatever comes later.
+                launch::drop_capabilities().context("cannot give capabilities up")?;
+            }
             say_owners(context, request, watched.as_ref().err());
             looker.lives = watched.ok();
             let mut run = Run::new(request, context, stop, &mut live, Some(looker))?;
@@ -137,9 +141,10 @@ fn on_the_spot(
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
             run.announce();
-            let launched = command::start(request, stop, Arc::clone(&run.typed))?;
+            let words = &request.command;
+            let launched = command::start(words, command::DRAIN, stop, &run.typed)?;
             let done = run.run();
-            let ended = command::finish(&launched, request, context);
+            let ended = command::finish(&launched, &request.command, context);
             // A script that puts this before a command still sees how that ended; unless what
             // was asked of this program itself went wrong.
             match done? {

@@ -2,17 +2,20 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use super::signals::stop_on_signals;
-use super::{Context, Exit, machine};
-use crate::capture::{self, Live, OpenError, Options, Packet, Source as _, decode, selects};
+use super::{Context, Exit, command, machine};
+use crate::capture::{self, Live, OpenError, Options, Source as _, decode, selects};
 use crate::cli::timeline::Request;
-use crate::launch::{Descriptors, Launched};
-use crate::model::{Gap, Pid, Protocol};
+use crate::clock;
+use crate::launch::Descriptors;
+use crate::model::{Gap, Pid, Timestamp};
 use crate::names::Interfaces;
+use crate::namespaces;
 use crate::render::json::{self, End, EventRecord, GapRecord, TimelineRecord};
 use crate::render::timeline as render;
 use crate::selection::{Selection, Test};
@@ -22,15 +25,22 @@ use crate::trace::{self, Choice, Event, Kernel, Source as _, Touch};
 
 /// How long both rings are left alone.
 const POLL: Duration = Duration::from_millis(10);
-/// What a command did last, and what it sent, may be told after its end.
-const DRAIN: Duration = Duration::from_millis(200);
+/// How often closed conversations are looked for, and how long none of their calls was told by
+/// then, nanoseconds: a close may follow the last packet.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+const QUIET_NS: i64 = 1_000_000_000;
 /// Bytes kept of a payload.
 const SHOWN: u32 = 256;
 /// Bytes captured of a packet: its headers, and what is shown.
 const SNAPLEN: u32 = SHOWN + 192;
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = stop_on_signals().context("cannot listen for Ctrl-C")?;
+    let stop = match request.command.is_empty() {
+        true => stop_on_signals(),
+        // Signals are the command's.
+        false => Stop::new(),
+    };
+    let stop = stop.context("cannot listen for Ctrl-C")?;
     let selection = match request.port {
         Some(port) => Selection::Test(Test::Port(port)),
         None => Selection::everything(),
@@ -59,10 +69,16 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         touch: request.port.map(Touch::new),
         family: HashSet::new(),
     };
+    let mut view = View::new(request, context);
+    view.begin()?;
+    if context.verbose {
+        context.say("Calls and states as the kernel tells them (bpf), packets by libpcap.");
+    }
     if !request.quiet && request.command.is_empty() {
         let port = request.port.map(|port| format!(" of port {port}"));
         context.hint(&format!(
-            "Following calls, states and packets{}. Ctrl-C ends.",
+            "Following calls, states and packets{}: each conversation is shown when it is over. \
+             Ctrl-C ends.",
             port.unwrap_or_default()
         ));
     }
@@ -72,24 +88,20 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             inherited
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
-            let ended = stop.clone();
-            Some(Launched::start(words, DRAIN, move || ended.raise())?)
+            let typed = Arc::default();
+            Some(command::start(words, command::DRAIN, &stop, &typed)?)
         }
     };
-    run.follow(request, &stop)?;
+    run.follow(request, &stop, &mut view)?;
     let mut gaps = run.live.gaps();
     gaps.extend(run.kernel.gaps());
     gaps.extend(run.timeline.gaps());
-    let conversations = chosen(run.timeline.conversations(), request, &run.family);
-    show(&conversations, &gaps, request, context)?;
-    if let Some(launched) = launched {
-        let ending = launched.wait();
-        if !ending.is_success() {
-            let name = request.command.first().map(|name| name.to_string_lossy());
-            context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
-        }
-    }
-    Ok(Exit::Done)
+    view.show(&run.timeline.conversations(), &run.family)?;
+    view.end(&gaps)?;
+    Ok(match launched {
+        Some(launched) => command::finish(&launched, &request.command, context),
+        None => Exit::Done,
+    })
 }
 
 fn permission(context: &Context) -> String {
@@ -108,6 +120,8 @@ fn calls(request: &Request) -> trace::Request {
         launcher: (!request.command.is_empty()).then_some(own),
         everybody: true,
         port: request.port,
+        // As the packets are.
+        network: namespaces::current(),
         choice: Choice::default(),
         limit: SHOWN,
         states: true,
@@ -128,9 +142,21 @@ struct Run {
 
 impl Run {
     /// Until the stop signal, or the end of the time.
-    fn follow(&mut self, request: &Request, stop: &Stop) -> anyhow::Result<()> {
+    fn follow(
+        &mut self,
+        request: &Request,
+        stop: &Stop,
+        view: &mut View<'_>,
+    ) -> anyhow::Result<()> {
         let begun = Instant::now();
+        let mut shown = begun;
         loop {
+            if shown.elapsed() >= SHOW_EVERY {
+                shown = Instant::now();
+                let since = clock::now().as_nanos().saturating_sub(QUIET_NS);
+                let closed = self.timeline.take_closed(Timestamp::from_nanos(since));
+                view.show(&closed, &self.family)?;
+            }
             if request
                 .duration
                 .is_some_and(|limit| begun.elapsed() >= limit)
@@ -158,7 +184,7 @@ impl Run {
                 capture::Event::Frame(frame) => {
                     let packet = decode(link, &frame);
                     if selects(&self.selection, &packet) == Some(true)
-                        && let Some(segment) = seen(&packet)
+                        && let Some(segment) = SegmentSeen::of(&packet, SHOWN as usize)
                     {
                         self.timeline.segment(segment);
                     }
@@ -196,94 +222,105 @@ impl Run {
     }
 }
 
-/// A segment of TCP, with as much of its payload as is shown.
-fn seen(packet: &Packet<'_>) -> Option<SegmentSeen> {
-    let segment = packet.segment()?;
-    let tcp = segment.tcp?;
-    if segment.protocol != Protocol::Tcp {
-        return None;
-    }
-    let shown = segment.payload.len().min(SHOWN as usize);
-    Some(SegmentSeen {
-        time: packet.time,
-        source: segment.source,
-        destination: segment.destination,
-        flags: tcp.flags,
-        seq: tcp.seq,
-        ack: tcp.ack,
-        length: segment.length?,
-        payload: segment.payload[..shown].to_vec(),
-        interface: packet.interface,
-    })
+/// What is written.
+struct View<'a> {
+    out: io::BufWriter<io::StdoutLock<'static>>,
+    request: &'a Request,
+    context: &'a Context,
+    interfaces: Interfaces,
+    conversations: usize,
+    events: u64,
 }
 
-/// With a command, those in which it has an end.
-fn chosen(
-    mut conversations: Vec<Conversation>,
-    request: &Request,
-    family: &HashSet<Pid>,
-) -> Vec<Conversation> {
-    if !request.command.is_empty() {
-        conversations.retain(|conversation| {
-            conversation.events.iter().any(|event| match &event.what {
+impl<'a> View<'a> {
+    fn new(request: &'a Request, context: &'a Context) -> Self {
+        Self {
+            out: io::BufWriter::new(io::stdout().lock()),
+            request,
+            context,
+            interfaces: Interfaces::new(),
+            conversations: 0,
+            events: 0,
+        }
+    }
+
+    /// Before the first is seen: from here on nothing is missed.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        if self.request.json {
+            let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
+            json::write(&mut self.out, &machine::begin("timeline", sources))?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// With a command, those in which the command has an end.
+    fn show(&mut self, all: &[Conversation], family: &HashSet<Pid>) -> anyhow::Result<()> {
+        for conversation in all {
+            let is_of_family = |what: &What| match what {
                 What::Call(call) => family.contains(&call.process.pid),
                 _ => false,
-            })
-        });
-    }
-    conversations
-}
-
-fn show(
-    conversations: &[Conversation],
-    gaps: &[Gap],
-    request: &Request,
-    context: &Context,
-) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    if request.json {
-        let sources = vec!["pcap".to_owned(), "bpf".to_owned()];
-        json::write(&mut out, &machine::begin("timeline", sources))?;
-        let mut events = 0;
-        for (index, conversation) in conversations.iter().enumerate() {
-            let number = index + 1;
-            json::write(&mut out, &TimelineRecord::new(number, conversation))?;
-            for event in &conversation.events {
-                json::write(&mut out, &EventRecord::new(number, event))?;
-                events += 1;
+            };
+            let mut events = conversation.events.iter();
+            if !self.request.command.is_empty() && !events.any(|event| is_of_family(&event.what)) {
+                continue;
+            }
+            self.conversations += 1;
+            match self.request.json {
+                true => self.records(conversation)?,
+                false => self.picture(conversation)?,
             }
         }
-        for gap in gaps {
-            json::write(&mut out, &GapRecord::from(gap))?;
-        }
-        let count = u64::try_from(conversations.len()).unwrap_or(u64::MAX);
-        let counts = [("conversations", count), ("events", events)];
-        json::write(&mut out, &End::new(counts, gaps))?;
-        out.flush()?;
-        return Ok(());
+        self.out.flush()?;
+        Ok(())
     }
-    let mut interfaces = Interfaces::new();
-    for (index, conversation) in conversations.iter().enumerate() {
-        if index > 0 {
-            writeln!(out)?;
+
+    fn records(&mut self, conversation: &Conversation) -> anyhow::Result<()> {
+        let number = self.conversations;
+        json::write(&mut self.out, &TimelineRecord::new(number, conversation))?;
+        for event in &conversation.events {
+            json::write(&mut self.out, &EventRecord::new(number, event))?;
+            self.events += 1;
+        }
+        Ok(())
+    }
+
+    fn picture(&mut self, conversation: &Conversation) -> anyhow::Result<()> {
+        if self.conversations > 1 {
+            writeln!(self.out)?;
         }
         let interface = conversation
             .events
             .iter()
             .find_map(|event| match &event.what {
-                What::Segment(segment) => interfaces.name(segment.interface?).cloned(),
+                What::Segment(segment) => segment.interface,
                 _ => None,
             });
-        render::write(&mut out, conversation, &context.screen, interface.as_ref())?;
+        let name = interface.and_then(|index| self.interfaces.name(index));
+        render::write(&mut self.out, conversation, &self.context.screen, name)?;
+        Ok(())
     }
-    if conversations.is_empty() {
-        let whose = match request.port {
-            Some(port) => format!("Nobody spoke on port {port} over TCP."),
-            None => "The command had no TCP conversation.".to_owned(),
-        };
-        writeln!(out, "{whose}")?;
+
+    fn end(&mut self, gaps: &[Gap]) -> anyhow::Result<()> {
+        if self.request.json {
+            for gap in gaps {
+                json::write(&mut self.out, &GapRecord::from(gap))?;
+            }
+            let count = u64::try_from(self.conversations).unwrap_or(u64::MAX);
+            let counts = [("conversations", count), ("events", self.events)];
+            json::write(&mut self.out, &End::new(counts, gaps))?;
+            self.out.flush()?;
+            return Ok(());
+        }
+        if self.conversations == 0 {
+            let whose = match self.request.port {
+                Some(port) => format!("Nobody spoke on port {port} over TCP."),
+                None => "The command had no TCP conversation.".to_owned(),
+            };
+            writeln!(self.out, "{whose}")?;
+        }
+        self.out.flush()?;
+        super::sockets::told::tell_gaps(gaps, self.context);
+        Ok(())
     }
-    out.flush()?;
-    super::sockets::told::tell_gaps(gaps, context);
-    Ok(())
 }

@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
 
 use super::signals::stop_on_signals;
-use super::{Context, Exit, machine};
+use super::{Context, Exit, command, machine};
 use crate::cli::trace::Request;
-use crate::launch::Launched;
 use crate::model::{Gap, Pid};
 use crate::render::call::Calls;
 use crate::render::json::{self, CallRecord, End, GapRecord};
@@ -23,7 +23,12 @@ const POLL: Duration = Duration::from_millis(10);
 const DRAIN: Duration = Duration::from_millis(20);
 
 pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> {
-    let stop = stop_on_signals().context("cannot listen for Ctrl-C")?;
+    let stop = match request.command.is_empty() {
+        true => stop_on_signals(),
+        // Signals are the command's.
+        false => Stop::new(),
+    };
+    let stop = stop.context("cannot listen for Ctrl-C")?;
     let mut source = open(request)?;
     let mut view = View::new(request, context)?;
     view.begin(context)?;
@@ -34,24 +39,17 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             }
             None
         }
-        words => {
-            let ended = stop.clone();
-            Some(Launched::start(words, DRAIN, move || ended.raise())?)
-        }
+        words => Some(command::start(words, DRAIN, &stop, &Arc::default())?),
     };
     follow(&mut source, &mut view, request, &stop)?;
     source.finish(&mut |event| view.take(event));
     view.written()?;
     let gaps = source.gaps();
     view.end(&gaps, context)?;
-    if let Some(launched) = launched {
-        let ending = launched.wait();
-        if !ending.is_success() {
-            let name = request.command.first().map(|name| name.to_string_lossy());
-            context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
-        }
-    }
-    Ok(Exit::Done)
+    Ok(match launched {
+        Some(launched) => command::finish(&launched, &request.command, context),
+        None => Exit::Done,
+    })
 }
 
 fn open(request: &Request) -> anyhow::Result<Kernel> {
@@ -66,6 +64,7 @@ fn open(request: &Request) -> anyhow::Result<Kernel> {
             .as_ref()
             .map(|name| name.clone().into_bytes()),
         port: request.port,
+        network: None,
         choice: request.choice.clone(),
         limit: request.limit,
         states: false,

@@ -7,7 +7,7 @@ use super::loader::{Attached, Loader};
 use super::ring::Ring;
 use super::task_file::Aligned;
 use super::{Error, allowed, call, refused};
-use crate::model::Pid;
+use crate::model::{NetworkNamespace, Pid};
 
 /// Built from its source by `make bpf`.
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!("../trace.bpf.o"));
@@ -28,6 +28,9 @@ pub const TRACE_RING: u32 = 16 * 1024 * 1024;
 const PROCESSES: u32 = 65_536;
 /// Calls are numbered below this; those of x86-64 end at 470 in Linux 6.18.
 const NUMBERS: u32 = 512;
+
+/// Bytes of `struct marks` in trace.bpf.c.
+const MARKS: usize = 65_536;
 
 /// Bytes that are told of a buffer at most (`LONGEST` in trace.bpf.c).
 pub const LONGEST_PIECE: u32 = 4096;
@@ -148,6 +151,8 @@ pub struct TraceRequest<'a> {
     pub name: Option<&'a [u8]>,
     /// Only sockets that use this port, or that may yet come to use it.
     pub port: Option<u16>,
+    /// Only sockets of this network namespace.
+    pub network: Option<NetworkNamespace>,
     /// Bytes of a buffer, at most [`LONGEST_PIECE`].
     pub limit: u32,
     /// Whether changes of TCP's states are told too.
@@ -160,8 +165,8 @@ pub struct TraceRequest<'a> {
 
 impl TraceRequest<'_> {
     /// `struct settings` in trace.bpf.c.
-    fn to_bytes(self) -> [u8; 32] {
-        let mut bytes = [0; 32];
+    fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
         let namespace = u32::try_from(self.pid_namespace).unwrap_or(0);
         bytes[..4].copy_from_slice(&namespace.to_ne_bytes());
         bytes[4..8].copy_from_slice(&self.launcher.map_or(0, |pid| pid.0).to_ne_bytes());
@@ -169,10 +174,13 @@ impl TraceRequest<'_> {
         bytes[12..14].copy_from_slice(&self.port.unwrap_or(0).to_ne_bytes());
         let by_process = self.processes.is_some() || self.launcher.is_some();
         bytes[14] = u8::from(by_process && !self.everybody);
+        let network = self.network.map_or(0, |network| network.0);
+        let network = u32::try_from(network).unwrap_or(0);
+        bytes[16..20].copy_from_slice(&network.to_ne_bytes());
         if let Some(name) = self.name {
             bytes[15] = 1;
             let length = name.len().min(15);
-            bytes[16..16 + length].copy_from_slice(&name[..length]);
+            bytes[24..24 + length].copy_from_slice(&name[..length]);
         }
         bytes
     }
@@ -213,6 +221,12 @@ impl Traced {
         for pid in request.processes.unwrap_or_default() {
             call::put(traced, pid.0, [1u8]).map_err(refused(set))?;
         }
+        let mut marks = Box::new([0u8; MARKS]);
+        for pid in request.processes.unwrap_or_default() {
+            marks[usize::try_from(pid.0).unwrap_or(0) % MARKS] = 1;
+        }
+        let table = loader.make("marks", 1)?;
+        call::set_first(table, *marks).map_err(refused(set))?;
         loader.make("within", PROCESSES)?;
         loader.make("lost", 1)?;
         loader.make("events", request.room)?;

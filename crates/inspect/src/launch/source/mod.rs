@@ -8,4 +8,4 @@ mod shed;
 pub use command::{Ending, LaunchError, Launched};
 pub use descriptors::Descriptors;
 pub use kin::Kin;
-pub use shed::{Account, ShedError, forbid_new_rights, run_as};
+pub use shed::{Account, ShedError, drop_capabilities, forbid_new_rights, run_as};

@@ -27,6 +27,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether to become it is to change nothing.
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
     /// The user of this name, or with this id; `None` where the machine knows none.
     pub fn named(word: &str) -> Option<Self> {
         let user = match word.parse() {
@@ -89,7 +94,7 @@ pub fn run_as(account: &Account, sees_owners: bool) -> Result<(), ShedError> {
             cause,
         }
     };
-    if account.uid == 0 && rustix::process::geteuid().is_root() {
+    if account.is_root() && rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let before = capabilities(None).map_err(|it| failed("read capabilities")(it.into()))?;
@@ -125,6 +130,20 @@ pub fn run_as(account: &Account, sees_owners: bool) -> Result<(), ShedError> {
         capabilities: kept.bits(),
     };
     verify(&wanted).map_err(failed("see that every thread has"))
+}
+
+/// Takes every capability from the calling thread, and so from those that it starts later; others
+/// keep theirs.
+///
+/// # Errors
+/// When the kernel refuses, and the thread may have what it shall not.
+pub fn drop_capabilities() -> io::Result<()> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, none)?)
 }
 
 fn answered(code: libc::c_int) -> io::Result<()> {

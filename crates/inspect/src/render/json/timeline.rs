@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{CallRecord, EndpointRecord, StateRecord, Time, base64};
-use crate::timeline::{Conversation, Event, Link, SegmentSeen, Side, Verdict, What};
+use crate::timeline::{Conversation, Event, Held, Link, SegmentSeen, Side, Verdict, What};
 
 /// One conversation, before its events.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +22,32 @@ pub struct TimelineRecord {
     unread_from_client: u64,
     unread_from_server: u64,
     slowest_answer: Option<AnswerRecord>,
+    latest_read: Option<LateRecord>,
+    client_held_back: HeldRecord,
+    server_held_back: HeldRecord,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct LateRecord {
+    by: &'static str,
+    late_ns: u64,
+    segment: usize,
+}
+
+/// Segments that Nagle's algorithm held back until a delayed acknowledgement came.
+#[derive(Debug, Clone, Serialize)]
+struct HeldRecord {
+    segments: usize,
+    whole_ns: u64,
+}
+
+impl From<Held> for HeldRecord {
+    fn from(held: Held) -> Self {
+        Self {
+            segments: held.segments,
+            whole_ns: held.whole_ns,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -70,6 +96,13 @@ impl TimelineRecord {
                 before_read_ns: answer.before_read_ns,
                 question: answer.question,
             }),
+            latest_read: verdict.latest_read.map(|late| LateRecord {
+                by: late.side.word(),
+                late_ns: late.late_ns,
+                segment: late.segment,
+            }),
+            client_held_back: verdict.held_back[0].into(),
+            server_held_back: verdict.held_back[1].into(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{dim, words};
 use crate::model::{ForeignText, State};
 use crate::render::call::time_taken;
 use crate::render::{Charset, Escaped, Screen, Style};
-use crate::timeline::{Cause, Conversation, Event, Side, What};
+use crate::timeline::{Conversation, Event, Side, What};
 use crate::trace::Outcome;
 
 /// What stands in one line.
@@ -102,14 +102,9 @@ fn rows(conversation: &Conversation, screen: &Screen, middle: usize) -> Vec<Row>
     rows
 }
 
-/// How long after the first segment that it took a call returned.
+/// How long after the segment that it took a call returned.
 fn late(conversation: &Conversation, event: &Event, screen: &Screen) -> Option<String> {
-    let taken = conversation.events[..event.id].iter().find(|segment| {
-        let mut links = segment.links.iter();
-        links.any(|link| link.cause == Cause::ReceivedBy && link.to == event.id)
-    })?;
-    let nanoseconds = event.time.as_nanos() - taken.time.as_nanos();
-    Some(time_taken(u64::try_from(nanoseconds).unwrap_or(0), screen))
+    Some(time_taken(conversation.late_ns(event)?, screen))
 }
 
 /// `chat-client[4847] fd 3`.
@@ -144,9 +139,9 @@ pub(super) fn ladder(
     );
     let line = format!(
         "{}{}  {}",
-        padded(&heading[0], side),
+        padded(&cut(&heading[0], side.saturating_sub(2), screen), side),
         padded(&ports, middle),
-        heading[1]
+        cut(&heading[1], width.saturating_sub(side + middle + 2), screen)
     );
     text.push_str(&screen.paint(Style::Heading, line.trim_end()));
     text.push('\n');
@@ -155,9 +150,15 @@ pub(super) fn ladder(
         left(&mut line, &row, side, screen);
         wire(&mut line, &row, middle, screen);
         line.push_str("  ");
-        right(&mut line, &row, screen);
+        let rest = width.saturating_sub(side + middle + 2);
+        let below = right(&mut line, &row, rest, screen);
         text.push_str(line.trim_end());
         text.push('\n');
+        if let Some(state) = below {
+            text.push_str(&" ".repeat(side + middle + 2));
+            text.push_str(&screen.paint(Style::Calm, state));
+            text.push('\n');
+        }
     }
 }
 
@@ -212,15 +213,21 @@ fn wire(line: &mut String, row: &Row, width: usize, screen: &Screen) {
     line.push_str(&dim(screen, &format!("{}{tail}", dash.repeat(after))));
 }
 
-fn right(line: &mut String, row: &Row, screen: &Screen) {
-    let call = row.call[1].as_deref().unwrap_or_default();
-    line.push_str(call);
-    if let Some(state) = row.state[1] {
-        if !call.is_empty() {
-            line.push_str("  ");
-        }
+/// Gives the state where there is no room for it.
+fn right(line: &mut String, row: &Row, room: usize, screen: &Screen) -> Option<&'static str> {
+    let call = cut(row.call[1].as_deref().unwrap_or_default(), room, screen);
+    line.push_str(&call);
+    let state = row.state[1]?;
+    if call.is_empty() {
         line.push_str(&screen.paint(Style::Calm, state));
+        return None;
     }
+    if columns(&call) + 2 + columns(state) > room {
+        return Some(state);
+    }
+    line.push_str("  ");
+    line.push_str(&screen.paint(Style::Calm, state));
+    None
 }
 
 fn columns(text: &str) -> usize {

@@ -10,9 +10,12 @@ use super::{Screen, Style};
 use crate::model::ForeignText;
 use crate::render::call::time_taken;
 use crate::timeline::{Conversation, Side, Verdict};
+pub use words::{call_in_full, is_shown};
 
 /// Narrower than this there are no three columns, but a list.
 const LADDER: usize = 70;
+/// What is read so long after it came is worth a sentence, nanoseconds.
+const LATE_NS: u64 = 40_000_000;
 /// Into a pipe it goes as wide as this.
 const PIPE: usize = 100;
 
@@ -80,11 +83,32 @@ fn sentences(conversation: &Conversation, verdict: &Verdict, screen: &Screen) ->
             ));
         }
     }
-    if verdict.retransmissions > 0 {
+    if let Some(late) = verdict.latest_read.filter(|late| late.late_ns >= LATE_NS) {
         sentences.push(format!(
-            "{} segments were sent again.",
-            verdict.retransmissions
+            "{} read what had come {} before.",
+            name(late.side),
+            time_taken(late.late_ns, screen)
         ));
+    }
+    let sides = [Side::Client, Side::Server];
+    for (side, held) in sides.into_iter().zip(verdict.held_back) {
+        let times = match held.segments {
+            0 => continue,
+            1 => "once".to_owned(),
+            count => format!("{count} times"),
+        };
+        sentences.push(format!(
+            "{} was held back {times}, {} in all: Nagle waited for an acknowledgement that the {} \
+             put off (TCP_NODELAY avoids it).",
+            name(side),
+            time_taken(held.whole_ns, screen),
+            side.other().word()
+        ));
+    }
+    match verdict.retransmissions {
+        0 => {}
+        1 => sentences.push("1 segment was sent again.".to_owned()),
+        count => sentences.push(format!("{count} segments were sent again.")),
     }
     let acks = words::bare_acks(conversation);
     if acks > 0 {

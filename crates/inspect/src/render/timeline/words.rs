@@ -4,38 +4,51 @@ use crate::capture::Flags;
 use crate::model::Fd;
 use crate::render::{Charset, Escaped};
 use crate::timeline::{Conversation, Event, SegmentSeen, What};
-use crate::trace::{Call, Outcome, Value, error_name};
+use crate::trace::{Address, Call, Outcome, Value, error_name};
 
 /// Bytes of text that are shown of a buffer in a call.
 const SHOWN: usize = 24;
 
-/// `sendto("hello") = 5`; the descriptor only where it is not `own`.
+/// `sendto("hello") = 5`; the descriptor only where it is not `own`. What a connect returns stands
+/// where it returns, and that an end succeeded needs no word.
 pub(super) fn call(call: &Call, own: Option<Fd>, charset: Charset) -> String {
-    let mut words = String::from(call.name);
-    words.push('(');
     let fd = call.before.map(|(fd, _)| fd);
-    if let Some(fd) = fd.filter(|fd| Some(*fd) != own) {
-        words.push_str(&fd.to_string());
-    }
-    if is_sending(call.name)
-        && let Some(text) = buffer(call, charset)
+    let mut words = deed(call, fd.filter(|fd| Some(*fd) != own), false, charset);
+    if matches!(call.name, "connect" | "close" | "shutdown") && call.outcome == Outcome::Returned(0)
     {
-        words.push_str(&text);
-    }
-    if let Some((_, Value::Constant(how))) = call.arguments.iter().find(|(name, _)| *name == "how")
-    {
-        words.push_str(how);
-    }
-    words.push(')');
-    // A connect that succeeds returns later, on a line of its own.
-    if call.name == "connect" && call.outcome == Outcome::Returned(0) {
         return words;
     }
-    if call.name == "close" && call.outcome == Outcome::Returned(0) {
-        return words;
+    words.push_str(&result(call, charset));
+    words
+}
+
+/// `connect(3, 127.0.0.1:2345) = 0`: with descriptor, address and result.
+pub fn call_in_full(call: &Call, charset: Charset) -> String {
+    let fd = call.before.map(|(fd, _)| fd);
+    let mut words = deed(call, fd, true, charset);
+    words.push_str(&result(call, charset));
+    words
+}
+
+fn deed(call: &Call, fd: Option<Fd>, has_address: bool, charset: Charset) -> String {
+    let mut said: Vec<String> = fd.map(|fd| fd.to_string()).into_iter().collect();
+    if is_sending(call.name) {
+        said.extend(buffer(call, charset));
     }
-    words.push_str(" = ");
-    words.push_str(&outcome(&call.outcome));
+    for (name, value) in &call.arguments {
+        match value {
+            Value::Constant(how) if *name == "how" => said.push((*how).to_owned()),
+            Value::Address(Address::Internet(end)) if has_address && call.name == "connect" => {
+                said.push(std::net::SocketAddr::new(end.address, end.port).to_string());
+            }
+            _ => {}
+        }
+    }
+    format!("{}({})", call.name, said.join(", "))
+}
+
+fn result(call: &Call, charset: Charset) -> String {
+    let mut words = format!(" = {}", outcome(&call.outcome));
     if !is_sending(call.name)
         && let Some(text) = buffer(call, charset)
     {
@@ -159,7 +172,7 @@ pub(super) fn bare_acks(conversation: &Conversation) -> usize {
 }
 
 /// Whether a call is shown: what only asks is not, nor what came for nothing.
-pub(super) fn is_shown(call: &Call) -> bool {
+pub fn is_shown(call: &Call) -> bool {
     let asks = matches!(
         call.name,
         "getsockopt" | "setsockopt" | "getsockname" | "getpeername" | "fcntl" | "epoll_ctl"

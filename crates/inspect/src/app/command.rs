@@ -1,5 +1,6 @@
-//! `-- COMMAND`: a command that lives as long as the capture.
+//! `-- COMMAND`: a command that lives as long as the view that follows it.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,29 +11,30 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::raw::WithRawSiginfo;
 
-use crate::app::{Context, Exit};
-use crate::cli::capture::Request;
+use super::{Context, Exit};
 use crate::launch::Launched;
 use crate::stop::Stop;
 
 /// The last packets of a command may follow its end.
-const DRAIN: Duration = Duration::from_millis(200);
+pub(super) const DRAIN: Duration = Duration::from_millis(200);
 /// `si_code` of what the terminal sends (sigaction(2)): to the command as well, as both are in
 /// its foreground.
 const SI_KERNEL: i32 = 0x80;
 
-/// Starts the command. Its end raises the stop signal; `typed` becomes true when Ctrl-C is typed.
+/// Starts a command. Its end, and what may follow it within `drain`, raises the stop signal; `typed`
+/// becomes true when Ctrl-C is typed.
 pub(super) fn start(
-    request: &Request,
+    words: &[OsString],
+    drain: Duration,
     stop: &Stop,
-    typed: Arc<AtomicBool>,
+    typed: &Arc<AtomicBool>,
 ) -> anyhow::Result<Launched> {
     // This, and not the handlers of `app::signals`: who has sent a signal matters here.
     let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])
         .context("cannot listen for Ctrl-C")?;
     let ended = stop.clone();
-    let launched = Launched::start(&request.command, DRAIN, move || ended.raise())?;
-    let (command, stop) = (launched.clone(), stop.clone());
+    let launched = Launched::start(words, drain, move || ended.raise())?;
+    let (command, stop, typed) = (launched.clone(), stop.clone(), Arc::clone(typed));
     std::thread::Builder::new()
         .name("inspect-signals".to_owned())
         .spawn(move || {
@@ -57,12 +59,12 @@ pub(super) fn start(
     Ok(launched)
 }
 
-/// Waits for the end of the command, which may outlive a capture that was ended by a count, a
-/// time or an error; and says how it ended, if not well. Gives its exit status.
-pub(super) fn finish(launched: &Launched, request: &Request, context: &Context) -> Exit {
+/// Waits for the end of the command, which may outlive a view that was ended by a count, a time or
+/// an error; and says how it ended, if not well. Gives its exit status.
+pub(super) fn finish(launched: &Launched, words: &[OsString], context: &Context) -> Exit {
     let ending = launched.wait();
     if !ending.is_success() {
-        let name = request.command.first().map(|name| name.to_string_lossy());
+        let name = words.first().map(|name| name.to_string_lossy());
         context.say(&format!("inspect: {} {ending}", name.unwrap_or_default()));
     }
     Exit::Command(ending.status())
