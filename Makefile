@@ -13,7 +13,7 @@ demo: programs
 
 ## test: formatting, lints, documentation, and every test
 test: lint
-	@./.ci/need ss netstat lsof tcpdump nc.openbsd socat python3 nft setpriv tshark
+	@./.ci/need ss netstat lsof tcpdump nc.openbsd socat python3 nft setpriv tshark strace
 	$(CARGO) test --workspace $(TEST_FLAGS)
 
 ## lint: what CI refuses, without the tests

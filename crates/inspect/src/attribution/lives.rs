@@ -45,6 +45,7 @@ pub struct Lives {
     begun: VecDeque<Serial>,
     processes: Processes,
     changes: u64,
+    /// How often a process got another name, or ended.
     renames: u64,
     latest: Option<Timestamp>,
 }
@@ -187,6 +188,8 @@ impl Lives {
                 if let Some(process) = process {
                     self.processes.end(process, time);
                     self.changes += 1;
+                    // Who has ended is named no more by what comes later.
+                    self.renames += 1;
                 }
             }
             // Who is whose child is no matter of sockets.

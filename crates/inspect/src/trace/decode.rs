@@ -70,7 +70,14 @@ fn value(raw: &RawCall, index: usize, kind: Kind) -> Value {
         Kind::OptionValue(piece) => pointed(register, memory(piece), |it| {
             option_value(raw, it).unwrap_or_else(|| Value::Bytes(it.clone()))
         }),
-        Kind::Buffer(piece) => pointed(register, memory(piece), |it| Value::Bytes(it.clone())),
+        Kind::Buffer(piece) => match (memory(piece), raw.finish) {
+            // Nothing came, and nothing is what there is to tell.
+            (None, Finish::Returned(0)) if register != 0 => Value::Bytes(Bytes {
+                bytes: Vec::new(),
+                length: 0,
+            }),
+            (memory, _) => pointed(register, memory, |it| Value::Bytes(it.clone())),
+        },
         Kind::Vectors(piece) => message::vectors(raw, piece, 0, register, raw.arguments[2]),
         Kind::Message(piece) => message::one(raw, piece, 0, register),
         Kind::Messages(piece) => message::several(raw, piece, register, raw.arguments[2]),

@@ -11,6 +11,9 @@ use crate::model::{Pid, State};
 /// forgotten and counted.
 const MOST: usize = 131_072;
 
+/// ERESTARTSYS to ERESTART_RESTARTBLOCK (include/linux/errno.h).
+const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
+
 /// Calls that have begun.
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
@@ -18,6 +21,8 @@ pub(super) struct Pairs {
     within: HashMap<Pid, RawCall>,
     /// Pieces that wait for their moment.
     pieces: HashMap<Pid, HashMap<Place, Memory>>,
+    /// Calls that a signal broke off: the kernel makes them again, or the thread ends of it.
+    broken_off: HashMap<Pid, RawCall>,
     /// Beginnings and ends that did not find each other.
     lost: u64,
 }
@@ -94,6 +99,9 @@ impl Pairs {
 
     fn began(&mut self, moment: &Moment, process: Process, complete: &mut dyn FnMut(Completed)) {
         let memory = self.pieces.remove(&moment.tid).unwrap_or_default();
+        if let Some(call) = self.broken_off.remove(&moment.tid) {
+            complete(Completed::Call(Box::new(call)));
+        }
         if self.within.len() >= MOST {
             self.lost += u64::try_from(self.within.len()).unwrap_or(u64::MAX);
             self.within.clear();
@@ -143,12 +151,17 @@ impl Pairs {
         call.ended_ns = Some(moment.time_ns);
         call.finish = Finish::Returned(moment.result);
         call.after = socket(moment);
+        if RESTARTED.contains(&moment.result) && self.broken_off.len() < MOST {
+            self.broken_off.insert(moment.tid, call);
+            return;
+        }
         complete(Completed::Call(Box::new(call)));
     }
 
     fn thread_ended(&mut self, moment: &Moment, complete: &mut dyn FnMut(Completed)) {
         self.pieces.remove(&moment.tid);
-        if let Some(mut call) = self.within.remove(&moment.tid) {
+        let within = self.within.remove(&moment.tid);
+        if let Some(mut call) = within.or_else(|| self.broken_off.remove(&moment.tid)) {
             call.finish = Finish::ThreadEnded;
             call.ended_ns = Some(moment.time_ns);
             complete(Completed::Call(Box::new(call)));
@@ -157,6 +170,9 @@ impl Pairs {
 
     /// The calls that have not returned, in the order in which they began.
     pub(super) fn finish(&mut self, complete: &mut dyn FnMut(Completed)) {
+        for (_, call) in self.broken_off.drain() {
+            complete(Completed::Call(Box::new(call)));
+        }
         let mut left: Vec<RawCall> = self.within.drain().map(|(_, call)| call).collect();
         left.sort_by_key(|call| call.began_ns);
         for mut call in left {

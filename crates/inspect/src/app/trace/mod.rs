@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::signals::stop_on_signals;
 use super::{Context, Exit, command, machine};
+use crate::bpf;
 use crate::cli::trace::Request;
 use crate::model::{Gap, Pid};
 use crate::render::call::Calls;
@@ -29,7 +30,18 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         false => Stop::new(),
     };
     let stop = stop.context("cannot listen for Ctrl-C")?;
-    let mut source = open(request)?;
+    let mut source = match open(request) {
+        Ok(source) => source,
+        Err(error @ bpf::Error::Right) => {
+            context.say(&format!(
+                "inspect: cannot trace: {error}\n  once:    sudo {} {}",
+                context.program.display(),
+                context.arguments.join(" ")
+            ));
+            return Ok(Exit::Failed);
+        }
+        Err(error) => return Err(error).context("cannot trace by BPF"),
+    };
     let mut view = View::new(request, context)?;
     view.begin(context)?;
     let launched = match request.command.as_slice() {
@@ -52,7 +64,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
     })
 }
 
-fn open(request: &Request) -> anyhow::Result<Kernel> {
+fn open(request: &Request) -> Result<Kernel, bpf::Error> {
     let is_by_number = !request.pids.is_empty();
     let own = Pid(std::process::id());
     let wanted = trace::Request {
@@ -70,7 +82,7 @@ fn open(request: &Request) -> anyhow::Result<Kernel> {
         states: false,
         room: request.buffer,
     };
-    Kernel::open(&wanted).context("cannot trace by BPF")
+    Kernel::open(&wanted)
 }
 
 /// Until the stop signal, or the end of the time.

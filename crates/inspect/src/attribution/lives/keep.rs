@@ -100,7 +100,11 @@ impl Lives {
         let (Some((process, fd)), Some(life)) = (user, self.lives.get_mut(&serial)) else {
             return;
         };
-        let process = self.processes.named(process);
+        let (process, is_renamed) = self.processes.named(process, self.latest);
+        if is_renamed {
+            self.changes += 1;
+            self.renames += 1;
+        }
         let known = life.users.iter().position(|user| {
             (user.process.pid, user.process.started_ns) == (process.pid, process.started_ns)
         });

@@ -46,16 +46,17 @@ impl Processes {
         })
     }
 
-    /// The process, with its name kept once.
-    pub(super) fn named(&mut self, process: Process) -> Process {
+    /// The process, with its name kept once; and whether it has given itself another since it was
+    /// told of last (PR_SET_NAME of prctl(2)), which is seen at `time`.
+    pub(super) fn named(&mut self, process: Process, time: Option<Timestamp>) -> (Process, bool) {
         let known = self.entry(&process);
-        if known.command != process.command {
+        let is_renamed = known.command != process.command;
+        if is_renamed {
             known.command = process.command.clone();
+            known.renamed = time;
         }
-        Process {
-            command: known.command.clone(),
-            ..process
-        }
+        let command = known.command.clone();
+        (Process { command, ..process }, is_renamed)
     }
 
     /// Another program runs in it.

@@ -524,3 +524,49 @@ proptest! {
         assert_is_whole(&lives);
     }
 }
+
+#[test]
+fn who_has_ended_or_changed_its_name_is_asked_for_again() {
+    let mut lives = Lives::default();
+    connect(&mut lives, 10, 1, 1, CLIENT, SERVER);
+    let socket = tcp(1, CLIENT, SERVER);
+    call(&mut lives, 11, 1, socket, Call::Send);
+    call(&mut lives, 12, 2, socket, Call::Send);
+    let asked = |lives: &Lives, now: i64| {
+        let asked = Question {
+            time: at(10),
+            now: at(now),
+            ..question(Protocol::Tcp, CLIENT, SERVER, now)
+        };
+        let (told, witness) = lives.attribute(&asked).unwrap();
+        let owners = told.owners.iter();
+        let owners: Vec<_> = owners
+            .map(|owner| (owner.pid.0, owner.command.clone()))
+            .collect();
+        (owners, witness.unwrap())
+    };
+    let first = ForeignText::from("first");
+    let (owners, witness) = asked(&lives, 13);
+    assert_eq!(owners, [(1, first.clone()), (2, first.clone())]);
+    assert!(!lives.has_more(witness));
+
+    // PR_SET_NAME is told by the next event of the process.
+    let second = Process {
+        command: ForeignText::from("second"),
+        ..process(2)
+    };
+    lives.tell(Event {
+        time: at(14),
+        change: Change::Call(udp(7, ANY, ANY), Call::Create, Some(Fd(5))),
+        process: Some(second.clone()),
+    });
+    assert!(lives.has_more(witness));
+    let (owners, witness) = asked(&lives, 15);
+    assert_eq!(owners, [(1, first), (2, second.command)]);
+
+    told(&mut lives, 20, 1, Change::Exit);
+    assert!(lives.has_more(witness));
+    assert_eq!(asked(&lives, 25).0.len(), 1);
+    // What passed before is its own still.
+    assert_eq!(asked(&lives, 15).0.len(), 2);
+}
