@@ -216,8 +216,7 @@ fn what_was_said_and_what_went_wrong() {
     let mut command = command_line(command);
     command.env("PATH", path_with_ours());
     let (code, shown) = Terminal::run(&mut command, 80).end();
-    // The command's own.
-    assert_eq!(code, Some(1), "{shown}");
+    assert_eq!(code, Some(1), "the command's own: {shown}");
     let words = joined(&anonymous_lines(&shown));
     // How long it took is not the README's business.
     for part in summary.shown.iter().filter(|line| !line.contains(" µs ")) {

@@ -34,14 +34,19 @@ fuzz_target!(|bytes: &[u8]| {
         let packet = decode(link, &frame);
         let _ = selects(&Selection::Test(Test::Port(2345)), &packet);
         let seen = conversations.see(&packet);
-        let relative = seen.as_ref().map_or(Relative::default(), |seen| seen.relative);
+        let relative = seen
+            .as_ref()
+            .map_or(Relative::default(), |seen| seen.relative);
         let mark = seen.as_ref().and_then(|seen| {
             let direction = seen.conversation.direction(seen.source);
             course.segment(direction, packet.time, packet.segment()?)
         });
-        let place = seen
-            .as_ref()
-            .map(|seen| (seen.conversation.number, seen.conversation.direction(seen.source)));
+        let place = seen.as_ref().map(|seen| {
+            (
+                seen.conversation.number,
+                seen.conversation.direction(seen.source),
+            )
+        });
         for (width, charset) in [(Some(60), Charset::Utf8), (None, Charset::Ascii)] {
             let mut lines = lines(width, charset);
             let line = line(&packet, one, relative, place, mark);

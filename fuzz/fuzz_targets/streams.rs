@@ -63,13 +63,16 @@ fn follow(streams: &mut Streams<u8>, bytes: &[u8]) {
             protocol: Protocol::Tcp,
             source: end,
             destination: end,
+            options: inspect::capture::TcpOptions::default(),
             tcp: Some(Tcp {
                 seq,
                 ack: seq.wrapping_sub(u32::from(d)),
                 flags: Flags(flags),
                 window: 0,
             }),
-            length: u32::try_from(payload.len()).ok().map(|length| length + more),
+            length: u32::try_from(payload.len())
+                .ok()
+                .map(|length| length + more),
             payload,
             fragment: None,
         };

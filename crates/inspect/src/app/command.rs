@@ -1,6 +1,8 @@
 //! `-- COMMAND`: a command that lives as long as the view that follows it.
 
 use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,14 +21,20 @@ pub(super) const DRAIN: Duration = Duration::from_millis(200);
 /// its foreground.
 const SI_KERNEL: i32 = 0x80;
 
-/// Starts a command. Its end, and what may follow it within `drain`, raises the stop signal.
-pub(super) fn start(words: &[OsString], drain: Duration, stop: &Stop) -> anyhow::Result<Launched> {
+/// Starts a command. Its end, and what may follow it within `drain`, raises the stop signal; `typed`
+/// becomes true when Ctrl-C is typed.
+pub(super) fn start(
+    words: &[OsString],
+    drain: Duration,
+    stop: &Stop,
+    typed: &Arc<AtomicBool>,
+) -> anyhow::Result<Launched> {
     // This, and not the handlers of `app::signals`: who has sent a signal matters here.
     let mut signals = SignalsInfo::<WithRawSiginfo>::new([SIGINT, SIGTERM])
         .context("cannot listen for Ctrl-C")?;
     let ended = stop.clone();
     let launched = Launched::start(words, drain, move || ended.raise())?;
-    let (command, stop) = (launched.clone(), stop.clone());
+    let (command, stop, typed) = (launched.clone(), stop.clone(), Arc::clone(typed));
     std::thread::Builder::new()
         .name("inspect-signals".to_owned())
         .spawn(move || {
@@ -37,7 +45,9 @@ pub(super) fn start(words: &[OsString], drain: Duration, stop: &Stop) -> anyhow:
                     (0, SIGTERM) => Signal::TERM,
                     (0, _) => Signal::INT,
                 };
-                if index == 0 && told.si_code == SI_KERNEL {
+                let by_terminal = told.si_code == SI_KERNEL;
+                typed.fetch_or(by_terminal, Ordering::Relaxed);
+                if index == 0 && by_terminal {
                     continue;
                 }
                 if !command.signal(signal) {

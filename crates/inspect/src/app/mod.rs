@@ -87,10 +87,13 @@ impl Context {
     /// command to copy, stays whole.
     fn lines(&self, line: &str) -> Vec<String> {
         let line = message(line, self.messages.charset);
-        if line.starts_with(' ') || line.contains('\n') {
-            return vec![line];
-        }
-        facts::wrapped(&line, self.messages.width)
+        let is_set_off = |line: &str| line.is_empty() || line.starts_with(' ');
+        line.split('\n')
+            .flat_map(|line| match is_set_off(line) {
+                true => vec![line.to_owned()],
+                false => facts::wrapped(line, self.messages.width),
+            })
+            .collect()
     }
 
     /// Says something only to a person: on a terminal, and not when told to be quiet.

@@ -38,7 +38,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage. With a COMMAND its own: what it en
 and the number of the signal that killed it; 127 when there is no such command, 126 when it cannot
 be run; but 1 when the capture itself failed.
 
-Signals: Ctrl-C, SIGTERM and SIGHUP end it; SIGUSR1 says on stderr how much there is so far.")]
+Signals: Ctrl-C and SIGTERM end it, or the COMMAND, and SIGHUP the capture; SIGUSR1 says on stderr how much there is so far.")]
 pub struct Flags {
     /// What to show: an expression of libpcap (tcp and host 10.0.0.1), or :PORT.
     #[arg(value_name = "FILTER")]

@@ -63,10 +63,7 @@ fn join_direction(conversation: &mut Conversation, side: Side) {
             _ => {}
         }
     }
-    written.sort_by_key(|range| range.from);
-    read.sort_by_key(|range| range.from);
-    doubt_what_two_moved(&mut written);
-    doubt_what_two_moved(&mut read);
+    let (written, read) = (Ranges::new(written), Ranges::new(read));
     let mut seen = Vec::new();
     for (id, from, to) in segments {
         if from == to {
@@ -74,7 +71,7 @@ fn join_direction(conversation: &mut Conversation, side: Side) {
         }
         let mut links = Vec::new();
         for (ranges, cause) in [(&written, Cause::SentBy), (&read, Cause::ReceivedBy)] {
-            links.extend(overlapping(ranges, from, to).map(|range| Link {
+            links.extend(ranges.meeting(from, to).map(|range| Link {
                 cause,
                 to: range.event,
                 is_exact: range.is_exact,
@@ -161,18 +158,36 @@ fn doubt_what_two_moved(ranges: &mut [Range]) {
     }
 }
 
-/// Those of sorted ranges that have bytes in common with this one.
-fn overlapping(ranges: &[Range], from: i64, to: i64) -> impl Iterator<Item = &Range> {
-    // One that began earlier may reach into it; ranges of one stream rarely overlap.
-    let first = ranges.partition_point(|range| range.to <= from && range.from <= from);
-    let first = ranges[..first]
-        .iter()
-        .rposition(|range| range.to > from)
-        .unwrap_or(first);
-    ranges[first..]
-        .iter()
-        .take_while(move |range| range.from < to)
-        .filter(move |range| range.to > from)
+/// Ranges by where they begin, and how far those up to each one reach.
+#[derive(Debug, Default)]
+struct Ranges {
+    sorted: Vec<Range>,
+    furthest: Vec<i64>,
+}
+
+impl Ranges {
+    fn new(mut ranges: Vec<Range>) -> Self {
+        ranges.sort_by_key(|range| range.from);
+        doubt_what_two_moved(&mut ranges);
+        let mut reached = i64::MIN;
+        let furthest = ranges.iter().map(|range| {
+            reached = reached.max(range.to);
+            reached
+        });
+        Self {
+            furthest: furthest.collect(),
+            sorted: ranges,
+        }
+    }
+
+    /// Those that have bytes in common with this one.
+    fn meeting(&self, from: i64, to: i64) -> impl Iterator<Item = &Range> {
+        let first = self.furthest.partition_point(|reached| *reached <= from);
+        self.sorted[first..]
+            .iter()
+            .take_while(move |range| range.from < to)
+            .filter(move |range| range.to > from)
+    }
 }
 
 fn is_covered(seen: &[(i64, i64)], from: i64, to: i64) -> bool {
@@ -299,15 +314,16 @@ mod tests {
             from in 0i64..60,
             length in 1i64..20,
         ) {
-            parts.sort_unstable();
+            parts.reverse();
             let ranges: Vec<Range> = parts.iter().enumerate().map(|(event, (from, length))| Range {
                 from: *from,
                 to: from + length,
                 event,
                 is_exact: true,
             }).collect();
+            let sorted = Ranges::new(ranges.clone());
             let quick: std::collections::BTreeSet<usize> =
-                overlapping(&ranges, from, from + length).map(|range| range.event).collect();
+                sorted.meeting(from, from + length).map(|range| range.event).collect();
             let slow: std::collections::BTreeSet<usize> = ranges.iter()
                 .filter(|range| range.from < from + length && range.to > from)
                 .map(|range| range.event).collect();

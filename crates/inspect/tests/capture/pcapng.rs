@@ -510,7 +510,7 @@ fn a_hostile_file_is_an_error_and_its_words_are_inert() {
     for shape in [&[][..], &["--heading"], &["-v"]] {
         let ended = read(&path, shape);
         let all = [ended.lines, ended.messages].concat().join("\n");
-        assert!(all.contains("evil\\u{1b}[2J[7]"), "{all}");
+        assert!(all.contains("evil\\u{1b}\\[2J[7]"), "{all}");
         assert!(all.contains("(user ro\\u{1b}ot)"), "{all}");
         assert!(all.contains("3 packets"), "{all}");
         assert!(

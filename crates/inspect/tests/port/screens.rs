@@ -191,7 +191,7 @@ fn a_hostile_name_and_command_line_are_inert_on_screens_and_exact_in_json() {
     assert_eq!(process["command_line"][0], "sl\u{202e}eep\n");
     let printed = run(inspect().args(["port", &port.to_string()]));
     assert!(
-        printed.stdout.contains(r"taken by ev\u{1b}[31m) x["),
+        printed.stdout.contains(r"taken by ev\u{1b}\[31m) x["),
         "{}",
         printed.stdout
     );

@@ -290,7 +290,7 @@ fn a_hostile_process_is_inert_on_a_terminal_and_exact_in_json() {
         let printed = process(&[&pid]);
         printed
             .stdout
-            .starts_with(&format!("ev\\u{{1b}}[31m) x[{pid}] holds no sockets."))
+            .starts_with(&format!("ev\\u{{1b}}\\[31m) x[{pid}] holds no sockets."))
             .then_some(())
     });
     let shown = run_on_terminal(inspect().args(["process", &pid, "--color=never"]), 80);

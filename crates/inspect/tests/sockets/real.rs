@@ -377,7 +377,7 @@ fn a_hostile_process_name_is_inert_in_the_table_and_exact_in_json() {
     });
     let printed = run(inspect().args(["sockets", &format!(":{port}")]));
     assert!(
-        printed.stdout.contains("ev\\u{1b}[31m) x["),
+        printed.stdout.contains("ev\\u{1b}\\[31m) x["),
         "{}",
         printed.stdout
     );

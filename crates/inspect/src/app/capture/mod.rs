@@ -78,6 +78,8 @@ struct Run<'a> {
     out_of_time: bool,
     /// Somebody wants to know how much there is so far.
     asked: Arc<AtomicBool>,
+    /// Ctrl-C was typed while a command ran.
+    typed: Arc<AtomicBool>,
 }
 
 impl<'a> Run<'a> {
@@ -127,6 +129,7 @@ impl<'a> Run<'a> {
             silence_said: false,
             out_of_time: false,
             asked: Arc::default(),
+            typed: Arc::default(),
         }
     }
 
@@ -161,6 +164,14 @@ impl<'a> Run<'a> {
             Ok(broken) => (broken, None),
             Err(error) => (None, Some(error)),
         };
+        let by_key = match self.request.command.is_empty() {
+            true => self.stop.is_raised() && !self.out_of_time,
+            false => self.typed.load(Ordering::Relaxed),
+        };
+        if self.context.messages.is_terminal() && by_key {
+            // The terminal has written ^C, and stands behind it.
+            self.context.say("");
+        }
         let unanswered = self
             .conversations
             .notes()
@@ -196,11 +207,6 @@ impl<'a> Run<'a> {
             if unread {
                 gaps.push(Gap::uncounted(Origin::Capture, "what came after that"));
             }
-        }
-        let by_key = self.stop.is_raised() && !self.out_of_time && self.request.command.is_empty();
-        if self.context.messages.is_terminal() && by_key {
-            // The terminal has written ^C, and stands behind it.
-            self.context.say("");
         }
         if self.context.verbose {
             self.output.say_whose_owners(self.context);

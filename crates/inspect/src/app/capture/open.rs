@@ -141,7 +141,8 @@ fn on_the_spot(
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
             run.announce();
-            let launched = command::start(&request.command, command::DRAIN, stop)?;
+            let words = &request.command;
+            let launched = command::start(words, command::DRAIN, stop, &run.typed)?;
             let done = run.run();
             let ended = command::finish(&launched, &request.command, context);
             // A script that puts this before a command still sees how that ended; unless what

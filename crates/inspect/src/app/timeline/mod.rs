@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -87,7 +88,8 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             inherited
                 .keep_later_ones()
                 .context("cannot keep the capture from the command")?;
-            Some(command::start(words, command::DRAIN, &stop)?)
+            let typed = Arc::default();
+            Some(command::start(words, command::DRAIN, &stop, &typed)?)
         }
     };
     run.follow(request, &stop, &mut view)?;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -50,7 +51,7 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
             }
             None
         }
-        words => Some(command::start(words, DRAIN, &stop)?),
+        words => Some(command::start(words, DRAIN, &stop, &Arc::default())?),
     };
     follow(&mut source, &mut view, request, &stop)?;
     source.finish(&mut |event| view.take(event));

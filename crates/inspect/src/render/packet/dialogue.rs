@@ -154,7 +154,7 @@ impl Dialogue {
             // What `bare` writes is text.
             let text = String::from_utf8_lossy(&out[from..]).into_owned();
             out.truncate(from);
-            for (index, part) in broken(&text, room).enumerate() {
+            for (index, part) in payload::broken(&text, room).enumerate() {
                 if index > 0 {
                     out.push(b'\n');
                     out.resize(out.len() + indent, b' ');
@@ -216,30 +216,6 @@ fn spelled(value: u64) -> String {
     let mut out = Vec::new();
     grouped(&mut out, value);
     String::from_utf8_lossy(&out).into_owned()
-}
-
-/// A text in lines no wider than `room`; escapes stay whole.
-fn broken(text: &str, room: Option<usize>) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let Some(room) = room else {
-            rest = None;
-            return Some(text);
-        };
-        let mut width = 0;
-        let mut end = 0;
-        for token in payload::tokens(text) {
-            width += token.width();
-            if width > room && end > 0 {
-                break;
-            }
-            end += token.len();
-        }
-        let (line, after) = text.split_at(end);
-        rest = (!after.is_empty()).then_some(after);
-        Some(line)
-    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::digits::grouped;
 use crate::attribution::{Attribution, Grounds};
 use crate::model::{Endpoint, ForeignText, Gap};
+use crate::render::facts::wrapped;
 use crate::render::{Charset, Escaped, Screen, Style};
 use crate::streams::Troubles;
 
@@ -60,11 +61,28 @@ impl Heading<'_> {
             vec![first, format!("   {second}"), format!("   {notes}")]
         };
         for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-            out.extend_from_slice(screen.paint(Style::Heading, line).as_bytes());
-            out.push(b'\n');
+            // An end alone may be too wide: a long name and an IPv6 address.
+            let room = screen.width.map(|width| width.saturating_sub(INDENT.len()));
+            let (indent, text) = match line.strip_prefix(INDENT) {
+                Some(text) => (INDENT, text),
+                None => ("", line.as_str()),
+            };
+            let parts = match fits(line) {
+                true => vec![text.to_owned()],
+                false => wrapped(text, room),
+            };
+            for (index, part) in parts.iter().enumerate() {
+                let indent = if index == 0 { indent } else { INDENT };
+                let line = format!("{indent}{part}");
+                out.extend_from_slice(screen.paint(Style::Heading, &line).as_bytes());
+                out.push(b'\n');
+            }
         }
     }
 }
+
+/// What stands before the lines of a heading that are not its first.
+const INDENT: &str = "   ";
 
 /// Owners shown by name; further ones are counted.
 const NAMED: usize = 3;
@@ -354,6 +372,11 @@ mod tests {
         assert_eq!(
             again(Some(60)),
             "#4 is chat-client[20001] 127.0.0.1:59686\n   → chat-server[4845] 127.0.0.1:2345\n"
+        );
+        assert_eq!(
+            again(Some(30)),
+            "#4 is chat-client[20001]\n   127.0.0.1:59686\n   → chat-server[4845]\n   \
+             127.0.0.1:2345\n"
         );
     }
 

@@ -84,12 +84,12 @@ impl Lines {
         } else {
             self.whole(out, line);
         }
-        let payload = line.packet.payload();
+        let (payload, _) = in_line(line.packet);
+        let width = self.screen.width.filter(|_| self.headings);
         if let Some(dump) = self.dump {
-            let width = self.screen.width.filter(|_| self.headings);
             dump.write(out, line.bytes, line.packet.network, width);
         } else if self.whole_payloads && !payload.is_empty() {
-            payload::block(out, payload, self.screen.charset);
+            payload::block(out, payload, self.screen.charset, width);
         }
     }
 
@@ -217,16 +217,17 @@ impl Lines {
             }
         }
         trim(out);
+        if let Some(width) = width {
+            break_at_words(out, from, width);
+        }
         out.push(b'\n');
         // Of every segment they would take the place of its words: they have a line of their own.
         if let Some(told) = told.filter(|_| self.all_options) {
-            const BEFORE: &[u8] = b"    options ";
-            let room = width.map(|width| width.saturating_sub(BEFORE.len()));
-            if let Some(text) = told.fitted(room.unwrap_or(usize::MAX), &self.screen) {
-                out.extend_from_slice(BEFORE);
-                out.extend_from_slice(&text);
-                out.push(b'\n');
-            }
+            let from = out.len();
+            out.extend_from_slice(b"    options ");
+            let before = out.len() - from;
+            told.wrapped(out, before, width);
+            out.push(b'\n');
         }
     }
 
@@ -293,6 +294,34 @@ fn trim(out: &mut Vec<u8>) {
     while out.last() == Some(&b' ') {
         out.pop();
     }
+}
+
+/// Breaks the line that begins at `from` where a terminal would, but between words.
+fn break_at_words(out: &mut Vec<u8>, from: usize, width: usize) {
+    if visible(&out[from..]) <= width {
+        return;
+    }
+    let text = String::from_utf8_lossy(&out[from..]).into_owned();
+    out.truncate(from);
+    let mut columns = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        let taken = visible(word.as_bytes());
+        let gap = usize::from(index > 0);
+        if columns > payload::INDENT && columns + gap + taken > width {
+            trim(out);
+            out.push(b'\n');
+            out.resize(out.len() + payload::INDENT, b' ');
+            columns = payload::INDENT;
+        } else if columns == payload::INDENT && word.is_empty() {
+            // The second of two spaces where the line was broken.
+        } else {
+            out.resize(out.len() + gap, b' ');
+            columns += gap;
+        }
+        out.extend_from_slice(word.as_bytes());
+        columns += taken;
+    }
+    trim(out);
 }
 
 /// The columns of a line so far: colours take none, and all else but the arrow is ASCII or an
@@ -376,6 +405,24 @@ mod tests {
         );
         out.extend(serde_json::to_vec(&record).unwrap());
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_breaks_between_words_and_colours_take_no_room() {
+        let broken = |text: &str, width: usize| {
+            let mut out = b"before ".to_vec();
+            out.extend_from_slice(text.as_bytes());
+            break_at_words(&mut out, 7, width);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(broken("one two", 7), "before one two");
+        assert_eq!(broken("one  two  three", 9), "before one  two\n    three");
+        assert_eq!(broken("three  two", 9), "before three\n    two");
+        assert_eq!(
+            broken("\u{1b}[31mone\u{1b}[0m two", 7),
+            "before \u{1b}[31mone\u{1b}[0m two"
+        );
+        assert_eq!(broken("averylongword b", 8), "before averylongword\n    b");
     }
 
     #[test]

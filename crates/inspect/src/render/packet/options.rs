@@ -67,6 +67,25 @@ impl<'a> Told<'a> {
         Some(text)
     }
 
+    /// The same whole, on as many lines as it takes, each after so many spaces.
+    pub(super) fn wrapped(self, out: &mut Vec<u8>, indent: usize, width: Option<usize>) {
+        let mut columns = indent;
+        let mut word = vec![b'['];
+        let mut options = self.segment.options.iter().peekable();
+        while let Some(option) = options.next() {
+            self.one(&mut word, &option);
+            word.push(if options.peek().is_some() { b',' } else { b']' });
+            if columns > indent && width.is_some_and(|width| columns + word.len() > width) {
+                out.push(b'\n');
+                out.resize(out.len() + indent, b' ');
+                columns = indent;
+            }
+            out.extend_from_slice(&word);
+            columns += word.len();
+            word.clear();
+        }
+    }
+
     fn one(self, out: &mut Vec<u8>, option: &TcpOption<'_>) {
         let field = |out: &mut Vec<u8>, name: &[u8], value: u32| {
             out.extend_from_slice(name);

@@ -167,13 +167,55 @@ pub(super) fn tokens(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Appends a payload on lines of its own, each after four spaces, escaped.
-pub(super) fn block(out: &mut Vec<u8>, payload: &[u8], charset: Charset) {
+/// A text in lines no wider than `room`; escapes stay whole.
+pub(super) fn broken(text: &str, room: Option<usize>) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(room) = room else {
+            rest = None;
+            return Some(text);
+        };
+        let mut width = 0;
+        let mut end = 0;
+        for token in tokens(text) {
+            width += token.width();
+            if width > room && end > 0 {
+                break;
+            }
+            end += token.len();
+        }
+        let (line, after) = text.split_at(end);
+        rest = (!after.is_empty()).then_some(after);
+        Some(line)
+    })
+}
+
+/// Columns before what belongs to the line above it.
+pub(super) const INDENT: usize = 4;
+
+/// Appends a payload on lines of its own, each after four spaces, escaped; for a terminal of so
+/// many columns broken where it reaches the edge.
+pub(super) fn block(out: &mut Vec<u8>, payload: &[u8], charset: Charset, width: Option<usize>) {
+    let room = width.map(|width| width.saturating_sub(INDENT).max(LEAST));
     let body = payload.strip_suffix(b"\n").unwrap_or(payload);
     for line in body.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        out.extend_from_slice(b"    ");
+        let from = out.len();
+        out.resize(from + INDENT, b' ');
         bare(out, line, charset);
+        if room.is_some_and(|room| out.len() - from - INDENT > room) {
+            // What `bare` writes is text.
+            let text = String::from_utf8_lossy(&out[from + INDENT..]).into_owned();
+            out.truncate(from + INDENT);
+            for (index, part) in broken(&text, room).enumerate() {
+                if index > 0 {
+                    out.push(b'\n');
+                    out.resize(out.len() + INDENT, b' ');
+                }
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
         out.push(b'\n');
     }
 }
@@ -212,9 +254,17 @@ mod tests {
             &mut out,
             b"GET / HTTP/1.1\r\nHost: \x1b[2Jx\r\n\r\n",
             Charset::Utf8,
+            None,
         );
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "    GET / HTTP/1.1\n    Host: \\u{1b}[2Jx\n    \n");
+        let mut out = Vec::new();
+        block(&mut out, b"Host: \x1b[2Jx\n", Charset::Utf8, Some(15));
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text, "    Host: \n    \\u{1b}[2Jx\n",
+            "an escape stays whole"
+        );
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::digits::grouped;
 use super::heading::troubles;
 use crate::capture::Direction;
+use crate::render::facts::wrapped;
 use crate::render::table::{self, Cell, Column, Narrow, Note, TextRow};
 use crate::render::{Charset, Screen, Style};
 use crate::streams::{Course, Ending, Troubles};
@@ -44,7 +45,7 @@ const FACTS: [Column; 5] = [
     column("BYTES OUT", true, Narrow::Below),
     column("BYTES IN", true, Narrow::Below),
     column("DURATION", true, Narrow::Below),
-    column("HOW IT WENT", false, Narrow::Below),
+    column("HOW IT WENT", false, Narrow::Elastic("HOW IT WENT".len())),
 ];
 
 /// Writes the table; `talk` gives a row's conversation, and may be asked twice.
@@ -66,11 +67,17 @@ pub fn write_talks(
         &ENDS[..]
     };
     let columns = [ends, &FACTS].concat();
-    let row = |index| row(talk(index), screen);
+    // Numbers grow.
+    let last = talk(count - 1).number.to_string();
+    let room = screen
+        .width
+        .map(|width| width.saturating_sub(last.len() + 2));
+    let row = |index| row(talk(index), screen, room);
     table::write(out, &columns, count, &row, true, screen)
 }
 
-fn row(talk: Talk, screen: Screen) -> TextRow {
+/// A row; `room` is what stands below it has, beginning under the second column.
+fn row(talk: Talk, screen: Screen, room: Option<usize>) -> TextRow {
     let course = &talk.course;
     let number = |value: u64| {
         let mut text = Vec::new();
@@ -84,23 +91,25 @@ fn row(talk: Talk, screen: Screen) -> TextRow {
         number(said),
         number(heard),
         Cell::new(span(course.duration(), screen.charset)),
-        Cell::new(verdict(&talk, screen.charset)).painted(style),
+        Cell {
+            lines: wrapped(&verdict(&talk, screen.charset), room),
+            style,
+        },
     ];
     let mut cells = vec![Cell::new(talk.number.to_string())];
     let mut notes = Vec::new();
     let [client, server] = &talk.labels;
-    match screen.width {
+    match room {
         None => cells.extend([Cell::new(client), Cell::new(server)]),
-        Some(width) => {
+        Some(room) => {
             let both = format!("{client} {} {server}", screen.arrow());
-            // Notes begin under the second column.
-            let room = width.saturating_sub(cells[0].width() + 3);
             let lines = if both.width() <= room {
                 vec![both]
             } else {
                 vec![client.clone(), format!("{} {server}", screen.arrow())]
             };
-            notes.extend(lines.into_iter().map(|text| Note { text, style: None }));
+            let lines = lines.iter().flat_map(|line| wrapped(line, Some(room)));
+            notes.extend(lines.map(|text| Note { text, style: None }));
         }
     }
     cells.extend(facts);
@@ -176,6 +185,43 @@ fn span(nanos: u64, charset: Charset) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_a_terminal_the_ends_stand_below_in_one_place_and_nothing_is_too_wide() {
+        let talk = |index: usize| Talk {
+            number: u64::try_from(index + 1).unwrap(),
+            labels: [
+                "chat-client[4847] 127.0.0.1:52316".to_owned(),
+                "chat-server[4845] [2001:db8::1234:5678:9abc]:2345".to_owned(),
+            ],
+            is_tcp: index > 0,
+            course: Course::default(),
+        };
+        for width in [40, 60, 80, 200] {
+            let screen = Screen {
+                width: Some(width),
+                colour: false,
+                charset: Charset::Utf8,
+            };
+            let mut out = Vec::new();
+            write_talks(&mut out, 12, &talk, screen).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let mut lines = text.lines();
+            let titles = lines.next().unwrap();
+            assert!(
+                width < 60 || titles.ends_with("DURATION  HOW IT WENT"),
+                "{text}"
+            );
+            for line in lines {
+                assert!(line.width() <= width, "{width}: {text}");
+                let below = width >= 60 && line.starts_with("    ");
+                assert!(
+                    !below || line[4..].starts_with(['c', 'o', '→', '1', '[']),
+                    "{width}: {text}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn spans_have_units_that_fit() {

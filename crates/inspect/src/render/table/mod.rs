@@ -276,13 +276,21 @@ impl<'a> Geometry<'a> {
 
     fn write_notes(&self, out: &mut dyn Write, row: &TextRow, screen: Screen) -> io::Result<()> {
         // Under the third column; further left rather than off the edge, by as much everywhere.
+        // Numbers from the second column on have a ragged left, and nothing stands well below.
+        let begins_with_numbers = self.columns.get(1).is_some_and(|column| column.right);
         let widest = row.notes.iter().map(|note| note.text.width()).max();
         let fits = |indent: &usize| match (screen.width, widest) {
             (Some(width), Some(widest)) => indent + widest <= width,
             _ => true,
         };
-        let starts = [2, 1].map(|column| self.starts.get(column).copied());
-        let mut places = starts.into_iter().flatten().chain([FURTHER_LEFT]);
+        let starts = match begins_with_numbers {
+            true => &[1][..],
+            false => &[2, 1],
+        };
+        let starts = starts
+            .iter()
+            .map(|column| self.starts.get(*column).copied());
+        let mut places = starts.flatten().chain([FURTHER_LEFT]);
         let indent = places.find(fits).unwrap_or(0);
         for note in &row.notes {
             let text = match note.style {

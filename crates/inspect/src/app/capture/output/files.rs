@@ -72,8 +72,9 @@ impl Output {
     pub(in crate::app::capture) fn say_whose_owners(&self, context: &Context) {
         match self.recalled.taken() {
             0 => {}
+            1 => context.say("Owners are from the file, which says once who they were."),
             count => context.say(&format!(
-                "Owners are from the file, which says who they were {count} times."
+                "Owners are from the file, which says {count} times who they were."
             )),
         }
     }
