@@ -19,6 +19,7 @@ Examples:
   inspect trace -p 4845                those of a process that runs
   inspect trace :2345                  of every process that touches port 2345
   inspect trace --process nginx -e accept4,recvfrom
+  inspect trace -c -p 4845             sums, until Ctrl-C
   inspect trace --explain -- python3 client.py   beside what the program says
   inspect trace -- python3 client.py | grep connect
 ")]
@@ -74,6 +75,11 @@ pub struct Flags {
     #[arg(long)]
     json: bool,
 
+    /// Show sums at the end in place of the calls: how many of each, how many failed, how long they
+    /// took, how many bytes; and the same by descriptor and peer.
+    #[arg(short = 'c', long, conflicts_with = "explain")]
+    summary: bool,
+
     /// Show beside each call what people write for it, in Python or C, and at the end what each
     /// descriptor is.
     #[arg(long, value_name = "LANGUAGE", num_args = 0..=1, require_equals = true,
@@ -127,6 +133,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// JSON.
     pub json: bool,
+    /// Sums in place of calls.
+    pub summary: bool,
     /// Beside what people write.
     pub explain: Option<Language>,
     /// Whether headings were asked for, or forbidden.
@@ -165,6 +173,7 @@ impl Flags {
             duration: self.duration,
             output: self.output,
             json: self.json,
+            summary: self.summary,
             explain: self.explain,
             heading: match (self.heading, self.no_heading) {
                 (true, _) => Some(true),

@@ -10,6 +10,7 @@ mod decode;
 mod pairs;
 mod raw;
 mod source;
+mod tally;
 mod touch;
 
 use crate::model::{
@@ -19,6 +20,7 @@ use crate::model::{
 
 pub use constants::error_name;
 pub use source::{Kernel, RING};
+pub use tally::{OnDescriptor, Sum, Tally};
 pub use touch::Touch;
 
 /// A process as it was when it called.

@@ -214,3 +214,63 @@ fn without_the_right_it_says_which() {
         "{words}"
     );
 }
+
+#[test]
+fn sums_are_those_of_the_calls() {
+    if !can_trace("sums_are_those_of_the_calls") {
+        return;
+    }
+    own_network();
+    let script = "
+import socket
+listener = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
+for _ in range(3): client.sendall(b'hello')
+heard = b''
+while len(heard) < 15: heard += server.recv(64)
+server.setblocking(False)
+try: server.recv(64)
+except BlockingIOError: pass
+";
+    let run = |arguments: &[&str]| {
+        let mut command = inspect();
+        command.arg("trace").args(arguments);
+        let output = command
+            .args(["--", "python3", "-c", script])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run(&["-c", "--json"]);
+    let records: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |kind: &str, test: &dyn Fn(&Value) -> bool| {
+        let found = records.iter().find(|it| it["type"] == kind && test(it));
+        found.unwrap_or_else(|| panic!("no {kind}: {text}")).clone()
+    };
+    let sent = of("calls", &|it| it["call"] == "sendto");
+    assert_eq!(
+        (&sent["calls"], &sent["bytes_out"]),
+        (&3.into(), &15.into())
+    );
+    let read = of("calls", &|it| it["call"] == "recvfrom");
+    assert_eq!(
+        (&read["errors"], &read["bytes_in"]),
+        (&1.into(), &15.into())
+    );
+    assert!(sent["time_ns"].as_u64().unwrap() > 0);
+    let client = of("descriptor", &|it| it["bytes_out"] == 15);
+    let server = of("descriptor", &|it| it["bytes_in"] == 15);
+    assert_eq!(client["remote"], server["local"]);
+    assert!(records.iter().all(|it| it["type"] != "call"), "{text}");
+
+    let table = run(&["-c"]);
+    let row = table.lines().find(|line| line.starts_with("sendto"));
+    let row: Vec<&str> = row.expect("a row").split_whitespace().collect();
+    assert_eq!((row[1], row[row.len() - 1]), ("3", "15"), "{table}");
+    assert!(table.contains("→127.0.0.1:"), "{table}");
+}

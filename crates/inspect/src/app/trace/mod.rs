@@ -13,10 +13,11 @@ use super::{Context, Exit, command, machine};
 use crate::bpf;
 use crate::cli::trace::{Language, Request};
 use crate::model::{Gap, Pid};
-use crate::render::call::{Calls, Explained, Library};
-use crate::render::json::{self, CallRecord, End, GapRecord};
+use crate::render::Screen;
+use crate::render::call::{Calls, Explained, Library, summary};
+use crate::render::json::{self, CallRecord, CallsRecord, DescriptorRecord, End, GapRecord};
 use crate::stop::Stop;
-use crate::trace::{self, Call, Event, Kernel, Source, Touch};
+use crate::trace::{self, Call, Event, Kernel, Source, Tally, Touch};
 
 /// How long the ring is left alone. Waking somebody for each record is what tracing costs most.
 const POLL: Duration = Duration::from_millis(10);
@@ -110,6 +111,8 @@ struct View<'a> {
     out: Box<dyn Write + 'a>,
     lines: Calls,
     explained: Option<Explained>,
+    tally: Option<Tally>,
+    screen: Screen,
     is_json: bool,
     touch: Option<Touch>,
     calls: u64,
@@ -129,7 +132,7 @@ impl View<'_> {
         };
         let mut screen = context.screen;
         if request.output.is_some() {
-            screen = crate::render::Screen::pipe(screen.charset);
+            screen = Screen::pipe(screen.charset);
         }
         let headings = request.heading.unwrap_or(screen.is_terminal());
         Ok(Self {
@@ -141,6 +144,8 @@ impl View<'_> {
                 };
                 Explained::new(screen, library)
             }),
+            tally: request.summary.then(Tally::default),
+            screen,
             lines: Calls::new(screen, TimeZone::system(), headings),
             is_json: request.json,
             touch: request.port.map(Touch::new),
@@ -171,7 +176,9 @@ impl View<'_> {
 
     fn show(&mut self, call: &Call) {
         self.calls += 1;
-        if self.is_json {
+        if let Some(tally) = &mut self.tally {
+            tally.add(call);
+        } else if self.is_json {
             if let Err(error) = json::append(&mut self.buffer, &CallRecord::from(call)) {
                 self.failed = Some(error);
             }
@@ -196,12 +203,24 @@ impl View<'_> {
 
     fn end(&mut self, gaps: &[Gap], context: &Context) -> anyhow::Result<()> {
         if self.is_json {
+            if let Some(tally) = &self.tally {
+                for (name, sum) in tally.names() {
+                    json::write(&mut self.out, &CallsRecord::new(name, sum))?;
+                }
+                for on in tally.descriptors() {
+                    json::write(&mut self.out, &DescriptorRecord::from(on))?;
+                }
+            }
             for gap in gaps {
                 json::write(&mut self.out, &GapRecord::from(gap))?;
             }
             json::write(&mut self.out, &End::new([("calls", self.calls)], gaps))?;
             self.out.flush()?;
         } else {
+            if let Some(tally) = &self.tally {
+                summary::write(&mut self.out, tally, self.screen)?;
+                self.out.flush()?;
+            }
             if let Some(explained) = &self.explained {
                 explained.end(&mut self.buffer);
                 self.written()?;

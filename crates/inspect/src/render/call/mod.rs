@@ -1,6 +1,7 @@
 //! Calls as lines, spelled as strace spells them, with the socket behind each descriptor.
 
 mod explain;
+pub mod summary;
 mod value;
 
 use jiff::tz::TimeZone;

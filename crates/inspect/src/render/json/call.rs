@@ -115,7 +115,7 @@ fn cookie(socket: &Socket) -> Option<String> {
     Some(format!("{:x}", socket.cookie?.0))
 }
 
-fn ends(socket: Option<&Socket>) -> (Option<EndpointRecord>, Option<EndpointRecord>) {
+pub(super) fn ends(socket: Option<&Socket>) -> (Option<EndpointRecord>, Option<EndpointRecord>) {
     let ends = socket.and_then(|socket| socket.ends);
     let set = |end: Endpoint| (!end.is_unspecified()).then(|| end.into());
     match ends {

@@ -15,6 +15,7 @@ mod port;
 mod process;
 mod socket;
 mod stream;
+mod tally;
 mod timeline;
 
 use std::borrow::Cow;
@@ -38,6 +39,7 @@ pub use port::{
 pub use process::ProcessRecord;
 pub use socket::{ChangeRecord, PeerRecord, SocketRecord};
 pub use stream::StreamRecord;
+pub use tally::{CallsRecord, DescriptorRecord};
 pub use timeline::{EventRecord, TimelineRecord};
 
 /// The version of the records' meaning.
