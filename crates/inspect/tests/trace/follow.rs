@@ -274,3 +274,41 @@ except BlockingIOError: pass
     assert_eq!((row[1], row[row.len() - 1]), ("3", "15"), "{table}");
     assert!(table.contains("→127.0.0.1:"), "{table}");
 }
+
+#[test]
+fn a_trace_ends_with_the_processes_that_it_is_of() {
+    if !can_trace("a_trace_ends_with_the_processes_that_it_is_of") {
+        return;
+    }
+    own_network();
+    // Its child lives longer than itself.
+    let script = "
+import os, socket, sys
+sys.stdin.readline()
+if os.fork() == 0:
+    one, two = socket.socketpair()
+    one.send(b'hello')
+    os._exit(0)
+os._exit(0)
+";
+    let mut child = Command::new("python3")
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let running = trace(&["-p", &child.id().to_string()]);
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    child.wait().unwrap();
+    let ended = running.end();
+    assert!(ended.status.success(), "{:?}", ended.messages);
+    let records = ended.records();
+    let sent = records.iter().find(|it| it["call"] == "sendto");
+    let sent = sent.expect("what the child said");
+    assert_eq!(sent["arguments"]["buffer"]["text"], "hello");
+    assert_ne!(sent["pid"], child.id());
+
+    let gone = inspect().args(["trace", "-p", "4194303"]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&gone.stderr).into_owned();
+    assert!(words.contains("there is no such process"), "{words}");
+}

@@ -1,7 +1,9 @@
 //! `inspect trace`: the calls of processes on their sockets, as they end.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,11 @@ pub(super) fn run(request: &Request, context: &Context) -> anyhow::Result<Exit> 
         false => Stop::new(),
     };
     let stop = stop.context("cannot listen for Ctrl-C")?;
+    for pid in &request.pids {
+        if !Path::new("/proc").join(pid.to_string()).exists() {
+            anyhow::bail!("cannot trace process {pid}: there is no such process");
+        }
+    }
     let mut source = match open(request) {
         Ok(source) => source,
         Err(error @ bpf::Error::Right) => {
@@ -94,13 +101,23 @@ fn follow(
     stop: &Stop,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
+    // Those that were asked for, and their children.
+    let mut alive: HashSet<Pid> = request.pids.iter().copied().collect();
+    let is_by_number = !alive.is_empty();
     loop {
         let is_over = stop.wait(POLL) || request.duration.is_some_and(|it| begun.elapsed() >= it);
         source
-            .drain(&mut |event| view.take(event))
+            .drain(&mut |event| {
+                match &event {
+                    Event::Fork(process, _) => _ = alive.insert(process.pid),
+                    Event::Exit(process) => _ = alive.remove(&process.pid),
+                    _ => {}
+                }
+                view.take(event);
+            })
             .context("cannot read what was traced")?;
         view.written()?;
-        if is_over {
+        if is_over || is_by_number && alive.is_empty() {
             return Ok(());
         }
     }
